@@ -1,0 +1,126 @@
+package exchange
+
+import "strconv"
+
+// Code is the numeric result of a command. Numbers are append-only: a number
+// never changes its meaning and is never used again (docs/spec/03-codes.md).
+type Code uint16
+
+// Result codes. Codes below 100 left no trace: not even the nonce was burnt.
+const (
+	OK Code = 0
+
+	// Before the nonce: nothing changed at all.
+	BadSignature   Code = 1 // the signature does not verify, or is for another virtual server
+	BadEncoding    Code = 2 // not the canonical encoding of a command
+	Expired        Code = 3 // the command's expiry is not after the block's time
+	ExpiryTooFar   Code = 4 // the expiry is more than ten minutes after the block's time
+	UnknownAccount Code = 5 // the account has never been credited
+	UnknownKey     Code = 6 // neither the account's owner key nor one of its delegates
+	NonceUsed      Code = 7 // the command, or another with its nonce, was executed before
+	NonceStale     Code = 8 // more than 1,024 below the key's highest nonce
+	NonceTooFar    Code = 9 // more than 65,536 above the key's highest nonce
+	AccountBusy    Code = 10
+	// AccountBusy: the account has more commands in this block than it may have; send it again.
+
+	// From here on the nonce is burnt.
+	BadBody         Code = 100 // the body is not the canonical body of its kind
+	FeeUnpaid       Code = 101 // the account cannot pay the command fee
+	KeyRevoked      Code = 102 // the key was removed in this same block
+	OutOfScope      Code = 103 // the delegate lacks the scope, the market, or has expired
+	Insufficient    Code = 104 // available funds do not cover it
+	BadAmount       Code = 105 // an amount of zero, or above the largest supply
+	UnknownAsset    Code = 106
+	SelfTransfer    Code = 107 // payer and payee are the same account
+	UnknownMarket   Code = 108
+	MarketPaused    Code = 109
+	BadTick         Code = 110 // the price is no multiple of the market's tick, or zero
+	BadLot          Code = 111 // the quantity is no multiple of the market's lot, or zero
+	BelowMinimum    Code = 112 // the order's value is below the market's minimum notional
+	OutsideBand     Code = 113 // the price is outside the market's band around the last price
+	BadOrderKind    Code = 114 // order kind, time in force and flags do not go together
+	DuplicateClient Code = 115 // a live order of the account has this client order id
+	TooManyFOK      Code = 116 // one fill-or-kill order per account, market and block
+	BadOrderExpiry  Code = 117 // good-till-date is not in the future or too far ahead
+	BadTrigger      Code = 118 // trigger price missing, off tick, or not allowed for the kind
+	OrderOverflow   Code = 119 // price times quantity does not fit
+	TooManyOrders   Code = 120 // the account has too many live orders in the market
+	UnknownOrder    Code = 121 // no live order of the account has that id
+	Withdrawn       Code = 122 // the order was cancelled or amended by another command of its block
+	BadAmend        Code = 123 // the amendment changes nothing or may not be made to this order
+	BadDelegate     Code = 124 // key, scopes, markets or expiry of the delegate are not allowed
+	TooManyDelegate Code = 125
+	UnknownDelegate Code = 126
+	RotationPending Code = 127
+	NoRotation      Code = 128
+	BadKey          Code = 129 // the key is in use already or not a usable key
+	BadSymbol       Code = 130
+	SymbolTaken     Code = 131
+	SymbolReserved  Code = 132
+	BadDecimals     Code = 133
+	NotIssuer       Code = 134
+	SupplyExceeded  Code = 135
+	BadDeadline     Code = 136
+	UnknownEscrow   Code = 137
+	NotParty        Code = 138 // the account has no part in the escrow, or not this part
+	WrongPreimage   Code = 139
+	TooEarly        Code = 140
+	TooLate         Code = 141
+	NoArbiter       Code = 142
+	Disputed        Code = 143
+	NotDisputed     Code = 144
+	NotMember       Code = 145 // the account is not a member's operator or server key
+	BadAction       Code = 146 // the vote's action is not valid now
+	AlreadyVoted    Code = 147
+	NotVoted        Code = 148
+	NotDemoted      Code = 149
+	BackingOff      Code = 150 // the server may not return yet
+	MemberBarred    Code = 151
+	BadContract     Code = 152
+	BadMemo         Code = 153
+	TooManyEscrows  Code = 154
+	BadTimer        Code = 155 // cancel-all-after delay out of range
+)
+
+var codeNames = map[Code]string{
+	OK: "ok", BadSignature: "bad signature", BadEncoding: "bad encoding", Expired: "expired", ExpiryTooFar: "expiry too far ahead",
+	UnknownAccount: "unknown account", UnknownKey: "unknown key", NonceUsed: "nonce used", NonceStale: "nonce too old",
+	NonceTooFar: "nonce too far ahead", AccountBusy: "too many commands of this account in one block", BadBody: "bad body",
+	FeeUnpaid: "command fee not covered", KeyRevoked: "key removed", OutOfScope: "key not allowed to do this",
+	Insufficient: "insufficient funds", BadAmount: "bad amount", UnknownAsset: "unknown asset", SelfTransfer: "transfer to itself",
+	UnknownMarket: "unknown market", MarketPaused: "market paused", BadTick: "price off tick", BadLot: "quantity off lot",
+	BelowMinimum: "below minimum notional", OutsideBand: "price outside band", BadOrderKind: "order kind not allowed",
+	DuplicateClient: "client order id in use", TooManyFOK: "one fill-or-kill per block", BadOrderExpiry: "bad order expiry",
+	BadTrigger: "bad trigger price", OrderOverflow: "order too large", TooManyOrders: "too many orders", UnknownOrder: "unknown order",
+	Withdrawn: "withdrawn in its own block", BadAmend: "amendment not allowed", BadDelegate: "bad delegate",
+	TooManyDelegate: "too many delegates", UnknownDelegate: "unknown delegate", RotationPending: "rotation pending",
+	NoRotation: "no rotation pending", BadKey: "bad key", BadSymbol: "bad symbol", SymbolTaken: "symbol taken",
+	SymbolReserved: "symbol reserved", BadDecimals: "bad decimals", NotIssuer: "not the issuer", SupplyExceeded: "supply exceeded",
+	BadDeadline: "bad deadline", UnknownEscrow: "unknown escrow", NotParty: "not a party", WrongPreimage: "wrong preimage",
+	TooEarly: "too early", TooLate: "too late", NoArbiter: "no arbiter", Disputed: "disputed", NotDisputed: "not disputed",
+	NotMember: "not a member", BadAction: "bad action", AlreadyVoted: "already voted", NotVoted: "not voted",
+	NotDemoted: "not demoted", BackingOff: "backing off", MemberBarred: "member barred", BadContract: "bad contract", BadMemo: "bad memo",
+	TooManyEscrows: "too many escrows", BadTimer: "bad timer",
+}
+
+// String is a short English name, for people; programs use the number.
+func (c Code) String() string {
+	if s, ok := codeNames[c]; ok {
+		return s
+	}
+	return "code " + strconv.Itoa(int(c))
+}
+
+// Burns tells whether a command with this result used up its nonce.
+func (c Code) Burns() bool { return c == OK || c >= BadBody }
+
+// Codes are all codes in ascending order.
+func Codes() []Code {
+	all := []Code{OK}
+	for c := BadSignature; c <= BadTimer; c++ {
+		if _, ok := codeNames[c]; ok {
+			all = append(all, c)
+		}
+	}
+	return all
+}

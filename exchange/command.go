@@ -1,0 +1,118 @@
+package exchange
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"golang.org/x/crypto/cryptobyte"
+
+	"crypto/sha256"
+
+	"souk/identity"
+)
+
+// MaxBody is the largest body of a command in bytes.
+const MaxBody = 4096
+
+// commandFixed is the size of a command's encoding without its body.
+const commandFixed = 1 + 20 + 32 + 8 + 8 + 2 + 64
+
+// MaxCommand is the largest encoding of a command in bytes.
+const MaxCommand = commandFixed + MaxBody
+
+// ErrEncoding is returned for bytes that are not the one canonical encoding of a value.
+var ErrEncoding = errors.New("not a canonical encoding")
+
+// ID identifies a virtual server: the hash of its founding contract.
+type ID [32]byte
+
+// CommandID is the hash of a command's sign bytes; the signature is no part of
+// it, so signing again does not make another command.
+type CommandID [32]byte
+
+// Command is one signed request to the exchange (docs/spec/02-commands.md).
+type Command struct {
+	Kind    Kind
+	Account identity.Address   // the account it acts on
+	Key     identity.PublicKey // the owner's key or a delegate's
+	Nonce   uint64             // unique for the key, from 1
+	Expiry  uint64             // block time in ms from which it is refused
+	Body    []byte             // by kind, see Body types
+	// Signature is by Key over SignBytes.
+	Signature identity.Signature
+
+	// ID is set by Parse, and by Sign.
+	ID CommandID
+}
+
+// Parse reads one command for virtual server vs from the front of data and
+// answers what follows it. The body aliases data. It checks form only: neither
+// the signature nor the body.
+func Parse(vs ID, data []byte) (c Command, rest []byte, err error) {
+	s := cryptobyte.String(data)
+	var kind uint8
+	var body cryptobyte.String
+	if !s.ReadUint8(&kind) || !s.CopyBytes(c.Account[:]) || !s.CopyBytes(c.Key[:]) ||
+		!s.ReadUint64(&c.Nonce) || !s.ReadUint64(&c.Expiry) || !s.ReadUint16LengthPrefixed(&body) {
+		return Command{}, nil, fmt.Errorf("command is cut short: %w", ErrEncoding)
+	}
+	signed := data[:len(data)-len(s)]
+	if !s.CopyBytes(c.Signature[:]) {
+		return Command{}, nil, fmt.Errorf("command is cut short: %w", ErrEncoding)
+	}
+	c.Kind, c.Body = Kind(kind), body
+	if len(body) > MaxBody {
+		return Command{}, nil, fmt.Errorf("body of %d bytes, at most %d: %w", len(body), MaxBody, ErrEncoding)
+	}
+	if !c.Kind.Known() {
+		return Command{}, nil, fmt.Errorf("command kind %d is not known: %w", kind, ErrEncoding)
+	}
+	var buf [512]byte
+	c.ID = sha256.Sum256(appendSigned(buf[:0], vs, signed))
+	return c, s, nil
+}
+
+// Append appends the command's one encoding to dst.
+func (c *Command) Append(dst []byte) []byte {
+	return append(c.appendUnsigned(dst), c.Signature[:]...)
+}
+
+func (c *Command) appendUnsigned(dst []byte) []byte {
+	dst = append(dst, byte(c.Kind))
+	dst = append(dst, c.Account[:]...)
+	dst = append(dst, c.Key[:]...)
+	dst = binary.BigEndian.AppendUint64(dst, c.Nonce)
+	dst = binary.BigEndian.AppendUint64(dst, c.Expiry)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(c.Body))) //nolint:gosec // bounded by MaxBody
+	return append(dst, c.Body...)
+}
+
+// AppendSignBytes appends what the signature covers: the command tag, the
+// virtual server's id, and the encoding up to the signature.
+func (c *Command) AppendSignBytes(dst []byte, vs ID) []byte {
+	dst = identity.AppendTag(dst, identity.TagCommand)
+	dst = append(dst, vs[:]...)
+	return c.appendUnsigned(dst)
+}
+
+func appendSigned(dst []byte, vs ID, unsigned []byte) []byte {
+	dst = identity.AppendTag(dst, identity.TagCommand)
+	dst = append(dst, vs[:]...)
+	return append(dst, unsigned...)
+}
+
+// Sign sets Key, Signature and ID for virtual server vs.
+func (c *Command) Sign(vs ID, key identity.PrivateKey) error {
+	if len(c.Body) > MaxBody {
+		return fmt.Errorf("body of %d bytes, at most %d: %w", len(c.Body), MaxBody, ErrEncoding)
+	}
+	c.Key = key.Public()
+	msg := c.AppendSignBytes(nil, vs)
+	c.Signature = key.SignRaw(msg)
+	c.ID = sha256.Sum256(msg)
+	return nil
+}
+
+// Size is the length of the command's encoding in bytes.
+func (c *Command) Size() int { return commandFixed + len(c.Body) }
