@@ -1,6 +1,8 @@
 package identity
 
 import (
+	"strings"
+
 	"github.com/oasisprotocol/curve25519-voi/primitives/ed25519"
 )
 
@@ -18,26 +20,47 @@ const (
 	TagPeer     Tag = "souk/peer/v1"     // a message between peers
 )
 
-// AppendSigned appends to dst the bytes that are signed for a message: the length
-// of the tag in one byte, the tag, the message.
-func AppendSigned(dst []byte, tag Tag, message []byte) []byte {
+const (
+	// tagPrefix is what all tags begin with.
+	tagPrefix = "souk/"
+	// stackMessage is the size up to which a message is tagged on the stack.
+	stackMessage = 512
+)
+
+// AppendTag appends to dst what every signed message begins with: the length of
+// the tag in one byte, and the tag. The message itself comes after it.
+func AppendTag(dst []byte, tag Tag) []byte {
 	if len(tag) > 255 {
 		panic("identity: tag is too long") //nolint:forbidigo // tags are constants
 	}
-	dst = append(dst, byte(len(tag)))
-	dst = append(dst, tag...)
-	return append(dst, message...)
+	return append(append(dst, byte(len(tag))), tag...)
 }
 
 // Sign signs a message for a purpose. It is deterministic (RFC 8032) and panics if
 // the key is zero or wiped.
-func Sign(key PrivateKey, tag Tag, message []byte) Signature {
-	var buf [512]byte
-	return Signature(ed25519.Sign(key.material(), AppendSigned(buf[:0], tag, message)))
+func (k PrivateKey) Sign(tag Tag, message []byte) Signature {
+	var buf [stackMessage]byte
+	return k.SignRaw(append(AppendTag(buf[:0], tag), message...))
+}
+
+// SignRaw signs bytes that begin with a tag already, as AppendTag writes it; it
+// panics if they do not, or if the key is zero or wiped.
+func (k PrivateKey) SignRaw(tagged []byte) Signature {
+	if len(tagged) == 0 || len(tagged) < 1+int(tagged[0]) || !strings.HasPrefix(string(tagged[1:1+tagged[0]]), tagPrefix) {
+		panic("identity: signing bytes that do not begin with a tag") //nolint:forbidigo // caller's invariant
+	}
+	return Signature(ed25519.Sign(k.material(), tagged))
 }
 
 // Verify tells whether a signature of a message for a purpose is by the key.
-func Verify(key PublicKey, tag Tag, message []byte, sig Signature) bool {
-	var buf [512]byte
-	return ed25519.VerifyWithOptions(key[:], AppendSigned(buf[:0], tag, message), sig[:], zip215)
+func (k PublicKey) Verify(tag Tag, message []byte, sig Signature) bool {
+	var buf [stackMessage]byte
+	return k.VerifyRaw(append(AppendTag(buf[:0], tag), message...), sig)
+}
+
+// VerifyRaw tells whether a signature of bytes that begin with a tag, as AppendTag
+// writes it, is by the key. That they begin with the right tag is for the caller,
+// who has put them together, to see to.
+func (k PublicKey) VerifyRaw(tagged []byte, sig Signature) bool {
+	return ed25519.VerifyWithOptions(k[:], tagged, sig[:], zip215)
 }

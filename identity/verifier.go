@@ -6,11 +6,11 @@ import (
 	"github.com/oasisprotocol/curve25519-voi/primitives/ed25519"
 )
 
-// Signed is a message with the signature that is to be checked.
+// Signed is bytes that begin with a tag, as AppendTag writes it, and the signature
+// of them that is to be checked.
 type Signed struct {
 	Key       PublicKey
-	Tag       Tag
-	Message   []byte
+	Tagged    []byte
 	Signature Signature
 }
 
@@ -30,7 +30,7 @@ func (v *Verifier) Verify(dst []bool, batch []Signed) []bool {
 	b := ed25519.NewBatchVerifier()
 	for i := range batch {
 		s := &batch[i]
-		b.AddWithOptions(s.Key[:], AppendSigned(nil, s.Tag, s.Message), s.Signature[:], zip215)
+		b.AddWithOptions(s.Key[:], s.Tagged, s.Signature[:], zip215)
 	}
 	_, ok := b.Verify(v.random)
 	return append(dst, ok...)
