@@ -1,0 +1,110 @@
+package arch
+
+// Floors is the policy of this module. Imports point down: a package imports
+// lower floors, a port's adapter imports its port, and exchange imports the four
+// below it, which never meet.
+func Floors() Policy {
+	return Policy{
+		Module:        "souk",
+		Rules:         rules(),
+		PureStd:       pureStd(),
+		PureLibraries: pureLibraries(),
+		TestLibraries: testLibraries(),
+		BannedNames: []string{
+			"util", "utils", "common", "types", "base", "core", "helper", "helpers",
+			"manager", "engine", "service", "model", "models", "misc", "lib", "libs", "pkg",
+		},
+	}
+}
+
+func rules() []Rule {
+	values := []string{"asset", "identity", "merkle"}
+	with := func(more ...string) []string { return append(more, values...) }
+	return []Rule{
+		// Floor 0: values.
+		{Package: "asset", Floor: 0, Pure: true},
+		{Package: "identity", Floor: 0, Pure: true},
+		{Package: "merkle", Floor: 0, Pure: true},
+
+		// Floor 1: rules. Siblings below exchange never meet.
+		{Package: "exchange", Floor: 1, Imports: with("exchange/*"), Pure: true},
+		{Package: "exchange/*", Floor: 1, Imports: values, Pure: true},
+		{Package: "exchange/market/markettest", Floor: 1, Imports: with("exchange/market", "internal/bulk"), Test: true},
+
+		// Floor 2: ports, and beside each port its adapters.
+		{Package: "consensus", Floor: 2, Imports: []string{"identity", "merkle"}},
+		{
+			Package: "consensus/comet", Floor: 2, Imports: []string{"identity", "merkle", "consensus"},
+			Owns: []string{"github.com/cometbft"},
+		},
+		{Package: "consensus/consensustest", Floor: 2, Imports: with("consensus", "internal/bulk"), Test: true},
+		{Package: "store", Floor: 2},
+		{Package: "store/pebble", Floor: 2, Imports: []string{"store"}, Owns: []string{"github.com/cockroachdb/pebble"}},
+		{Package: "store/memstore", Floor: 2, Imports: []string{"store"}},
+		{Package: "store/sealed", Floor: 2, Owns: []string{"filippo.io/age"}},
+		{Package: "store/storetest", Floor: 2, Imports: []string{"store", "internal/bulk"}, Test: true},
+
+		// Floor 3: workers.
+		{Package: "replica", Floor: 3, Imports: with("exchange", "exchange/*", "consensus", "store")},
+
+		// Floor 4: faces.
+		{Package: "api", Floor: 4, Imports: with("exchange", "exchange/*")},
+		{
+			Package: "web", Floor: 4, Imports: with("exchange", "exchange/*", "consensus", "api"),
+			Owns: []string{"github.com/danielgtaylor/huma"},
+		},
+
+		// Floor 5: assembly. Only node imports adapters.
+		{
+			Package: "node", Floor: 5,
+			Imports: with("exchange", "exchange/*", "consensus", "consensus/comet",
+				"store", "store/pebble", "store/memstore", "store/sealed", "replica", "api", "web"),
+			Owns: []string{"github.com/pelletier/go-toml"},
+		},
+		{
+			Package: "cli", Floor: 5, Imports: with("exchange", "exchange/*", "store/sealed", "api", "node"),
+			Owns: []string{"github.com/spf13/cobra"},
+		},
+		{Package: "cmd/souk", Floor: 5, Imports: []string{"cli"}},
+
+		// Beside the floors.
+		{
+			Package: "sim", Floor: Beside, Test: true,
+			Imports: with("exchange", "exchange/*", "consensus", "store", "store/memstore", "replica", "internal/bulk"),
+		},
+		{Package: "internal/arch", Floor: Beside},
+		{Package: "internal/bulk", Floor: Beside, Test: true},
+		{Package: "internal/mutate", Floor: Beside},
+		{Package: "internal/tally", Floor: Beside},
+	}
+}
+
+// pureStd is what the pure floors use of the standard library. Clocks,
+// randomness, files, sockets, locks, logs, floats and JSON are absent.
+func pureStd() []string {
+	return []string{
+		"bytes", "cmp", "crypto/ed25519", "crypto/hmac", "crypto/sha256", "crypto/sha512", "crypto/subtle",
+		"encoding/base64", "encoding/binary", "encoding/hex", "errors", "fmt", "hash", "io", "iter", "maps",
+		"math/big", "math/bits", "slices", "sort", "strconv", "strings", "unicode/utf8",
+	}
+}
+
+func pureLibraries() []string {
+	return []string{
+		"golang.org/x/crypto",
+		"github.com/btcsuite/btcd/address/v2/bech32",
+		"github.com/oasisprotocol/curve25519-voi",
+		"github.com/tyler-smith/go-bip39",
+	}
+}
+
+func testLibraries() []string {
+	return []string{
+		"github.com/anishathalye/porcupine",
+		"github.com/cockroachdb/datadriven",
+		"github.com/google/go-cmp",
+		"github.com/rogpeppe/go-internal",
+		"go.uber.org/goleak",
+		"pgregory.net/rapid",
+	}
+}

@@ -1,0 +1,1 @@
+package asset // want "has a name that is a build constraint"

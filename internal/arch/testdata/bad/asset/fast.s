@@ -1,0 +1,1 @@
+// Assembly does not belong on a pure floor.

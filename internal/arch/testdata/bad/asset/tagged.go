@@ -1,0 +1,3 @@
+//go:build fast // want "has a build constraint"
+
+package asset

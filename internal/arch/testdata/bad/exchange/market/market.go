@@ -1,0 +1,4 @@
+// Package market keeps to the rules.
+package market
+
+type Book struct{}

@@ -1,0 +1,2 @@
+// Package util is named for nothing.
+package util

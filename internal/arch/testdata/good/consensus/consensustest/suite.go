@@ -1,0 +1,8 @@
+// Package consensustest is test support.
+package consensustest
+
+import (
+	_ "testing"
+
+	_ "souk/consensus"
+)

@@ -1,0 +1,6 @@
+// Package ledger keeps to the rules.
+package ledger
+
+import "souk/asset"
+
+type Account struct{ Balance asset.Amount }
