@@ -1,0 +1,62 @@
+# make build    bin/souk
+# make demo     four servers that trade, lose one, and go on
+# make test     everything that must hold, about a quarter of an hour on two cores
+# make lint     the linters
+# make bench    the timed bars, to bin/bench.json
+# make sim      SEEDS whole federations by seed; run it again to go on where it stopped
+# make fuzz     every fuzz target for FUZZTIME
+# make mutate   how many of the listed faults the tests catch
+# make soak     real servers behind slow links for SOAK
+
+SEEDS    ?= 20000
+FUZZTIME ?= 30s
+SOAK     ?= 10m
+# Further arguments of souk demo and souk bench.
+ARGS     ?=
+
+.PHONY: all build demo test lint bench sim fuzz mutate soak clean
+
+all: build
+
+build:
+	@scripts/setup
+	CGO_ENABLED=0 go build -trimpath -o bin/souk ./cmd/souk
+
+demo: build
+	bin/souk demo $(ARGS)
+
+# Bulk properties run at full count in the first pass and at a tenth under the
+# race detector in the second (internal/bulk).
+test:
+	@scripts/setup race
+	go test ./internal/arch
+	go vet ./...
+	go mod tidy -diff
+	@go build -o bin/tally ./internal/tally
+	bin/tally -slowest 10 -- -timeout=30m ./... -- -timeout=30m -race -shuffle=on ./...
+
+lint:
+	@scripts/setup
+	scripts/lint
+
+bench: build
+	bin/souk bench --out bin/bench.json $(ARGS)
+
+sim:
+	@scripts/setup
+	SOUK_SEEDS=$(SEEDS) SOUK_SIM_STATE=$(CURDIR)/.cache/sim go test ./sim -run='^TestSeeds$$' -count=1 -timeout=0 -v
+
+fuzz:
+	@scripts/setup
+	FUZZTIME=$(FUZZTIME) scripts/fuzz
+
+mutate:
+	@scripts/setup
+	go run ./internal/mutate
+
+soak:
+	@scripts/setup
+	SOUK_SOAK=$(SOAK) go test ./node -run='^TestSoak' -count=1 -timeout=0 -v
+
+clean:
+	rm -rf bin .cache
