@@ -112,6 +112,9 @@ type Trade struct {
 	Time     uint64
 }
 
+// tradeSize is the length of a trade's encoding in bytes.
+const tradeSize = 1 + 8 + 4 + 8 + 8 + 8 + 8 + 1 + 1 + 8 + 8
+
 // Append appends the trade's one encoding.
 func (t *Trade) Append(dst []byte) []byte {
 	dst = append(dst, resultTrade)

@@ -24,62 +24,67 @@ const (
 	// AccountBusy: the account has more commands in this block than it may have; send it again.
 
 	// From here on the nonce is burnt.
-	BadBody         Code = 100 // the body is not the canonical body of its kind
-	FeeUnpaid       Code = 101 // the account cannot pay the command fee
-	KeyRevoked      Code = 102 // the key was removed in this same block
-	OutOfScope      Code = 103 // the delegate lacks the scope, the market, or has expired
-	Insufficient    Code = 104 // available funds do not cover it
-	BadAmount       Code = 105 // an amount of zero, or above the largest supply
-	UnknownAsset    Code = 106
-	SelfTransfer    Code = 107 // payer and payee are the same account
-	UnknownMarket   Code = 108
-	MarketPaused    Code = 109
-	BadTick         Code = 110 // the price is no multiple of the market's tick, or zero
-	BadLot          Code = 111 // the quantity is no multiple of the market's lot, or zero
-	BelowMinimum    Code = 112 // the order's value is below the market's minimum notional
-	OutsideBand     Code = 113 // the price is outside the market's band around the last price
-	BadOrderKind    Code = 114 // order kind, time in force and flags do not go together
-	DuplicateClient Code = 115 // a live order of the account has this client order id
-	TooManyFOK      Code = 116 // one fill-or-kill order per account, market and block
-	BadOrderExpiry  Code = 117 // good-till-date is not in the future or too far ahead
-	BadTrigger      Code = 118 // trigger price missing, off tick, or not allowed for the kind
-	OrderOverflow   Code = 119 // price times quantity does not fit
-	TooManyOrders   Code = 120 // the account has too many live orders in the market
-	UnknownOrder    Code = 121 // no live order of the account has that id
-	Withdrawn       Code = 122 // the order was cancelled or amended by another command of its block
-	BadAmend        Code = 123 // the amendment changes nothing or may not be made to this order
-	BadDelegate     Code = 124 // key, scopes, markets or expiry of the delegate are not allowed
-	TooManyDelegate Code = 125
-	UnknownDelegate Code = 126
-	RotationPending Code = 127
-	NoRotation      Code = 128
-	BadKey          Code = 129 // the key is in use already or not a usable key
-	BadSymbol       Code = 130
-	SymbolTaken     Code = 131
-	SymbolReserved  Code = 132
-	BadDecimals     Code = 133
-	NotIssuer       Code = 134
-	SupplyExceeded  Code = 135
-	BadDeadline     Code = 136
-	UnknownEscrow   Code = 137
-	NotParty        Code = 138 // the account has no part in the escrow, or not this part
-	WrongPreimage   Code = 139
-	TooEarly        Code = 140
-	TooLate         Code = 141
-	NoArbiter       Code = 142
-	Disputed        Code = 143
-	NotDisputed     Code = 144
-	NotMember       Code = 145 // the account is not a member's operator or server key
-	BadAction       Code = 146 // the vote's action is not valid now
-	AlreadyVoted    Code = 147
-	NotVoted        Code = 148
-	NotDemoted      Code = 149
-	BackingOff      Code = 150 // the server may not return yet
-	MemberBarred    Code = 151
-	BadContract     Code = 152
-	BadMemo         Code = 153
-	TooManyEscrows  Code = 154
-	BadTimer        Code = 155 // cancel-all-after delay out of range
+	BadBody          Code = 100 // the body is not the canonical body of its kind
+	FeeUnpaid        Code = 101 // the account cannot pay the command fee
+	KeyRevoked       Code = 102 // the key was removed in this same block
+	OutOfScope       Code = 103 // the delegate lacks the scope, the market, or has expired
+	Insufficient     Code = 104 // available funds do not cover it
+	BadAmount        Code = 105 // an amount of zero, or above the largest supply
+	UnknownAsset     Code = 106
+	SelfTransfer     Code = 107 // payer and payee are the same account
+	UnknownMarket    Code = 108
+	MarketPaused     Code = 109
+	BadTick          Code = 110 // the price is no multiple of the market's tick, or zero
+	BadLot           Code = 111 // the quantity is no multiple of the market's lot, or zero
+	BelowMinimum     Code = 112 // the order's value is below the market's minimum notional
+	OutsideBand      Code = 113 // the price is outside the market's band around the last price
+	BadOrderKind     Code = 114 // order kind, time in force and flags do not go together
+	DuplicateClient  Code = 115 // a live order of the account has this client order id
+	TooManyFOK       Code = 116 // one fill-or-kill order per account, market and block
+	BadOrderExpiry   Code = 117 // good-till-date is not in the future or too far ahead
+	BadTrigger       Code = 118 // trigger price missing, off tick, or not allowed for the kind
+	OrderOverflow    Code = 119 // price times quantity does not fit
+	TooManyOrders    Code = 120 // the account has too many live orders in the market
+	UnknownOrder     Code = 121 // no live order of the account has that id
+	Withdrawn        Code = 122 // the order was cancelled or amended by another command of its block
+	BadAmend         Code = 123 // the amendment changes nothing or may not be made to this order
+	BadDelegate      Code = 124 // key, scopes, markets or expiry of the delegate are not allowed
+	TooManyDelegates Code = 125 // the account has 16 delegates
+	UnknownDelegate  Code = 126 // no delegate of the account has that key
+	RotationPending  Code = 127 // another key rotation is pending
+	NoRotation       Code = 128 // no key rotation is pending
+	BadKey           Code = 129 // the key is in use already or not a usable key
+	BadSymbol        Code = 130 // not 2 to 10 of A-Z and 0-9, a letter first
+	SymbolTaken      Code = 131 // another asset has this symbol
+	SymbolReserved   Code = 132 // only a vote can let the account issue this symbol
+	BadDecimals      Code = 133 // more than 18 decimals
+	NotIssuer        Code = 134 // only the asset's issuer may
+	SupplyExceeded   Code = 135 // above the asset's largest supply
+	BadDeadline      Code = 136 // not after now, too far ahead, or a dispute window that is not allowed
+	UnknownEscrow    Code = 137 // no such escrow, or it is closed
+	NotParty         Code = 138 // the account has no part in the escrow, or not this part
+	WrongPreimage    Code = 139 // its SHA-256 is not the escrow's hash
+	TooEarly         Code = 140 // a refund before the deadline
+	TooLate          Code = 141 // a claim or dispute at or after the deadline, a decision after the window
+	NoArbiter        Code = 142 // the escrow has no arbiter
+	Disputed         Code = 143 // only the arbiter decides now
+	NotDisputed      Code = 144 // nobody opened a dispute
+	NotMember        Code = 145 // the account is not a member's operator or server key
+	BadAction        Code = 146 // the vote's action is not valid now
+	AlreadyVoted     Code = 147 // the member approves of the action already
+	NotVoted         Code = 148 // the member does not approve of the action
+	NotDemoted       Code = 149 // the server has full power
+	BackingOff       Code = 150 // the server may not return yet
+	MemberBarred     Code = 151 // the server signed twice and must be replaced by vote
+	Decided          Code = 152 // these action bytes passed a short while ago; use another salt
+	TooManyVotes     Code = 153 // the member has too many open votes
+	TooManyEscrows   Code = 154 // the payer has too many open escrows
+	BadTimer         Code = 155 // cancel-all-after delay out of range
+	BadParties       Code = 156 // payer, payee and arbiter are not different accounts
+	BookFull         Code = 157 // the market has as many live orders as it can
+	TooManyBalances  Code = 158 // the receiving account has too many assets to be offered another one
+
+	lastCode = TooManyBalances
 )
 
 var codeNames = map[Code]string{
@@ -93,14 +98,15 @@ var codeNames = map[Code]string{
 	DuplicateClient: "client order id in use", TooManyFOK: "one fill-or-kill per block", BadOrderExpiry: "bad order expiry",
 	BadTrigger: "bad trigger price", OrderOverflow: "order too large", TooManyOrders: "too many orders", UnknownOrder: "unknown order",
 	Withdrawn: "withdrawn in its own block", BadAmend: "amendment not allowed", BadDelegate: "bad delegate",
-	TooManyDelegate: "too many delegates", UnknownDelegate: "unknown delegate", RotationPending: "rotation pending",
+	TooManyDelegates: "too many delegates", UnknownDelegate: "unknown delegate", RotationPending: "rotation pending",
 	NoRotation: "no rotation pending", BadKey: "bad key", BadSymbol: "bad symbol", SymbolTaken: "symbol taken",
 	SymbolReserved: "symbol reserved", BadDecimals: "bad decimals", NotIssuer: "not the issuer", SupplyExceeded: "supply exceeded",
 	BadDeadline: "bad deadline", UnknownEscrow: "unknown escrow", NotParty: "not a party", WrongPreimage: "wrong preimage",
 	TooEarly: "too early", TooLate: "too late", NoArbiter: "no arbiter", Disputed: "disputed", NotDisputed: "not disputed",
 	NotMember: "not a member", BadAction: "bad action", AlreadyVoted: "already voted", NotVoted: "not voted",
-	NotDemoted: "not demoted", BackingOff: "backing off", MemberBarred: "member barred", BadContract: "bad contract", BadMemo: "bad memo",
-	TooManyEscrows: "too many escrows", BadTimer: "bad timer",
+	NotDemoted: "not demoted", BackingOff: "backing off", MemberBarred: "member barred", Decided: "decided already", TooManyVotes: "too many open votes",
+	TooManyEscrows: "too many escrows", BadTimer: "bad timer", BadParties: "bad parties", BookFull: "book full",
+	TooManyBalances: "too many assets",
 }
 
 // String is a short English name, for people; programs use the number.
@@ -117,7 +123,7 @@ func (c Code) Burns() bool { return c == OK || c >= BadBody }
 // Codes are all codes in ascending order.
 func Codes() []Code {
 	all := []Code{OK}
-	for c := BadSignature; c <= BadTimer; c++ {
+	for c := BadSignature; c <= lastCode; c++ {
 		if _, ok := codeNames[c]; ok {
 			all = append(all, c)
 		}

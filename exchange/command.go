@@ -1,13 +1,12 @@
 package exchange
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 
 	"golang.org/x/crypto/cryptobyte"
-
-	"crypto/sha256"
 
 	"souk/identity"
 )
@@ -69,7 +68,8 @@ func Parse(vs ID, data []byte) (c Command, rest []byte, err error) {
 		return Command{}, nil, fmt.Errorf("command kind %d is not known: %w", kind, ErrEncoding)
 	}
 	var buf [512]byte
-	c.ID = sha256.Sum256(appendSigned(buf[:0], vs, signed))
+	tagged := append(identity.AppendTag(buf[:0], identity.TagCommand), vs[:]...)
+	c.ID = sha256.Sum256(append(tagged, signed...))
 	return c, s, nil
 }
 
@@ -91,15 +91,8 @@ func (c *Command) appendUnsigned(dst []byte) []byte {
 // AppendSignBytes appends what the signature covers: the command tag, the
 // virtual server's id, and the encoding up to the signature.
 func (c *Command) AppendSignBytes(dst []byte, vs ID) []byte {
-	dst = identity.AppendTag(dst, identity.TagCommand)
-	dst = append(dst, vs[:]...)
+	dst = append(identity.AppendTag(dst, identity.TagCommand), vs[:]...)
 	return c.appendUnsigned(dst)
-}
-
-func appendSigned(dst []byte, vs ID, unsigned []byte) []byte {
-	dst = identity.AppendTag(dst, identity.TagCommand)
-	dst = append(dst, vs[:]...)
-	return append(dst, unsigned...)
 }
 
 // Sign sets Key, Signature and ID for virtual server vs.
@@ -108,9 +101,9 @@ func (c *Command) Sign(vs ID, key identity.PrivateKey) error {
 		return fmt.Errorf("body of %d bytes, at most %d: %w", len(c.Body), MaxBody, ErrEncoding)
 	}
 	c.Key = key.Public()
-	msg := c.AppendSignBytes(nil, vs)
-	c.Signature = key.SignRaw(msg)
-	c.ID = sha256.Sum256(msg)
+	tagged := c.AppendSignBytes(nil, vs)
+	c.Signature = key.SignRaw(tagged)
+	c.ID = sha256.Sum256(tagged)
 	return nil
 }
 

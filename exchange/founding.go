@@ -78,7 +78,7 @@ func (c *Card) Append(dst []byte) []byte {
 	return append(c.appendUnsigned(dst), c.Signature[:]...)
 }
 
-// SignCard sets the operator key and signature.
+// Sign sets the operator key and signature.
 func (c *Card) Sign(operator identity.PrivateKey) {
 	c.Operator = operator.Public()
 	c.Signature = operator.Sign(identity.TagCard, c.appendUnsigned(nil))
@@ -219,10 +219,7 @@ type Founding struct {
 
 // ID is the virtual server's id.
 func (f *Founding) ID() ID {
-	h := sha256.New()
-	h.Write(identity.AppendTag(nil, identity.TagFounding))
-	h.Write(f.Append(nil))
-	return ID(h.Sum(nil))
+	return sha256.Sum256(f.Append(identity.AppendTag(nil, identity.TagFounding)))
 }
 
 // Append appends the contract's one encoding.
