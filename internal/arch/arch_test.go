@@ -25,6 +25,17 @@ func TestTree(t *testing.T) {
 	}
 }
 
+// TestDocs holds the texts to the tree.
+func TestDocs(t *testing.T) {
+	problems, err := arch.CheckDocs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Error(p)
+	}
+}
+
 // TestRules makes sure that the list itself points down: no rule permits an
 // import that its floors forbid.
 func TestRules(t *testing.T) {
@@ -125,6 +136,28 @@ func TestFixtures(t *testing.T) {
 				t.Errorf("no problem that begins with %q", w)
 			}
 		})
+	}
+}
+
+// TestDocsFixture checks CheckDocs.
+func TestDocsFixture(t *testing.T) {
+	problems, err := arch.CheckDocs(filepath.Join("testdata", "docs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range problems {
+		got = append(got, p.String())
+	}
+	want := []string{
+		"docs/spec/01-pure.md:7: rule M-1 stands in docs/spec/01-pure.md already",
+		"docs/README.md:1: links to spec/absent.md, which does not exist",
+		"docs/README.md:3: names pure/other.go, which does not exist",
+		"docs/README.md:3: names other.go, which does not exist",
+		"pure/pure.go:1: there is no rule M-3 in docs/spec",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
 	}
 }
 

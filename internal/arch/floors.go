@@ -1,5 +1,7 @@
 package arch
 
+import "slices"
+
 // Floors is the policy of this module. Imports point down: a package imports
 // lower floors, a port's adapter imports its port, and exchange imports the four
 // below it, which never meet.
@@ -19,17 +21,23 @@ func Floors() Policy {
 
 func rules() []Rule {
 	values := []string{"asset", "identity", "merkle"}
-	with := func(more ...string) []string { return append(more, values...) }
+	parts := []string{"exchange/escrow", "exchange/ledger", "exchange/market", "exchange/roster"}
+	state := slices.Concat(values, parts, []string{"exchange"})
+	with := func(below []string, more ...string) []string { return slices.Concat(below, more) }
 	return []Rule{
 		// Floor 0: values.
 		{Package: "asset", Floor: 0, Pure: true},
 		{Package: "identity", Floor: 0, Pure: true},
 		{Package: "merkle", Floor: 0, Pure: true},
 
-		// Floor 1: rules. Siblings below exchange never meet.
-		{Package: "exchange", Floor: 1, Imports: with("exchange/*"), Pure: true},
-		{Package: "exchange/*", Floor: 1, Imports: values, Pure: true},
-		{Package: "exchange/market/markettest", Floor: 1, Imports: with("exchange/market", "internal/bulk"), Test: true},
+		// Floor 1: rules. The parts of exchange never meet.
+		{Package: "exchange", Floor: 1, Imports: with(values, parts...), Pure: true},
+		{Package: "exchange/escrow", Floor: 1, Imports: values, Pure: true},
+		{Package: "exchange/ledger", Floor: 1, Imports: values, Pure: true},
+		{Package: "exchange/market", Floor: 1, Imports: values, Pure: true},
+		{Package: "exchange/roster", Floor: 1, Imports: values, Pure: true},
+		{Package: "exchange/exchangetest", Floor: 1, Imports: with(state, "internal/bulk"), Test: true},
+		{Package: "exchange/market/markettest", Floor: 1, Imports: with(values, "exchange/market", "internal/bulk"), Test: true},
 
 		// Floor 2: ports, and beside each port its adapters.
 		{Package: "consensus", Floor: 2, Imports: []string{"identity", "merkle"}},
@@ -37,7 +45,7 @@ func rules() []Rule {
 			Package: "consensus/comet", Floor: 2, Imports: []string{"identity", "merkle", "consensus"},
 			Owns: []string{"github.com/cometbft"},
 		},
-		{Package: "consensus/consensustest", Floor: 2, Imports: with("consensus", "internal/bulk"), Test: true},
+		{Package: "consensus/consensustest", Floor: 2, Imports: with(values, "consensus", "internal/bulk"), Test: true},
 		{Package: "store", Floor: 2},
 		{Package: "store/pebble", Floor: 2, Imports: []string{"store"}, Owns: []string{"github.com/cockroachdb/pebble"}},
 		{Package: "store/memstore", Floor: 2, Imports: []string{"store"}},
@@ -45,24 +53,23 @@ func rules() []Rule {
 		{Package: "store/storetest", Floor: 2, Imports: []string{"store", "internal/bulk"}, Test: true},
 
 		// Floor 3: workers.
-		{Package: "replica", Floor: 3, Imports: with("exchange", "exchange/*", "consensus", "store")},
+		{Package: "replica", Floor: 3, Imports: with(state, "consensus", "store")},
 
 		// Floor 4: faces.
-		{Package: "api", Floor: 4, Imports: with("exchange", "exchange/*")},
+		{Package: "api", Floor: 4, Imports: state},
 		{
-			Package: "web", Floor: 4, Imports: with("exchange", "exchange/*", "consensus", "api"),
+			Package: "web", Floor: 4, Imports: with(state, "consensus", "api"),
 			Owns: []string{"github.com/danielgtaylor/huma"},
 		},
 
 		// Floor 5: assembly. Only node imports adapters.
 		{
-			Package: "node", Floor: 5,
-			Imports: with("exchange", "exchange/*", "consensus", "consensus/comet",
+			Package: "node", Floor: 5, Imports: with(state, "consensus", "consensus/comet",
 				"store", "store/pebble", "store/memstore", "store/sealed", "replica", "api", "web"),
 			Owns: []string{"github.com/pelletier/go-toml"},
 		},
 		{
-			Package: "cli", Floor: 5, Imports: with("exchange", "exchange/*", "store/sealed", "api", "node"),
+			Package: "cli", Floor: 5, Imports: with(state, "store/sealed", "api", "node"),
 			Owns: []string{"github.com/spf13/cobra"},
 		},
 		{Package: "cmd/souk", Floor: 5, Imports: []string{"cli"}},
@@ -70,7 +77,7 @@ func rules() []Rule {
 		// Beside the floors.
 		{
 			Package: "sim", Floor: Beside, Test: true,
-			Imports: with("exchange", "exchange/*", "consensus", "store", "store/memstore", "replica", "internal/bulk"),
+			Imports: with(state, "exchange/exchangetest", "consensus", "store", "store/memstore", "replica", "internal/bulk"),
 		},
 		{Package: "internal/arch", Floor: Beside},
 		{Package: "internal/bulk", Floor: Beside, Test: true},

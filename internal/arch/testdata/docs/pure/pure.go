@@ -1,0 +1,2 @@
+// Package pure obeys M-2 but not M-3.
+package pure
