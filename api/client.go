@@ -1,0 +1,489 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"souk/exchange"
+)
+
+// Errors of a Client.
+var (
+	// ErrServers is wrapped when no server gave a usable answer in time; what
+	// each of them did instead stands behind it.
+	ErrServers = errors.New("no server answered")
+	// ErrUndecided is wrapped by Submit when it gave up before it knew the fate of
+	// every command. A command without a receipt may still be executed until its
+	// expiry; sending it again is safe.
+	ErrUndecided = errors.New("the fate of some commands is not known")
+	// ErrConfig is wrapped by NewClient for a configuration that cannot work.
+	ErrConfig = errors.New("client configuration")
+)
+
+// Defaults of Config.
+const (
+	// DefaultResend is how long a client waits for one server before it asks the next as well.
+	DefaultResend = 800 * time.Millisecond
+	// DefaultPatience is how long reads are tried when the context has no deadline.
+	DefaultPatience = 15 * time.Second
+	// maxResponse is the largest body of a response that is read.
+	maxResponse = 16 << 20
+)
+
+// Config says which servers a Client talks to.
+type Config struct {
+	// Servers are base URLs of servers of one virtual server, such as
+	// "https://alice.example:7780", the preferred one first.
+	Servers []string
+	// ID pins the virtual server. If it is zero the client believes the first
+	// server that answers, which is good for trials only.
+	ID exchange.ID
+	// Resend is how long to wait for one server before asking the next as well;
+	// zero is DefaultResend.
+	Resend time.Duration
+	// Transport carries the requests; nil is a transport of the client's own.
+	Transport http.RoundTripper
+	// Log gets a line when the client turns to another server; nil is silence.
+	Log *slog.Logger
+}
+
+// Client talks to the servers of a virtual server and turns from one to the next
+// when one is dead, slow, busy or talks nonsense, without its caller's noticing.
+// It may be used by many goroutines.
+type Client struct {
+	http    *http.Client
+	resend  time.Duration
+	log     *slog.Logger
+	servers []*server
+
+	mu      sync.Mutex
+	id      exchange.ID
+	first   int // index of the preferred server
+	pairs   map[uint32]Pair
+	symbols map[string]uint32
+}
+
+// server is one server as the client sees it.
+type server struct {
+	base string // without a slash at the end
+
+	mu     sync.Mutex
+	member string    // name of its member, once it is known
+	fails  int       // failures in a row
+	until  time.Time // not preferred before
+}
+
+// NewClient makes a client. It returns ErrConfig for base URLs that are none.
+func NewClient(c Config) (*Client, error) {
+	if len(c.Servers) == 0 {
+		return nil, fmt.Errorf("%w: no servers", ErrConfig)
+	}
+	cl := &Client{resend: c.Resend, log: c.Log, id: c.ID, pairs: map[uint32]Pair{}, symbols: map[string]uint32{}}
+	if cl.resend <= 0 {
+		cl.resend = DefaultResend
+	}
+	if cl.log == nil {
+		cl.log = slog.New(slog.DiscardHandler)
+	}
+	transport := c.Transport
+	if transport == nil {
+		transport = newTransport()
+	}
+	cl.http = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	for _, s := range c.Servers {
+		u, err := url.Parse(s)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+			return nil, fmt.Errorf("%w: server %q is not a base URL such as https://host:port", ErrConfig, s)
+		}
+		cl.servers = append(cl.servers, &server{base: strings.TrimRight(s, "/")})
+	}
+	return cl, nil
+}
+
+func newTransport() *http.Transport {
+	dialer := &net.Dialer{Timeout: 2 * time.Second, KeepAlive: 15 * time.Second}
+	return &http.Transport{
+		Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext,
+		TLSHandshakeTimeout: 3 * time.Second, IdleConnTimeout: 30 * time.Second,
+		MaxIdleConns: 256, MaxIdleConnsPerHost: 64, MaxResponseHeaderBytes: 16 << 10,
+		DisableCompression: true, ForceAttemptHTTP2: true,
+	}
+}
+
+// Close lets go of idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Servers are the base URLs, the one that is preferred now first.
+func (c *Client) Servers() []string {
+	var list []string
+	for _, s := range c.order() {
+		list = append(list, s.base)
+	}
+	return list
+}
+
+// ID is the virtual server's id: the pinned one or, without a pin, the one that
+// the first server to answer named.
+func (c *Client) ID(ctx context.Context) (exchange.ID, error) {
+	if id, ok := c.pinned(); ok {
+		return id, nil
+	}
+	status, err := c.Status(ctx)
+	if err != nil {
+		return exchange.ID{}, err
+	}
+	return ParseServerID(status.ID)
+}
+
+func (c *Client) pinned() (exchange.ID, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.id, c.id != exchange.ID{}
+}
+
+// pin believes a server about the id, if none is pinned.
+func (c *Client) pin(text string) error {
+	id, err := ParseServerID(text)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch c.id {
+	case exchange.ID{}:
+		c.id = id
+	case id:
+	default:
+		return fmt.Errorf("it answers for virtual server %s, not %x", text, c.id)
+	}
+	return nil
+}
+
+// order is the servers in the order in which to ask them: the preferred one, then
+// the others as listed, those that failed lately last.
+func (c *Client) order() []*server {
+	c.mu.Lock()
+	first := c.first
+	c.mu.Unlock()
+	now := time.Now()
+	var good, bad []*server
+	for i := range c.servers {
+		s := c.servers[(first+i)%len(c.servers)]
+		if s.resting(now) {
+			bad = append(bad, s)
+		} else {
+			good = append(good, s)
+		}
+	}
+	return append(good, bad...)
+}
+
+// prefer makes the server that gave the newest good answer the first to be asked.
+func (c *Client) prefer(s *server) {
+	s.mu.Lock()
+	s.fails, s.until = 0, time.Time{}
+	s.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.servers[c.first] == s {
+		return
+	}
+	for i, other := range c.servers {
+		if other == s {
+			c.first = i
+		}
+	}
+	c.log.Info("turned to another server", slog.String("server", s.base))
+}
+
+func (s *server) resting(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return now.Before(s.until)
+}
+
+// failed puts the server last for a while that doubles from a quarter of a second to half a minute.
+func (s *server) failed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fails = min(s.fails+1, 8)
+	s.until = time.Now().Add(min(time.Second/8<<s.fails, 30*time.Second))
+}
+
+func (s *server) name() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.member
+}
+
+func (s *server) learn(h http.Header) {
+	if m := h.Get(MemberHeader); m != "" && len(m) <= 32 {
+		s.mu.Lock()
+		s.member = m
+		s.mu.Unlock()
+	}
+}
+
+// call is one request, sendable to any server.
+type call struct {
+	method string
+	target string // path from /v1 on, and query
+	body   []byte
+	accept string
+	header http.Header   // more headers; may be nil
+	sign   *Signer       // signs the read; may be nil
+	limit  time.Duration // for one attempt; zero: none but the context's
+}
+
+// finalError is an answer that no other server would give differently.
+type finalError struct{ refusal *Error }
+
+func (e finalError) Error() string { return e.refusal.Error() }
+func (e finalError) Unwrap() error { return e.refusal }
+
+// send makes one attempt at one server. It returns a finalError for an answer that
+// must be given to the caller; all other errors mean: ask the next server.
+func (c *Client) send(ctx context.Context, s *server, r *call) ([]byte, error) {
+	if r.limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, r.limit)
+		defer cancel()
+	}
+	path := s.base
+	id, pinned := c.pinned()
+	if pinned {
+		path += fmt.Sprintf("/vs/%x", id)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, path+r.target, bytes.NewReader(r.body))
+	if err != nil {
+		return nil, err
+	}
+	for k, v := range r.header {
+		req.Header[k] = v
+	}
+	req.Header.Set("Accept", r.accept)
+	// Whatever a client sends may be sent twice: a command has one effect.
+	req.Header["Idempotency-Key"] = nil
+	if r.body != nil {
+		req.Header.Set("Content-Type", Binary)
+	}
+	if r.sign != nil {
+		token := SignRead(id, r.sign.Account, r.sign.Key, uint64(time.Now().UnixMilli()), r.method, r.target) //nolint:gosec // after 1970
+		req.Header.Set(ReadHeader, token.String())
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the answer: %w", err)
+	}
+	if len(data) > maxResponse {
+		return nil, errors.New("the answer is too long")
+	}
+	if pinned && resp.Header.Get(ServerHeader) != fmt.Sprintf("%x", id) {
+		return nil, fmt.Errorf("status %d, not from virtual server %x", resp.StatusCode, id)
+	}
+	s.learn(resp.Header)
+	return data, judge(resp, data, r.accept)
+}
+
+// judge tells good answers from final errors and from reasons to ask the next server.
+func judge(resp *http.Response, data []byte, accept string) error {
+	media, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if err != nil {
+		return fmt.Errorf("status %d without a media type", resp.StatusCode)
+	}
+	if resp.StatusCode == http.StatusOK {
+		if media != accept {
+			return fmt.Errorf("the answer is %s, not %s", media, accept)
+		}
+		return nil
+	}
+	if media != Problem {
+		return fmt.Errorf("status %d that is no problem description", resp.StatusCode)
+	}
+	e := &Error{}
+	if err := json.Unmarshal(data, e); err != nil {
+		return fmt.Errorf("status %d with a broken problem description: %w", resp.StatusCode, err)
+	}
+	e.Status = resp.StatusCode
+	if resp.StatusCode >= 400 && resp.StatusCode < 500 {
+		switch resp.StatusCode {
+		case http.StatusRequestTimeout, http.StatusMisdirectedRequest, http.StatusTooManyRequests, http.StatusConflict, http.StatusGone:
+			return e // another server may do better
+		}
+		return finalError{e}
+	}
+	return e
+}
+
+// attempt is what one server answered.
+type attempt[T any] struct {
+	server *server
+	value  T
+	err    error
+}
+
+// roundError is that no server of a round gave a good answer.
+type roundError struct{ problems []error }
+
+func (e *roundError) Error() string {
+	return ErrServers.Error() + ": " + errors.Join(e.problems...).Error()
+}
+
+func (e *roundError) Unwrap() []error { return append([]error{ErrServers}, e.problems...) }
+
+// agreed is the last server's refusal, if all of them refused the request itself.
+func (e *roundError) agreed() *Error {
+	var last *Error
+	for _, p := range e.problems {
+		var final finalError
+		if !errors.As(p, &final) {
+			return nil
+		}
+		last = final.refusal
+	}
+	return last
+}
+
+// race asks servers one after the other until one gives a good or a final answer:
+// the next at once when one fails, and besides when one is silent for the resend
+// time. The late ones are called off. try is told which servers were silent.
+//
+// With believe, a server's refusal of the request itself is the answer; without,
+// the next server is asked even so.
+func race[T any](ctx context.Context, c *Client, believe bool, try func(ctx context.Context, s *server, silent []*server) (T, error)) (T, error) {
+	servers := c.order()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answers := make(chan attempt[T], len(servers))
+	next, open := 0, map[*server]bool{}
+	start := func() {
+		if next == len(servers) {
+			return
+		}
+		s := servers[next]
+		next++
+		var silent []*server
+		for _, o := range servers {
+			if open[o] {
+				silent = append(silent, o)
+			}
+		}
+		open[s] = true
+		go func() {
+			v, err := try(ctx, s, silent)
+			answers <- attempt[T]{s, v, err}
+		}()
+	}
+	start()
+	timer := time.NewTimer(c.resend)
+	defer timer.Stop()
+	var none T
+	failed := &roundError{}
+	for len(open) > 0 {
+		select {
+		case <-ctx.Done():
+			return none, fmt.Errorf("%w: %w", ctx.Err(), errors.Join(failed.problems...))
+		case <-timer.C:
+			start()
+			timer.Reset(c.resend)
+		case a := <-answers:
+			delete(open, a.server)
+			var final finalError
+			if a.err == nil || believe && errors.As(a.err, &final) {
+				for s := range open {
+					s.failed() // it was silent longer than the one that answered
+				}
+				c.prefer(a.server)
+				return a.value, a.err
+			}
+			a.server.failed()
+			failed.problems = append(failed.problems, fmt.Errorf("%s: %w", a.server.base, a.err))
+			start()
+			timer.Reset(c.resend)
+		}
+	}
+	return none, failed
+}
+
+// persist repeats rounds of all servers until one gives an answer or patience ends.
+func persist[T any](ctx context.Context, patience time.Duration, round func(context.Context) (T, error)) (T, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, patience)
+		defer cancel()
+	}
+	pause := 50 * time.Millisecond
+	for {
+		v, err := round(ctx)
+		if err == nil {
+			return v, nil
+		}
+		var all *roundError
+		var final finalError
+		if errors.As(err, &all) {
+			if e := all.agreed(); e != nil {
+				return v, e
+			}
+		} else if errors.As(err, &final) {
+			return v, final.refusal
+		}
+		select {
+		case <-ctx.Done():
+			return v, err
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, time.Second)
+	}
+}
+
+// fetch gets one thing and lets accept read it; what accept refuses is asked of
+// the next server.
+func fetch[T any](ctx context.Context, c *Client, r *call, accept func(data []byte) (T, error)) (T, error) {
+	if _, ok := c.pinned(); !ok && r.target != Prefix+"/status" {
+		if _, err := c.Status(ctx); err != nil { // pins the id
+			var none T
+			return none, err
+		}
+	}
+	r.method, r.limit = http.MethodGet, 5*time.Second
+	return persist(ctx, DefaultPatience, func(ctx context.Context) (T, error) {
+		return race(ctx, c, true, func(ctx context.Context, s *server, _ []*server) (T, error) {
+			data, err := c.send(ctx, s, r)
+			if err != nil {
+				var none T
+				return none, err
+			}
+			return accept(data)
+		})
+	})
+}
+
+// get fetches a JSON value.
+func get[T any](ctx context.Context, c *Client, target string, sign *Signer) (*T, error) {
+	return fetch(ctx, c, &call{target: target, accept: JSON, sign: sign}, decode[T])
+}
+
+func decode[T any](data []byte) (*T, error) {
+	v := new(T)
+	if err := json.Unmarshal(data, v); err != nil {
+		return nil, fmt.Errorf("the answer is not what was asked for: %w", err)
+	}
+	return v, nil
+}

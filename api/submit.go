@@ -1,0 +1,199 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"souk/exchange"
+)
+
+const (
+	// graceAfterExpiry is how long after the expiry of the last command, by its
+	// own clock, a client goes on trying to learn its fate.
+	graceAfterExpiry = 30 * time.Second
+	// busyTries is how often a command that met AccountBusy is sent again.
+	busyTries = 5
+)
+
+// Submit sends signed commands and answers one receipt for each, in their order.
+// It returns when a block has executed them, or a server refused them before that
+// (a receipt of height zero).
+//
+// A server that dies, hangs, is busy or talks nonsense is the client's business,
+// not the caller's: the same commands go to the next server, at the latest after
+// the resend time. Command ids make sure that each has one effect. Errors: that of
+// ctx, ErrUndecided when all servers are out of reach until after the commands'
+// expiry, or an *Error that says that the commands are malformed or too large.
+func (c *Client) Submit(ctx context.Context, commands ...*exchange.Command) ([]exchange.Receipt, error) {
+	receipts := make([]exchange.Receipt, 0, len(commands))
+	if _, err := c.ID(ctx); err != nil {
+		return nil, err
+	}
+	for len(commands) > 0 {
+		n, size := 0, 0
+		for n < len(commands) && n < MaxBatch && size+commands[n].Size() <= MaxBinary {
+			size += commands[n].Size()
+			n++
+		}
+		if n == 0 {
+			return receipts, fmt.Errorf("a command of %d bytes: %w", commands[0].Size(), exchange.ErrEncoding)
+		}
+		part, err := c.submitPart(ctx, commands[:n])
+		receipts = append(receipts, part...)
+		if err != nil {
+			return receipts, err
+		}
+		commands = commands[n:]
+	}
+	return receipts, nil
+}
+
+// submitPart sends what fits one request.
+func (c *Client) submitPart(ctx context.Context, commands []*exchange.Command) ([]exchange.Receipt, error) {
+	var last uint64
+	for _, cmd := range commands {
+		last = max(last, cmd.Expiry)
+	}
+	deadline := time.Now().Add(CommandLife + graceAfterExpiry)
+	if expiry := time.UnixMilli(int64(min(last, 1<<52))).Add(graceAfterExpiry); expiry.Before(deadline) { //nolint:gosec // bounded
+		deadline = expiry
+	}
+	soon := time.Now().Add(graceAfterExpiry)
+	if deadline.Before(soon) {
+		deadline = soon // expired already: ask once all the same, it may have been sent before
+	}
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+
+	receipts, err := c.decide(ctx, commands)
+	for try := 0; err == nil && try < busyTries; try++ {
+		var busy []*exchange.Command
+		var at []int
+		for i := range receipts {
+			if receipts[i].Code == exchange.AccountBusy {
+				busy, at = append(busy, commands[i]), append(at, i)
+			}
+		}
+		if len(busy) == 0 {
+			break
+		}
+		var again []exchange.Receipt
+		if again, err = c.decide(ctx, busy); err == nil {
+			for i, r := range again {
+				receipts[at[i]] = r
+			}
+		}
+	}
+	return receipts, err
+}
+
+// decide sends commands until a server answers the fate of all of them.
+func (c *Client) decide(ctx context.Context, commands []*exchange.Command) ([]exchange.Receipt, error) {
+	var body []byte
+	for _, cmd := range commands {
+		body = cmd.Append(body)
+	}
+	receipts, err := persist(ctx, 0, func(ctx context.Context) ([]exchange.Receipt, error) {
+		return race(ctx, c, false, func(ctx context.Context, s *server, silent []*server) ([]exchange.Receipt, error) {
+			if len(silent) > 0 && !c.missing(ctx, s, commands[len(commands)-1].ID) {
+				silent = nil
+			}
+			return c.post(ctx, s, body, commands, silent)
+		})
+	})
+	var refused *Error
+	switch {
+	case err == nil:
+		return c.elsewhere(ctx, receipts), nil
+	case ctx.Err() == nil && errors.As(err, &refused):
+		return nil, refused
+	}
+	return nil, fmt.Errorf("%w: %w", ErrUndecided, err)
+}
+
+// missing asks a server, after another one was silent, whether it has heard of a
+// command. While the command waits for a block there, the silent server did its
+// duty and sending it once more would only be work: missing waits along. It tells
+// whether the command has to be sent because the server does not know it.
+func (c *Client) missing(ctx context.Context, s *server, id exchange.CommandID) bool {
+	r := &call{method: http.MethodGet, target: fateTarget(id, false), accept: JSON, limit: c.resend}
+	for {
+		data, err := c.send(ctx, s, r)
+		if err != nil {
+			return true // post says what is wrong with this server
+		}
+		f, err := decode[Fate](data)
+		if err != nil || f.Fate != FateWaiting {
+			return err != nil || f.Fate == FateUnknown
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(c.resend / 4):
+		}
+	}
+}
+
+// post makes one attempt at one server.
+func (c *Client) post(ctx context.Context, s *server, body []byte, commands []*exchange.Command, silent []*server) ([]exchange.Receipt, error) {
+	r := &call{method: http.MethodPost, target: Prefix + "/commands", body: body, accept: Binary}
+	if len(silent) > 0 {
+		name := silent[0].name()
+		if name == "" {
+			name = silent[0].base
+		}
+		r.header = http.Header{SilentHeader: {name}}
+	}
+	data, err := c.send(ctx, s, r)
+	if err != nil {
+		return nil, err
+	}
+	receipts, err := ParseReceipts(data)
+	if err != nil {
+		return nil, err
+	}
+	if len(receipts) != len(commands) {
+		return nil, fmt.Errorf("%d receipts for %d commands", len(receipts), len(commands))
+	}
+	for i := range receipts {
+		if receipts[i].ID != commands[i].ID {
+			return nil, fmt.Errorf("receipt %d is that of another command", i+1)
+		}
+	}
+	return receipts, nil
+}
+
+// elsewhere looks for the receipts of commands that a server says were executed
+// before, but has no receipt of: one that was sent twice has one with some server.
+func (c *Client) elsewhere(ctx context.Context, receipts []exchange.Receipt) []exchange.Receipt {
+	for i := range receipts {
+		if receipts[i].Code != exchange.NonceUsed || receipts[i].Height != 0 {
+			continue
+		}
+		for _, s := range c.order() {
+			r := &call{method: http.MethodGet, target: fateTarget(receipts[i].ID, false), accept: JSON, limit: c.resend}
+			data, err := c.send(ctx, s, r)
+			if err != nil {
+				continue
+			}
+			if found, ok := committed(data, receipts[i].ID); ok {
+				receipts[i] = found
+				break
+			}
+		}
+	}
+	return receipts
+}
+
+// committed reads the fate of a command, if a block executed it.
+func committed(data []byte, id exchange.CommandID) (exchange.Receipt, bool) {
+	f, err := decode[Fate](data)
+	if err != nil || f.Fate != FateCommitted || f.Receipt == nil {
+		return exchange.Receipt{}, false
+	}
+	r, err := f.Receipt.Parse()
+	return r, err == nil && r.ID == id
+}

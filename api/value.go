@@ -1,0 +1,325 @@
+package api
+
+// Status is how a virtual server stands, as one of its servers sees it.
+type Status struct {
+	ID         string   `json:"id" doc:"Virtual server: the hash of its founding contract."`
+	Name       string   `json:"name" doc:"Name in the founding contract."`
+	Member     string   `json:"member" doc:"Name of the member whose server answers; empty if it is no member's."`
+	Software   string   `json:"software" doc:"Version of the answering binary."`
+	Protocol   uint32   `json:"protocol" doc:"Protocol version in force."`
+	Plan       *Plan    `json:"plan,omitempty" doc:"Protocol version that comes into force."`
+	Height     uint64   `json:"height" doc:"Newest block."`
+	Active     uint64   `json:"active" doc:"Newest block that executed something."`
+	Time       uint64   `json:"time" doc:"Time of the newest block that executed something, ms."`
+	Root       string   `json:"root" doc:"State root after the newest block."`
+	CatchingUp bool     `json:"catching_up" doc:"This server is behind and fetches old blocks."`
+	Waiting    int      `json:"waiting" doc:"Batches of commands that wait for a block here."`
+	Halted     string   `json:"halted,omitempty" doc:"Why this virtual server has stopped here."`
+	Accounts   int      `json:"accounts" doc:"Number of accounts."`
+	Orders     int      `json:"orders" doc:"Number of live orders."`
+	Members    []Member `json:"members" nullable:"false" doc:"Member servers by number."`
+	Peers      []Peer   `json:"peers" nullable:"false" doc:"Servers that this one is connected to."`
+}
+
+// Plan is a protocol version and the height at which it comes into force.
+type Plan struct {
+	Version uint32 `json:"version"`
+	Height  uint64 `json:"height"`
+}
+
+// Member is a member server.
+type Member struct {
+	ID        uint32 `json:"id" doc:"Number, never used again."`
+	Name      string `json:"name"`
+	Operator  string `json:"operator" doc:"Account that votes."`
+	Consensus string `json:"consensus" doc:"Consensus key."`
+	URL       string `json:"url" doc:"Base URL of its HTTP API."`
+	P2P       string `json:"p2p" doc:"Consensus address, nodeid@host:port."`
+	Power     int64  `json:"power" doc:"Voting power; 1,000,000 is full power."`
+	Demoted   bool   `json:"demoted" doc:"Has minimal power because it missed proposer turns."`
+	Barred    bool   `json:"barred" doc:"Signed twice; the members must vote to replace it."`
+	Missed    uint32 `json:"missed" doc:"Proposer turns missed in a row."`
+	Until     uint64 `json:"until,omitempty" doc:"Time before which a demoted server may not return, ms."`
+	// Silent is what clients told this server (H-25). Anybody can say so; it is
+	// a hint for operators and moves nothing.
+	Silent   uint64 `json:"silent" doc:"How many times in the last hour clients reported that it took a command and did not pass it on."`
+	SilentAt uint64 `json:"silent_at,omitempty" doc:"Time of the newest such report, ms."`
+}
+
+// Peer is a directly connected server.
+type Peer struct {
+	ID       string `json:"id"`
+	Address  string `json:"address"`
+	Outbound bool   `json:"outbound"`
+	Since    uint64 `json:"since" doc:"ms"`
+}
+
+// At says which state a response was read from.
+type At struct {
+	Height uint64 `json:"height" doc:"Block that the response was read at."`
+	Time   uint64 `json:"time" doc:"Time of the newest block that executed something, ms."`
+}
+
+// Asset is an asset as it stands.
+type Asset struct {
+	ID        uint32 `json:"id"`
+	Symbol    string `json:"symbol" example:"BTC"`
+	Decimals  uint8  `json:"decimals"`
+	Issuer    string `json:"issuer,omitempty" doc:"Account that may mint; empty: only the virtual server itself."`
+	MaxSupply string `json:"max_supply" example:"21000000.00000000"`
+	Supply    string `json:"supply"`
+	Contract  string `json:"contract" doc:"SHA-256 of the issuer's promise."`
+	Proof     *Proof `json:"proof,omitempty"`
+}
+
+// Assets is a list of assets.
+type Assets struct {
+	At
+	Assets []Asset `json:"assets" nullable:"false"`
+}
+
+// Market is a market as it stands. Prices are in the quote asset per whole base coin.
+type Market struct {
+	ID            uint32 `json:"id"`
+	Symbol        string `json:"symbol" example:"BTC-EUR"`
+	Base          string `json:"base"`
+	Quote         string `json:"quote"`
+	BaseID        uint32 `json:"base_id"`
+	QuoteID       uint32 `json:"quote_id"`
+	BaseDecimals  uint8  `json:"base_decimals"`
+	QuoteDecimals uint8  `json:"quote_decimals"`
+	Tick          string `json:"tick" doc:"Prices are multiples of it."`
+	Lot           string `json:"lot" doc:"Quantities are multiples of it."`
+	MinNotional   string `json:"min_notional" doc:"Least value of an order, in the quote asset."`
+	MakerPPM      uint32 `json:"maker_ppm" doc:"Fee of makers in millionths."`
+	TakerPPM      uint32 `json:"taker_ppm" doc:"Fee of takers in millionths."`
+	ReservePPM    uint32 `json:"reserve_ppm" doc:"Share of the fees for the bank's reserve, in millionths."`
+	BandPPM       uint32 `json:"band_ppm" doc:"How far a price may be from the last one, in millionths; 0 is no band."`
+	Reference     string `json:"reference" doc:"Reference price until the first trade."`
+	Last          string `json:"last,omitempty" doc:"Price of the last trade."`
+	Paused        bool   `json:"paused"`
+	Proof         *Proof `json:"proof,omitempty"`
+}
+
+// Markets is a list of markets.
+type Markets struct {
+	At
+	Markets []Market `json:"markets" nullable:"false"`
+}
+
+// Book is the resting orders of a market by price, best first.
+type Book struct {
+	At
+	Market uint32  `json:"market"`
+	Symbol string  `json:"symbol"`
+	Bids   []Level `json:"bids" nullable:"false" doc:"Highest price first."`
+	Asks   []Level `json:"asks" nullable:"false" doc:"Lowest price first."`
+}
+
+// Level is one price of a book.
+type Level struct {
+	Price    string `json:"price"`
+	Quantity string `json:"quantity" doc:"Sum in the base asset."`
+	Orders   int    `json:"orders"`
+}
+
+// Trade is a fill as everybody may see it.
+type Trade struct {
+	ID       uint64 `json:"id"`
+	Market   uint32 `json:"market"`
+	Symbol   string `json:"symbol"`
+	Price    string `json:"price"`
+	Quantity string `json:"quantity"`
+	Maker    uint64 `json:"maker" doc:"Order that waited; in the inner cross the sell order."`
+	Taker    uint64 `json:"taker" doc:"Order that came; in the inner cross the buy order."`
+	Side     string `json:"side" enum:"buy,sell" doc:"Side of the taker."`
+	Inner    bool   `json:"inner" doc:"From the inner cross, where neither waited."`
+	Height   uint64 `json:"height"`
+	Time     uint64 `json:"time" doc:"ms"`
+	Proof    *Proof `json:"proof,omitempty"`
+}
+
+// Trades is a list of trades, newest first.
+type Trades struct {
+	At
+	Trades []Trade `json:"trades" nullable:"false"`
+}
+
+// Account is all that is known of an account. Only its own keys may read it.
+type Account struct {
+	At
+	Address   string     `json:"address" example:"souk1..."`
+	Number    uint32     `json:"number" doc:"Number that the ledger gave the account; order leaves name it."`
+	Owner     string     `json:"owner,omitempty" doc:"Owner key; empty until the owner's first command."`
+	Rotation  *Rotation  `json:"rotation,omitempty" doc:"Pending change of the owner key."`
+	Timer     uint64     `json:"timer,omitempty" doc:"When the dead-man timer cancels all orders, ms."`
+	Delegates []Delegate `json:"delegates" nullable:"false"`
+	Balances  []Balance  `json:"balances" nullable:"false" doc:"Assets of which the account has any, by id."`
+	Proof     *Proof     `json:"proof,omitempty"`
+}
+
+// Rotation is a pending change of an owner key.
+type Rotation struct {
+	Key string `json:"key"`
+	Due uint64 `json:"due" doc:"ms"`
+}
+
+// Delegate is a key that may act for an account within limits.
+type Delegate struct {
+	Key     string   `json:"key"`
+	Scopes  []string `json:"scopes" nullable:"false" example:"read,trade"`
+	Markets []uint32 `json:"markets" nullable:"false" doc:"Empty: all markets."`
+	Expiry  uint64   `json:"expiry,omitempty" doc:"ms; absent: never."`
+}
+
+// Balance is what an account has of one asset.
+type Balance struct {
+	Asset     uint32 `json:"asset"`
+	Symbol    string `json:"symbol"`
+	Available string `json:"available" doc:"Can be spent."`
+	Held      string `json:"held" doc:"Set aside for live orders."`
+}
+
+// Nonce is what a key needs to know to make its next command.
+type Nonce struct {
+	Top  uint64 `json:"top" doc:"Highest nonce that counts as used."`
+	Time uint64 `json:"time" doc:"The server's clock, ms."`
+}
+
+// Order is a live order. Only its owner's keys may read it.
+type Order struct {
+	ID       uint64 `json:"id"`
+	Client   string `json:"client,omitempty" doc:"Client order id."`
+	Market   uint32 `json:"market"`
+	Symbol   string `json:"symbol"`
+	Side     string `json:"side" enum:"buy,sell"`
+	Kind     string `json:"kind" enum:"limit,market,stop,stop-limit,take-profit,take-profit-limit"`
+	TIF      string `json:"tif" enum:"gtc,gtd,ioc,fok" doc:"Time in force."`
+	PostOnly bool   `json:"post_only"`
+	Status   string `json:"status" enum:"gone,staged,resting,waiting"`
+	Price    string `json:"price" doc:"Limit or worst price."`
+	Quantity string `json:"quantity,omitempty" doc:"Whole quantity, the filled part included."`
+	Quote    string `json:"quote,omitempty" doc:"Quote amount, of orders by quote amount."`
+	Trigger  string `json:"trigger,omitempty"`
+	Expiry   uint64 `json:"expiry,omitempty" doc:"ms"`
+	Filled   string `json:"filled" doc:"In the base asset."`
+	Value    string `json:"value" doc:"Paid (buy) or got before fees (sell) so far, in the quote asset."`
+	Fee      string `json:"fee" doc:"Charged so far, in the base asset (buy) or the quote asset (sell)."`
+	Hold     string `json:"hold" doc:"Set aside now, in the quote asset (buy) or the base asset (sell)."`
+	Sibling  uint64 `json:"sibling,omitempty" doc:"Other leg of an OCO pair."`
+	Placed   uint64 `json:"placed" doc:"Height at which it was placed."`
+	Time     uint64 `json:"time" doc:"Time at which it was placed, ms."`
+	Proof    *Proof `json:"proof,omitempty"`
+}
+
+// Orders is a list of live orders by market and id.
+type Orders struct {
+	At
+	Orders []Order `json:"orders" nullable:"false"`
+}
+
+// Fill is one's own side of a trade.
+type Fill struct {
+	Trade    uint64 `json:"trade"`
+	Order    uint64 `json:"order"`
+	Market   uint32 `json:"market"`
+	Symbol   string `json:"symbol"`
+	Side     string `json:"side" enum:"buy,sell"`
+	Role     string `json:"role" enum:"maker,taker"`
+	Inner    bool   `json:"inner"`
+	Price    string `json:"price"`
+	Quantity string `json:"quantity"`
+	Value    string `json:"value" doc:"Paid (buy) or got before the fee (sell), in the quote asset."`
+	Fee      string `json:"fee" doc:"In the base asset (buy) or the quote asset (sell)."`
+	Height   uint64 `json:"height"`
+	Time     uint64 `json:"time" doc:"ms"`
+	Proof    *Proof `json:"proof,omitempty"`
+}
+
+// Fills is a list of one's own fills, newest first.
+type Fills struct {
+	At
+	Fills []Fill `json:"fills" nullable:"false"`
+}
+
+// Audit is every term of the conservation sum of every asset.
+type Audit struct {
+	At
+	Balanced bool         `json:"balanced" doc:"All sums add up."`
+	Assets   []AssetAudit `json:"assets" nullable:"false"`
+}
+
+// AssetAudit is every term of an asset's conservation sum: supply = available +
+// held + locked + fees + dust + reserve.
+type AssetAudit struct {
+	Asset     uint32 `json:"asset"`
+	Symbol    string `json:"symbol"`
+	Supply    string `json:"supply"`
+	Available string `json:"available" doc:"Sum over all accounts."`
+	Held      string `json:"held" doc:"Sum over all accounts, for live orders."`
+	Locked    string `json:"locked" doc:"In escrow."`
+	Fees      string `json:"fees"`
+	Dust      string `json:"dust"`
+	Reserve   string `json:"reserve"`
+	Balanced  bool   `json:"balanced"`
+}
+
+// Vote is an open vote, or one that passed a short while ago.
+type Vote struct {
+	Kind     string   `json:"kind" example:"pause-market"`
+	Action   []byte   `json:"action" doc:"Encoding of the action, to vote on the same."`
+	Approved []uint32 `json:"approved" nullable:"false" doc:"Members that approve."`
+	Lapses   uint64   `json:"lapses" doc:"Height from which it is void."`
+	Passed   uint64   `json:"passed,omitempty" doc:"When it passed, ms."`
+}
+
+// Votes is a list of votes.
+type Votes struct {
+	At
+	Votes []Vote `json:"votes" nullable:"false"`
+}
+
+// Receipt is a command's fate. Amounts are counted in ledger units, not in coins:
+// a receipt does not name its market (H-31).
+type Receipt struct {
+	ID      string `json:"id"`
+	Code    uint16 `json:"code" doc:"Result code; 0 is success."`
+	Name    string `json:"name" doc:"The code in a few words."`
+	Message string `json:"message" doc:"What it means and what to do next."`
+	Height  uint64 `json:"height" doc:"Block that executed the command; 0: refused before it reached a block."`
+	Time    uint64 `json:"time" doc:"Time of that block, ms."`
+	Number  uint64 `json:"number,omitempty" doc:"Id of the order, escrow or asset that the command made."`
+	Filled  string `json:"filled_units,omitempty" doc:"What the order traded in that block, in ledger units of the base asset."`
+	Cost    string `json:"cost_units,omitempty" doc:"Paid (buy) or got before the fee (sell), in ledger units of the quote asset."`
+	Fee     string `json:"fee_units,omitempty" doc:"In ledger units of the base asset (buy) or the quote asset (sell)."`
+	Status  string `json:"status,omitempty" enum:"gone,staged,resting,waiting" doc:"Where the order was after that block."`
+}
+
+// Fates of a command.
+const (
+	FateCommitted = "committed" // a block executed it; the receipt is that of the block
+	FateWaiting   = "waiting"   // it waits for a block
+	FateRefused   = "refused"   // this server did not pass it on; the receipt says why
+	FateElsewhere = "elsewhere" // its nonce was used, but its receipt is not here: ask another server
+	FateUnknown   = "unknown"   // this server has not seen it
+)
+
+// Fate is what became of a command.
+type Fate struct {
+	ID      string   `json:"id"`
+	Fate    string   `json:"fate" enum:"committed,waiting,refused,elsewhere,unknown"`
+	Receipt *Receipt `json:"receipt,omitempty"`
+	Proof   *Proof   `json:"proof,omitempty"`
+}
+
+// Proof shows that something stands in the state that more than two thirds of
+// the virtual server signed (H-60). Of a leaf of the state it has Leaf and Path. Of
+// a receipt or a trade, Leaf and Path are those of the clock leaf, which names the
+// results of its block, and Item and List lead from there.
+type Proof struct {
+	Height uint64 `json:"height" doc:"Height of the signed header that states the root."`
+	Leaf   []byte `json:"leaf,omitempty" doc:"Value of the leaf; absent: there is no such leaf."`
+	Path   []byte `json:"path,omitempty" doc:"Merkle proof from the leaf to the root."`
+	Item   []byte `json:"item,omitempty" doc:"Receipt or trade in the block's list of results."`
+	List   []byte `json:"list,omitempty" doc:"Merkle proof from the item to the root of the list."`
+}

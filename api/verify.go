@@ -1,0 +1,295 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"souk/asset"
+	"souk/exchange"
+	"souk/exchange/ledger"
+	"souk/exchange/market"
+	"souk/identity"
+	"souk/merkle"
+)
+
+// Errors of a Verifier.
+var (
+	// ErrProof is returned for a proof that does not show what was asked: the
+	// server that gave it lies or is broken.
+	ErrProof = errors.New("the proof does not hold")
+	// ErrOld is returned for a proof of a state before one that was shown already.
+	ErrOld = errors.New("the state is older than one that was proven before")
+	// ErrAbsent is returned when it is proven that there is no such thing in the state.
+	ErrAbsent = errors.New("proven not to be there")
+)
+
+// HeaderSource vouches for headers: it answers what more than two thirds of a
+// virtual server's voting power signed, having followed the validators from the
+// founding contract or from a checkpoint the user trusts (H-61).
+type HeaderSource interface {
+	// Header answers what the signed header of a height states: the state root,
+	// which is that after the block before, and the header's time in ms. It may
+	// wait for a height that is about to come.
+	Header(ctx context.Context, height uint64) (root merkle.Hash, time uint64, err error)
+}
+
+// Verifier checks proofs against signed headers. What it answers is read out of
+// the proven leaves, never out of what a server says besides, and it builds the key
+// of a leaf from the question, so that a proof of something else is no answer (H-62).
+//
+// It never goes back: once it has seen a state at some height, a proof of an
+// earlier state is ErrOld. It may be used by many goroutines.
+type Verifier struct {
+	headers HeaderSource
+
+	mu     sync.Mutex
+	newest uint64 // largest header height that a leaf was proven at
+}
+
+// Proven says how fresh a proven fact is: the signed header that vouches for it.
+type Proven struct {
+	Height uint64 // of the header; it states the root after the block before it
+	Time   uint64 // of the header, ms
+}
+
+// NewVerifier makes a verifier that trusts what headers answers.
+func NewVerifier(headers HeaderSource) *Verifier { return &Verifier{headers: headers} }
+
+// headerPatience is how long a header is waited for that may be a moment away.
+const headerPatience = 3 * time.Second
+
+// root asks for the root of a header, and again while it may still be coming.
+func (v *Verifier) root(ctx context.Context, height uint64) (merkle.Hash, Proven, error) {
+	if height == 0 {
+		return merkle.Hash{}, Proven{}, fmt.Errorf("no header has height 0: %w", ErrProof)
+	}
+	ctx, cancel := context.WithTimeout(ctx, headerPatience)
+	defer cancel()
+	for {
+		root, ms, err := v.headers.Header(ctx, height)
+		if err == nil {
+			return root, Proven{Height: height, Time: ms}, nil
+		}
+		select {
+		case <-ctx.Done():
+			return merkle.Hash{}, Proven{}, fmt.Errorf("header %d: %w", height, err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// advance refuses to go back.
+func (v *Verifier) advance(height uint64) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if height < v.newest {
+		return fmt.Errorf("header %d, after %d was seen: %w", height, v.newest, ErrOld)
+	}
+	v.newest = height
+	return nil
+}
+
+// Leaf checks a proof of a leaf of the newest state. A nil value is proven absence.
+func (v *Verifier) Leaf(ctx context.Context, key merkle.Key, p *Proof) ([]byte, Proven, error) {
+	value, at, err := v.leaf(ctx, key, p)
+	if err != nil {
+		return nil, Proven{}, err
+	}
+	return value, at, v.advance(at.Height)
+}
+
+func (v *Verifier) leaf(ctx context.Context, key merkle.Key, p *Proof) ([]byte, Proven, error) {
+	if p == nil {
+		return nil, Proven{}, fmt.Errorf("there is none: %w", ErrProof)
+	}
+	path, err := merkle.ParseProof(p.Path)
+	if err != nil {
+		return nil, Proven{}, fmt.Errorf("%w: %w", ErrProof, err)
+	}
+	root, at, err := v.root(ctx, p.Height)
+	if err != nil {
+		return nil, Proven{}, err
+	}
+	if len(p.Leaf) == 0 { // no leaf of the state is empty
+		if !path.Absent(root, key) {
+			return nil, Proven{}, fmt.Errorf("it does not show that the leaf is absent: %w", ErrProof)
+		}
+		return nil, at, nil
+	}
+	if !path.Present(root, key, p.Leaf) {
+		return nil, Proven{}, fmt.Errorf("it does not lead from the leaf to the root of header %d: %w", p.Height, ErrProof)
+	}
+	return p.Leaf, at, nil
+}
+
+// Item checks a proof of an entry of a block's result list, and answers the entry
+// and the clock leaf of its block.
+func (v *Verifier) Item(ctx context.Context, p *Proof) ([]byte, exchange.Clock, Proven, error) {
+	leaf, at, err := v.leaf(ctx, exchange.ClockKey(), p)
+	if err != nil {
+		return nil, exchange.Clock{}, Proven{}, err
+	}
+	clock, err := exchange.ParseClock(leaf)
+	if err != nil {
+		return nil, exchange.Clock{}, Proven{}, fmt.Errorf("clock leaf: %w: %w", ErrProof, err)
+	}
+	list, err := merkle.ParseListProof(p.List)
+	if err != nil {
+		return nil, exchange.Clock{}, Proven{}, fmt.Errorf("%w: %w", ErrProof, err)
+	}
+	if !list.Present(clock.Results, p.Item) {
+		return nil, exchange.Clock{}, Proven{}, fmt.Errorf("it does not lead from the entry to the results of block %d: %w", clock.Height, ErrProof)
+	}
+	return p.Item, clock, at, nil
+}
+
+// Account checks a proof of an account, or ErrAbsent that there is none.
+func (v *Verifier) Account(ctx context.Context, a identity.Address, p *Proof) (ledger.Account, Proven, error) {
+	return provenLeaf(ctx, v, exchange.AccountKey(a), p, ledger.ParseAccount)
+}
+
+// Asset checks a proof of an asset.
+func (v *Verifier) Asset(ctx context.Context, id asset.ID, p *Proof) (ledger.Asset, Proven, error) {
+	return provenLeaf(ctx, v, exchange.AssetKey(id), p, ledger.ParseAsset)
+}
+
+// Market checks a proof of a market.
+func (v *Verifier) Market(ctx context.Context, id market.ID, p *Proof) (market.Market, Proven, error) {
+	return provenLeaf(ctx, v, exchange.MarketKey(id), p, market.ParseMarket)
+}
+
+// Order checks a proof of a live order, or ErrAbsent that it is not live. Its
+// owner is the number of an account, which a proof of the account shows.
+func (v *Verifier) Order(ctx context.Context, id market.OrderID, p *Proof) (market.Order, Proven, error) {
+	return provenLeaf(ctx, v, exchange.OrderKey(id), p, market.ParseOrder)
+}
+
+func provenLeaf[T any](ctx context.Context, v *Verifier, key merkle.Key, p *Proof, parse func(merkle.Key, []byte) (T, error)) (T, Proven, error) {
+	var none T
+	leaf, at, err := v.Leaf(ctx, key, p)
+	if err != nil {
+		return none, Proven{}, err
+	}
+	if leaf == nil {
+		return none, at, ErrAbsent
+	}
+	value, err := parse(key, leaf)
+	if err != nil {
+		return none, Proven{}, fmt.Errorf("the leaf is proven, but this program cannot read it: %w", err)
+	}
+	return value, at, nil
+}
+
+// Receipt checks a proof that a block executed a command, and with what result.
+func (v *Verifier) Receipt(ctx context.Context, id exchange.CommandID, p *Proof) (exchange.Receipt, Proven, error) {
+	item, clock, at, err := v.Item(ctx, p)
+	if err != nil {
+		return exchange.Receipt{}, Proven{}, err
+	}
+	r, err := exchange.ParseReceipt(item)
+	switch {
+	case err != nil:
+		return exchange.Receipt{}, Proven{}, fmt.Errorf("the entry is no receipt: %w: %w", ErrProof, err)
+	case r.ID != id:
+		return exchange.Receipt{}, Proven{}, fmt.Errorf("it is the receipt of command %x: %w", r.ID, ErrProof)
+	case r.Height != clock.Height || r.Time != clock.Time:
+		return exchange.Receipt{}, Proven{}, fmt.Errorf("receipt and clock are of different blocks: %w", ErrProof)
+	}
+	return r, at, nil
+}
+
+// Trade checks a proof of a trade.
+func (v *Verifier) Trade(ctx context.Context, id market.TradeID, p *Proof) (exchange.Trade, Proven, error) {
+	item, clock, at, err := v.Item(ctx, p)
+	if err != nil {
+		return exchange.Trade{}, Proven{}, err
+	}
+	t, err := exchange.ParseTrade(item)
+	switch {
+	case err != nil:
+		return exchange.Trade{}, Proven{}, fmt.Errorf("the entry is no trade: %w: %w", ErrProof, err)
+	case t.ID != id:
+		return exchange.Trade{}, Proven{}, fmt.Errorf("it is trade %d: %w", t.ID, ErrProof)
+	case t.Height != clock.Height || t.Time != clock.Time:
+		return exchange.Trade{}, Proven{}, fmt.Errorf("trade and clock are of different blocks: %w", ErrProof)
+	}
+	return t, at, nil
+}
+
+// proven fetches a thing with its proof and checks it; a server whose proof does
+// not hold, or is old, is left for the next one.
+func proven[T, V any](ctx context.Context, c *Client, target string, sign *Signer, proof func(*T) *Proof, check func(context.Context, *Proof) (V, Proven, error)) (V, Proven, error) {
+	type result struct {
+		value V
+		at    Proven
+		err   error // ErrAbsent, which is an answer
+	}
+	r, err := fetch(ctx, c, &call{target: target, accept: JSON, sign: sign}, func(data []byte) (result, error) {
+		t, err := decode[T](data)
+		if err != nil {
+			return result{}, err
+		}
+		value, at, err := check(ctx, proof(t))
+		if err != nil && !errors.Is(err, ErrAbsent) {
+			return result{}, err
+		}
+		return result{value, at, err}, nil
+	})
+	if err != nil {
+		return r.value, r.at, err
+	}
+	return r.value, r.at, r.err
+}
+
+// VerifiedAccount is the signer's account, proven.
+func (c *Client) VerifiedAccount(ctx context.Context, v *Verifier, s *Signer) (ledger.Account, Proven, error) {
+	return proven(ctx, c, accountTarget(s.Account, true), s, func(a *Account) *Proof { return a.Proof },
+		func(ctx context.Context, p *Proof) (ledger.Account, Proven, error) {
+			return v.Account(ctx, s.Account, p)
+		})
+}
+
+// VerifiedOrder is a live order of the signer's account, proven; its owner's number is that of the account.
+func (c *Client) VerifiedOrder(ctx context.Context, v *Verifier, s *Signer, id market.OrderID) (market.Order, Proven, error) {
+	target := Prefix + "/orders/" + strconv.FormatUint(uint64(id), 10) + proofQuery(true)
+	return proven(ctx, c, target, s, func(o *Order) *Proof { return o.Proof },
+		func(ctx context.Context, p *Proof) (market.Order, Proven, error) { return v.Order(ctx, id, p) })
+}
+
+// VerifiedMarket is a market, proven.
+func (c *Client) VerifiedMarket(ctx context.Context, v *Verifier, id market.ID) (market.Market, Proven, error) {
+	target := Prefix + "/markets/" + strconv.FormatUint(uint64(id), 10) + proofQuery(true)
+	return proven(ctx, c, target, nil, func(m *Market) *Proof { return m.Proof },
+		func(ctx context.Context, p *Proof) (market.Market, Proven, error) { return v.Market(ctx, id, p) })
+}
+
+// VerifiedAsset is an asset, proven.
+func (c *Client) VerifiedAsset(ctx context.Context, v *Verifier, id asset.ID) (ledger.Asset, Proven, error) {
+	target := Prefix + "/assets/" + strconv.FormatUint(uint64(id), 10) + proofQuery(true)
+	return proven(ctx, c, target, nil, func(a *Asset) *Proof { return a.Proof },
+		func(ctx context.Context, p *Proof) (ledger.Asset, Proven, error) { return v.Asset(ctx, id, p) })
+}
+
+// VerifiedReceipt is the receipt of a command that a block executed, proven.
+func (c *Client) VerifiedReceipt(ctx context.Context, v *Verifier, id exchange.CommandID) (exchange.Receipt, Proven, error) {
+	return proven(ctx, c, fateTarget(id, true), nil, func(f *Fate) *Proof { return f.Proof },
+		func(ctx context.Context, p *Proof) (exchange.Receipt, Proven, error) { return v.Receipt(ctx, id, p) })
+}
+
+// VerifiedTrade is a trade, proven.
+func (c *Client) VerifiedTrade(ctx context.Context, v *Verifier, id market.TradeID) (exchange.Trade, Proven, error) {
+	target := Prefix + "/trades/" + strconv.FormatUint(uint64(id), 10) + proofQuery(true)
+	return proven(ctx, c, target, nil, func(t *Trade) *Proof { return t.Proof },
+		func(ctx context.Context, p *Proof) (exchange.Trade, Proven, error) { return v.Trade(ctx, id, p) })
+}
+
+// IsNotFound tells whether a server answered that there is no such thing.
+func IsNotFound(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Status == http.StatusNotFound
+}
