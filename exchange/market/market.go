@@ -79,87 +79,104 @@ type Market struct {
 // State is all markets and all live orders. It is not safe for concurrent use;
 // what its methods return are copies, unless they say otherwise.
 type State struct {
-	limit uint32
+	limit     uint32 // orders that may rest or wait per owner and market
+	nextOrder OrderID
+	nextTrade TradeID
+	books     []*book // by ID, from 1
+
+	orders    slab
+	levels    []level
+	freeLevel int32           // first free level, linked by level.free
+	ids       table[int32]    // slots by order id
+	owners    table[presence] // by presenceKey
+	names     names
+	due       []int32 // heap of the slots of orders that expire
+
+	staged  []ID // markets with a batch
+	sweeps  uint64
+	fired   []int32
+	auction auction
+
+	changed      []OrderID // live orders whose leaves changed, each once
+	gone         []OrderID // orders whose leaves must be deleted, each once
+	counters     bool      // the leaf of the counters changed
+	loading      []Order   // between Load and Finish
+	loadingBooks []Market
 }
 
 // NewState returns a state without markets.
-func NewState() *State { return &State{limit: DefaultOrderLimit} }
+func NewState() *State {
+	return &State{
+		limit: DefaultOrderLimit, nextOrder: 1, nextTrade: 1, counters: true,
+		orders: slab{free: none}, freeLevel: none,
+		names: names{index: map[name]OrderID{}},
+	}
+}
 
 // Create adds a market and returns its number. The code is BadMarket if the
 // terms are not possible, DuplicateMarket if the pair is traded already (M-1).
 func (s *State) Create(base, quote asset.ID, baseDecimals uint8, t Terms) (ID, Code) {
-	panic("not yet")
+	if base == 0 || quote == 0 || base == quote || baseDecimals > asset.MaxDecimals || !t.Valid() {
+		return 0, BadMarket
+	}
+	for _, b := range s.books {
+		if b.Base == base && b.Quote == quote {
+			return 0, DuplicateMarket
+		}
+	}
+	id := ID(len(s.books) + 1) //nolint:gosec // created by votes
+	s.addBook(Market{ID: id, Base: base, Quote: quote, BaseDecimals: baseDecimals, Terms: t})
+	return id, OK
+}
+
+func (s *State) addBook(m Market) {
+	s.books = append(s.books, &book{Market: m, unit: uint64(asset.Unit(m.BaseDecimals)), round: 1, dirty: true})
 }
 
 // SetPaused pauses a market or lets it go on. While paused it admits no orders
 // and triggers no stops; what is staged already still meets in this block, and
 // cancels always work (M-3).
-func (s *State) SetPaused(id ID, paused bool) Code { panic("not yet") }
+func (s *State) SetPaused(id ID, paused bool) Code {
+	return s.set(id, func(m *Market) bool {
+		m.Paused = paused
+		return true
+	})
+}
 
 // SetFees changes the fee rates, for fills from this block's auction on.
-func (s *State) SetFees(id ID, makerPPM, takerPPM, reservePPM uint32) Code { panic("not yet") }
+func (s *State) SetFees(id ID, makerPPM, takerPPM, reservePPM uint32) Code {
+	return s.set(id, func(m *Market) bool {
+		m.MakerPPM, m.TakerPPM, m.ReservePPM = makerPPM, takerPPM, reservePPM
+		return m.Valid()
+	})
+}
 
 // SetBand changes the price band of new orders; 0 switches it off.
-func (s *State) SetBand(id ID, bandPPM uint32) Code { panic("not yet") }
+func (s *State) SetBand(id ID, bandPPM uint32) Code {
+	return s.set(id, func(m *Market) bool {
+		m.BandPPM = bandPPM
+		return m.Valid()
+	})
+}
+
+// set changes a market unless change says that the result is not possible.
+func (s *State) set(id ID, change func(*Market) bool) Code {
+	b := s.book(id)
+	if b == nil {
+		return UnknownMarket
+	}
+	m := b.Market
+	if !change(&m) {
+		return BadMarket
+	}
+	b.Market, b.dirty = m, true
+	return OK
+}
 
 // SetOrderLimit changes how many orders one owner may have resting or waiting in
 // one market. Orders above a lowered limit stay.
-func (s *State) SetOrderLimit(limit uint32) { s.limit = limit }
-
-// Check tells whether a new order may be staged now, and what the ledger must
-// reserve for it. It changes nothing. now is the block's time in ms.
-func (s *State) Check(n *New, now uint64) (Need, Code) { panic("not yet") }
-
-// CheckPair is Check for an OCO pair, whose legs share one hold.
-func (s *State) CheckPair(limit, stop *New, now uint64) (Need, Code) { panic("not yet") }
-
-// Stage takes up an order that Check has just passed and whose need is
-// reserved. Stop kinds start to wait; all others join this block's batch, where
-// the order of Stage calls is their sort position.
-func (s *State) Stage(n *New, height, now uint64) OrderID { panic("not yet") }
-
-// StagePair is Stage for an OCO pair that CheckPair has just passed: the limit
-// leg joins the batch, the stop leg waits.
-func (s *State) StagePair(limit, stop *New, height, now uint64) (limitID, stopID OrderID) {
-	panic("not yet")
+func (s *State) SetOrderLimit(limit uint32) {
+	if limit != s.limit {
+		s.limit, s.counters = limit, true
+	}
 }
-
-// Cancel closes a live order, staged ones included, with the given reason. If
-// the order is a leg of an OCO pair the other leg is closed with it (Linked). It
-// appends to out.Closed and answers false if there is no such order.
-func (s *State) Cancel(id OrderID, why Reason, out *Result) bool { panic("not yet") }
-
-// Withdraw is Cancel for an order of this same block (Withdrawn).
-func (s *State) Withdraw(id OrderID, out *Result) bool { return s.Cancel(id, Withdrawn, out) }
-
-// Reduce lowers the whole quantity of an order, its filled part included, and
-// keeps its place in the book. It returns what the ledger must release. The code
-// is UnknownOrder, or BadReduce if quantity is no such reduction (M-44).
-func (s *State) Reduce(id OrderID, quantity asset.Amount) (release Need, code Code) {
-	panic("not yet")
-}
-
-// Expired closes all orders whose expiry is at or before now, by (expiry, id).
-func (s *State) Expired(now uint64, out *Result) { panic("not yet") }
-
-// NextDue is the earliest expiry of any order; false if none has one.
-func (s *State) NextDue() (uint64, bool) { panic("not yet") }
-
-// Trigger moves the stops that the last prices have reached from the waiting
-// lists into this block's batch, by market and id, and closes the limit legs of
-// their OCO pairs. It appends to out.Triggered and out.Closed. It must be called
-// once per block before the first Stage (M-40).
-func (s *State) Trigger(out *Result) { panic("not yet") }
-
-// HasTriggered tells whether Trigger would trigger anything, so that a block is
-// due on an otherwise idle chain.
-func (s *State) HasTriggered() bool { panic("not yet") }
-
-// Staged appends the markets that have a batch waiting for their auction, in
-// ascending order.
-func (s *State) Staged(dst []ID) []ID { panic("not yet") }
-
-// Auction runs a market's auction over the batch staged since the last one and
-// appends what it did to out. seed is the previous state root, height this
-// block's. Every market in Staged must have its auction before the block ends.
-func (s *State) Auction(id ID, seed [32]byte, height uint64, out *Result) { panic("not yet") }

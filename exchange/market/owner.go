@@ -1,0 +1,81 @@
+package market
+
+// presence is what one owner has in one market: the list of his live orders by
+// ascending id, and what admission and the auction must know of him at once.
+type presence struct {
+	head, tail int32
+	stay       uint32    // live orders that may rest or wait, for the order limit (M-12)
+	resting    [2]uint32 // resting orders by Side.index
+	round      uint64    // the batch that sides and fok speak of
+	swept      uint64    // the last sweep that looked for his resting orders
+	sides      uint8     // bits 1<<Side of the sides he is on in the batch
+	fok        bool      // he has a fill-or-kill order in the batch
+}
+
+func presenceKey(owner Owner, id ID) uint64 { return uint64(owner)<<32 | uint64(id) }
+
+// presence is nil if the owner has no live order in the market.
+func (s *State) presence(owner Owner, id ID) *presence { return s.owners.get(presenceKey(owner, id)) }
+
+// enlist appends an order to the list of its owner.
+func (s *State) enlist(slot int32) *presence {
+	o := s.orders.at(slot)
+	p, fresh := s.owners.put(presenceKey(o.owner, o.market))
+	if fresh {
+		p.head, p.tail = none, none
+	}
+	o.ownerPrev, o.ownerNext = p.tail, none
+	if p.tail == none {
+		p.head = slot
+	} else {
+		s.orders.at(p.tail).ownerNext = slot
+	}
+	p.tail = slot
+	if o.stays() {
+		p.stay++
+	}
+	return p
+}
+
+// delist takes an order out of the list of its owner.
+func (s *State) delist(o *order) {
+	p := s.presence(o.owner, o.market)
+	if o.ownerPrev == none {
+		p.head = o.ownerNext
+	} else {
+		s.orders.at(o.ownerPrev).ownerNext = o.ownerNext
+	}
+	if o.ownerNext == none {
+		p.tail = o.ownerPrev
+	} else {
+		s.orders.at(o.ownerNext).ownerPrev = o.ownerPrev
+	}
+	if o.stays() {
+		p.stay--
+	}
+	switch {
+	case o.status == Resting:
+		p.resting[o.side.index()]--
+	case o.status == Staged && o.tif == FOK:
+		p.fok = false
+	}
+	if p.head == none {
+		s.owners.del(presenceKey(o.owner, o.market))
+	}
+}
+
+// mark notes in an owner's presence that his order joined the batch.
+func (b *book) mark(p *presence, o *order) {
+	if p.round != b.round {
+		p.round, p.sides, p.fok = b.round, 0, false
+	}
+	both := uint8(1<<Buy | 1<<Sell)
+	before := p.sides
+	p.sides |= 1 << o.side
+	if before != both && p.sides == both {
+		b.mixed = append(b.mixed, o.owner)
+	}
+	if o.tif == FOK {
+		p.fok = true
+	}
+}
