@@ -16,7 +16,7 @@ const MaxList = 1<<32 - 1
 //
 //	item = H(0x02 || value)
 //	pair = H(0x03 || left || right)
-//	root = H(0x04 || length as uint64 BE || top), or 32 zero bytes if empty
+//	root = H(0x04 || length as big-endian uint32 || top), or 32 zero bytes if empty
 //
 // The zero List is empty and ready for use.
 type List struct {
@@ -34,10 +34,10 @@ func Root(values [][]byte) Hash {
 
 // Append adds a value at the end.
 func (l *List) Append(value []byte) {
-	// One-shot hashing of short values costs no allocation.
-	var buf [256]byte
-	b := append(append(buf[:0], tagItem), value...)
-	l.items = append(l.items, sha256.Sum256(b))
+	if len(l.items) == MaxList {
+		panic("merkle: list is too long") //nolint:forbidigo // caller's invariant
+	}
+	l.items = append(l.items, itemHash(value))
 }
 
 // Reset empties the list and keeps its memory.
@@ -52,7 +52,7 @@ func (l *List) Root() Hash {
 		return Hash{}
 	}
 	top := topHash(l.items)
-	return listRoot(len(l.items), &top)
+	return listRoot(uint32(len(l.items)), &top) //nolint:gosec // at most MaxList
 }
 
 // Prove returns a proof for l.Root() of the item at an index, which must exist.
@@ -60,16 +60,18 @@ func (l *List) Prove(index int) ListProof {
 	if index < 0 || index >= len(l.items) {
 		panic("merkle: no item at this index") //nolint:forbidigo // caller's invariant
 	}
-	p := ListProof{Index: uint32(index), Length: uint32(len(l.items))}
+	p := ListProof{Index: uint32(index), Length: uint32(len(l.items))} //nolint:gosec // at most MaxList
+	rights, depth := path(p.Index, p.Length)
+	p.Siblings = make([]Hash, depth)
 	items := l.items
-	for len(items) > 1 {
-		mid := leftSize(len(items))
-		if index < mid {
-			p.Siblings = append(p.Siblings, topHash(items[mid:]))
-			items = items[:mid]
+	for i := range p.Siblings {
+		left := leftSize(uint32(len(items))) //nolint:gosec // at most MaxList
+		if rights>>i&1 == 0 {
+			p.Siblings[i] = topHash(items[left:])
+			items = items[:left]
 		} else {
-			p.Siblings = append(p.Siblings, topHash(items[:mid]))
-			items, index = items[mid:], index-mid
+			p.Siblings[i] = topHash(items[:left])
+			items = items[left:]
 		}
 	}
 	return p
@@ -84,24 +86,22 @@ type ListProof struct {
 // Present tells whether the proof shows that the list with this root has this
 // value at p.Index, and p.Length items in all.
 func (p ListProof) Present(root Hash, value []byte) bool {
-	if p.Index >= p.Length || len(p.Siblings) != depth(p.Index, p.Length) {
+	if p.Index >= p.Length {
 		return false
 	}
-	h := Hash(sha256.Sum256(append([]byte{tagItem}, value...)))
-	return listRoot(int(p.Length), p.fold(&h, int(p.Index), int(p.Length), p.Siblings)) == root
-}
-
-func (p *ListProof) fold(item *Hash, index, length int, siblings []Hash) *Hash {
-	if length == 1 {
-		return item
+	rights, depth := path(p.Index, p.Length)
+	if len(p.Siblings) != depth {
+		return false
 	}
-	var h Hash
-	if mid := leftSize(length); index < mid {
-		h = pairHash(p.fold(item, index, mid, siblings[1:]), &siblings[0])
-	} else {
-		h = pairHash(&siblings[0], p.fold(item, index-mid, length-mid, siblings[1:]))
+	h := itemHash(value)
+	for i := depth - 1; i >= 0; i-- {
+		if rights>>i&1 == 0 {
+			h = pairHash(&h, &p.Siblings[i])
+		} else {
+			h = pairHash(&p.Siblings[i], &h)
+		}
 	}
-	return &h
+	return listRoot(p.Length, &h) == root
 }
 
 // Encode returns the canonical encoding: index and length as big-endian uint32,
@@ -127,42 +127,48 @@ func ParseListProof(b []byte) (ListProof, error) {
 		return ListProof{}, fmt.Errorf("index %d of %d: %w", p.Index, p.Length, ErrProof)
 	}
 	b = b[8:]
-	n := depth(p.Index, p.Length)
+	_, n := path(p.Index, p.Length)
 	if len(b) != 32*n {
 		return ListProof{}, fmt.Errorf("%d bytes of siblings, not %d: %w", len(b), 32*n, ErrProof)
 	}
-	for ; len(b) > 0; b = b[32:] {
-		p.Siblings = append(p.Siblings, Hash(b[:32]))
+	p.Siblings = make([]Hash, n)
+	for i := range p.Siblings {
+		p.Siblings[i] = Hash(b[32*i:])
 	}
 	return p, nil
 }
 
-// depth returns the number of siblings of an item.
-func depth(index, length uint32) int {
-	n := 0
-	for length > 1 {
-		n++
-		mid := uint32(leftSize(int(length)))
-		if index < mid {
-			length = mid
+// path returns the way from the root to an item: the number of steps, at most 32,
+// and a number in which bit i is one if step i goes to the right.
+func path(index, length uint32) (rights uint32, depth int) {
+	for ; length > 1; depth++ {
+		left := leftSize(length)
+		if index < left {
+			length = left
 		} else {
-			index, length = index-mid, length-mid
+			index, length = index-left, length-left
+			rights |= 1 << depth
 		}
 	}
-	return n
+	return rights, depth
 }
 
 // leftSize returns the largest power of two below n, which is at least two.
-func leftSize(n int) int { return 1 << (bits.Len(uint(n-1)) - 1) }
+func leftSize(n uint32) uint32 { return 1 << (bits.Len32(n-1) - 1) }
 
 // topHash returns the top of the tree of at least one item.
 func topHash(items []Hash) Hash {
 	if len(items) == 1 {
 		return items[0]
 	}
-	mid := leftSize(len(items))
+	mid := leftSize(uint32(len(items))) //nolint:gosec // at most MaxList
 	left, right := topHash(items[:mid]), topHash(items[mid:])
 	return pairHash(&left, &right)
+}
+
+func itemHash(value []byte) Hash {
+	var buf [256]byte // a short value costs no allocation
+	return sha256.Sum256(append(append(buf[:0], tagItem), value...))
 }
 
 func pairHash(left, right *Hash) Hash {
@@ -173,10 +179,10 @@ func pairHash(left, right *Hash) Hash {
 	return sha256.Sum256(b[:])
 }
 
-func listRoot(length int, top *Hash) Hash {
-	var b [listRootSize]byte
+func listRoot(length uint32, top *Hash) Hash {
+	var b [1 + 4 + 32]byte
 	b[0] = tagList
-	binary.BigEndian.PutUint64(b[1:], uint64(length))
-	copy(b[9:], top[:])
+	binary.BigEndian.PutUint32(b[1:], length)
+	copy(b[5:], top[:])
 	return sha256.Sum256(b[:])
 }

@@ -26,7 +26,18 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"math/bits"
+	"strings"
+)
+
+// Errors of Parse functions.
+var (
+	// ErrSyntax is returned for text that is not a hash in hexadecimal.
+	ErrSyntax = errors.New("not 64 lower-case hexadecimal digits")
+	// ErrProof is returned for bytes that are not the encoding of a proof.
+	ErrProof = errors.New("malformed proof")
 )
 
 // Bits is the number of bits of a Key and so the greatest depth of a Map.
@@ -34,14 +45,17 @@ const Bits = 8 * len(Key{})
 
 // Domain tags: the first byte of every hash input of this package.
 const (
-	tagLeaf      = 0x00
-	tagInner     = 0x01
-	tagItem      = 0x02
-	tagPair      = 0x03
-	tagList      = 0x04
-	leafSize     = 1 + 32 + 32
-	innerSize    = 1 + 2 + 32 + 32
-	listRootSize = 1 + 8 + 32
+	tagLeaf  = 0x00 // Map: key, hash of the value
+	tagInner = 0x01 // Map: bit, left, right
+	tagItem  = 0x02 // List: value
+	tagPair  = 0x03 // List: left, right
+	tagList  = 0x04 // List: length, top
+)
+
+// Sizes of the hash inputs of a Map.
+const (
+	leafSize  = 1 + 32 + 32
+	innerSize = 1 + 2 + 32 + 32
 )
 
 // Key names a leaf of a Map.
@@ -64,14 +78,48 @@ func (k Key) String() string { return hex.EncodeToString(k[:]) }
 // Compare returns -1, 0 or +1 as k sorts before, equal to or after other.
 func (k Key) Compare(other Key) int { return bytes.Compare(k[:], other[:]) }
 
-// String returns the hash in hexadecimal.
+// ParseHash reads 64 lower-case hexadecimal digits. It returns ErrSyntax for other
+// text.
+func ParseHash(s string) (Hash, error) {
+	var h Hash
+	if len(s) != 2*len(h) || strings.ToLower(s) != s {
+		return Hash{}, fmt.Errorf("hash %q: %w", s, ErrSyntax)
+	}
+	if _, err := hex.Decode(h[:], []byte(s)); err != nil {
+		return Hash{}, fmt.Errorf("hash %q: %w", s, ErrSyntax)
+	}
+	return h, nil
+}
+
+// String returns the hash as 64 lower-case hexadecimal digits.
 func (h Hash) String() string { return hex.EncodeToString(h[:]) }
+
+// MarshalText returns the text that String returns.
+func (h Hash) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h[:]), nil }
+
+// UnmarshalText is ParseHash.
+func (h *Hash) UnmarshalText(text []byte) (err error) {
+	*h, err = ParseHash(string(text))
+	return err
+}
 
 // IsZero tells whether h is the root of an empty tree.
 func (h Hash) IsZero() bool { return h == Hash{} }
 
 // bit returns bit i of the key, 0 or 1.
 func (k *Key) bit(i int) byte { return k[i>>3] >> (7 - i&7) & 1 }
+
+// windowSize is the number of bits in a window.
+const windowSize = 32
+
+// window returns the windowSize bits before bit i, or all i of them, as a number.
+func (k *Key) window(i int) uint32 {
+	if i <= 64 {
+		return uint32(binary.BigEndian.Uint64(k[:]) >> (64 - i))
+	}
+	// The eight bytes that end with the one that holds bit i-1.
+	return uint32(binary.BigEndian.Uint64(k[(i-1)>>3-7:]) >> (7 - (i-1)&7))
+}
 
 // fork returns the position of the first bit in which two keys differ, or Bits
 // if they are equal.
@@ -98,7 +146,7 @@ func leafHash(key *Key, value *Hash) Hash {
 func innerHash(bit int, left, right *Hash) Hash {
 	var b [innerSize]byte
 	b[0] = tagInner
-	binary.BigEndian.PutUint16(b[1:], uint16(bit))
+	binary.BigEndian.PutUint16(b[1:], uint16(bit)) //nolint:gosec // below Bits
 	copy(b[3:], left[:])
 	copy(b[35:], right[:])
 	return sha256.Sum256(b[:])

@@ -2,12 +2,8 @@ package merkle
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
 )
-
-// ErrProof is returned for bytes that are not the encoding of a proof.
-var ErrProof = errors.New("malformed proof")
 
 // Step is an inner node on the way from the root to a leaf: the bit at which it
 // parts its keys and the hash of the side that was not taken.
