@@ -154,7 +154,8 @@ type Status struct {
 	CatchUp   bool      // fetching old blocks, not voting
 	BlockTime time.Time // when this replica committed Height
 	Peers     []Peer
-	Waiting   int // payloads that wait for a block
+	Waiting   int           // payloads that wait for a block
+	Stalled   time.Duration // how long a block has been wanted and none came; 0: all is well
 	Halted    error
 }
 
