@@ -106,8 +106,13 @@ func (s *State) Auction(id ID, seed [32]byte, height uint64, out *Result) {
 	a.s, a.b, a.seed, a.height, a.out = s, b, seed, height, out
 	a.open()
 	a.dropSelfCrossing()
+	if a.foks > 0 {
+		a.dropHopeless()
+	}
 	if a.collect() {
 		a.settleFOK()
+	} else {
+		a.killFOK()
 	}
 	a.apply()
 
@@ -253,10 +258,7 @@ func (a *auction) apply() {
 
 // endOf is the reason with which an order that may not rest leaves.
 func (a *auction) endOf(slot int32) Reason {
-	switch o := a.s.orders.at(slot); {
-	case o.tif == FOK:
-		return Killed
-	case o.quote != 0 && o.value == o.quote:
+	if o := a.s.orders.at(slot); o.quote != 0 && o.value == o.quote {
 		return Filled
 	}
 	return Remainder

@@ -11,9 +11,6 @@ const maxFOKRounds = 16
 
 // settleFOK plans until every fill-or-kill order that is in trades whole.
 func (a *auction) settleFOK() {
-	if a.foks > 0 {
-		a.dropHopeless()
-	}
 	a.plan()
 	for round := 1; a.foks > 0; round++ {
 		broken := a.worstBroken()
@@ -22,13 +19,18 @@ func (a *auction) settleFOK() {
 		}
 		broken.fate = Killed
 		if round > maxFOKRounds {
-			for i := range a.entries {
-				if e := &a.entries[i]; e.fok && e.in() {
-					e.fate = Killed
-				}
-			}
+			a.killFOK()
 		}
 		a.plan()
+	}
+}
+
+// killFOK takes out all fill-or-kill orders.
+func (a *auction) killFOK() {
+	for i := range a.entries {
+		if e := &a.entries[i]; e.fok && e.in() {
+			e.fate = Killed
+		}
 	}
 }
 
