@@ -22,12 +22,16 @@
 package replica
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"souk/consensus"
 	"souk/exchange"
+	"souk/exchange/roster"
 	"souk/identity"
 	"souk/merkle"
 	"souk/store"
@@ -131,12 +135,212 @@ type Position struct {
 }
 
 // Replica is one virtual server on this server. Its methods may be called
-// concurrently, but for those that consensus.Application orders.
-type Replica struct{ _ noCopy }
+// concurrently, but for those that consensus.Application puts in an order.
+type Replica struct {
+	config  Config
+	id      exchange.ID
+	log     *slog.Logger
+	pool    *Pool
+	known   *known
+	metrics Metrics
 
-type noCopy struct{}
+	writer    *writer
+	intake    *intake
+	events    *events
+	members   *members
+	snapshots *snapshots
+	restoring *restoring
+
+	halted  chan struct{} // closed by the first failure, and by Close
+	closing sync.Once
+	due     atomic.Uint64 // ms, as of the last commit; never if nothing will fall due
+
+	// Of the goroutine that finalizes and commits.
+	uncommitted *finalized
+	commands    []exchange.Command // memory for the next block's
+
+	mu         sync.RWMutex
+	state      *exchange.State // nil before Found or Restore
+	poisoned   bool            // a block broke it
+	applied    Position        // of state
+	position   Position        // committed
+	committing chan struct{}   // closed by Commit of the block that is executed; nil if none is
+	err        error           // why halted is closed
+}
 
 var (
 	_ consensus.Application = (*Replica)(nil)
 	_ consensus.Snapshotter = (*Replica)(nil)
 )
+
+// Open loads the state from the store and checks its root. Errors are
+// ErrOtherServer, ErrStore and those of the store. A store that is empty, or whose
+// founding or restoring was cut short, makes a replica without a state.
+func Open(c Config) (*Replica, error) {
+	c.setDefaults()
+	r := &Replica{
+		config: c, id: c.Founding.ID(), log: c.Logger, pool: c.Pool, known: newKnown(c.KnownBytes),
+		members: newMembers(), halted: make(chan struct{}),
+	}
+	r.due.Store(never)
+	r.events = newEvents(&r.metrics)
+	r.snapshots = newSnapshots(r)
+	r.restoring = &restoring{}
+	if r.pool == nil {
+		r.pool = NewPool(-1, 0)
+	}
+	at, err := r.load()
+	if err != nil {
+		return nil, err
+	}
+	r.writer = newWriter(c.Store, &r.config, &r.metrics, at, r.fail)
+	r.writer.snapshot = r.snapshots.begin
+	r.metrics.Persisted.Store(at.Height)
+	// A restarted server must not make the same batch again: time goes on.
+	r.intake = newIntake(r, milliseconds(c.Now())<<20)
+	if !c.Inline {
+		go r.writer.run()
+	}
+	return r, nil
+}
+
+func (c *Config) setDefaults() {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	c.Patience = cmp.Or(c.Patience, 500*time.Millisecond)
+	if c.Inline {
+		c.Patience = -1
+	}
+	c.KnownBytes = cmp.Or(c.KnownBytes, 192<<20)
+	in, p, k := &c.Intake, &c.Persist, &c.Keep
+	in.BatchCommands = min(cmp.Or(in.BatchCommands, MaxBatch), MaxBatch)
+	in.BatchWait = cmp.Or(in.BatchWait, 2*time.Millisecond)
+	in.InFlight = cmp.Or(in.InFlight, 16)
+	in.Commands = cmp.Or(in.Commands, 65_536)
+	in.Bytes = cmp.Or(in.Bytes, 64<<20)
+	in.ClientWaiting = cmp.Or(in.ClientWaiting, 16_384)
+	in.Resubmit = cmp.Or(in.Resubmit, time.Second)
+	p.Every = cmp.Or(p.Every, 200*time.Millisecond)
+	p.Blocks = cmp.Or(p.Blocks, 64)
+	p.Bytes = cmp.Or(p.Bytes, 16<<20)
+	p.LagBlocks = max(cmp.Or(p.LagBlocks, 512), p.Blocks+2)
+	p.LagBytes = max(cmp.Or(p.LagBytes, 128<<20), 2*p.Bytes)
+	k.Results = cmp.Or(k.Results, 100_000)
+	k.Days = cmp.Or(k.Days, 30)
+	k.Snapshots = cmp.Or(k.Snapshots, 2)
+	k.ChunkBytes = cmp.Or(k.ChunkBytes, 1<<20)
+}
+
+// install makes a state that is stored the present one.
+func (r *Replica) install(s *exchange.State, at Position) {
+	r.mu.Lock()
+	r.state, r.applied, r.position = s, at, at
+	r.mu.Unlock()
+	due := uint64(never)
+	if ms, ok := s.NextDue(); ok {
+		due = ms
+	}
+	r.due.Store(due)
+}
+
+// Attach names the engine that batches are handed to. It is called once, when the
+// engine has been made; until then Submit returns ErrDetached.
+func (r *Replica) Attach(e consensus.Engine) { r.intake.attach(e) }
+
+// Close stops taking commands, writes all committed blocks but the newest, which
+// the engine replays, and waits for all goroutines. The engine must be closed
+// before. It returns why the replica halted, if it did.
+func (r *Replica) Close() error {
+	err := r.Err()
+	r.closing.Do(func() {
+		r.intake.close()
+		r.writer.close()
+		r.snapshots.close()
+		err = r.Err()
+		r.fail(ErrClosed)
+		r.events.close()
+	})
+	if errors.Is(err, ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// fail halts the replica for good. The first error counts.
+func (r *Replica) fail(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err != nil {
+		return
+	}
+	r.err = err
+	close(r.halted)
+	if !errors.Is(err, ErrClosed) {
+		r.log.Error("replica halts", slog.Any("error", err))
+	}
+	r.intake.cancel()
+	r.writer.halt(err)
+}
+
+// Done is closed when the replica has halted or is closed.
+func (r *Replica) Done() <-chan struct{} { return r.halted }
+
+// Err is why the replica has halted: nil while it works, ErrClosed after Close.
+func (r *Replica) Err() error {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.err
+}
+
+// usable is why commands cannot be taken.
+func (r *Replica) usable() error {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if r.err == nil && r.state == nil {
+		return ErrNotFounded
+	}
+	return r.err
+}
+
+// ID is the virtual server's id.
+func (r *Replica) ID() exchange.ID { return r.id }
+
+// Position is the last committed block.
+func (r *Replica) Position() Position {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.position
+}
+
+// View lends the state for reading. No block is executed meanwhile, so read must
+// be short, must copy what it needs, and must not call the replica. The state may
+// be one block ahead of Position, while that block is being committed. Errors are
+// ErrNotFounded, or why the replica halted if that has spoilt the state.
+func (r *Replica) View(read func(*exchange.State)) error {
+	return r.view(func(s *exchange.State, _ Position) { read(s) })
+}
+
+// view is View, with the position of the state.
+func (r *Replica) view(read func(*exchange.State, Position)) error {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	switch {
+	case r.poisoned:
+		return cmp.Or(r.err, consensus.ErrHalted)
+	case r.state == nil:
+		return ErrNotFounded
+	}
+	read(r.state, r.applied)
+	return nil
+}
+
+// member is the number of the member whose server this is; 0 if it is no member's.
+func (r *Replica) member() roster.ID {
+	var id roster.ID
+	_ = r.View(func(s *exchange.State) { id, _ = s.Roster().ByConsensus(r.config.Self) }) // none without a state
+	return id
+}

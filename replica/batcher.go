@@ -1,0 +1,210 @@
+package replica
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"souk/consensus"
+	"souk/exchange"
+)
+
+// poolFullWait is how long a batch waits before it is offered again to an engine
+// whose pool was full.
+const poolFullWait = 20 * time.Millisecond
+
+// batch is commands on their way into a block together.
+type batch struct {
+	seq      uint64
+	commands []exchange.Command
+	bytes    int    // of the commands
+	expiry   uint64 // the latest of them; the batch is in vain from then on
+	ripe     bool   // has waited for others long enough; under intake.mu
+	payload  []byte // set by send; under intake.mu
+	timer    *time.Timer
+	done     chan struct{} // closed when a block contained it
+}
+
+// enqueue puts a command into the open batch, and the batch on its way when it is
+// full; under mu.
+func (in *intake) enqueue(c *exchange.Command) {
+	if b := in.open; b != nil && batchHeader+b.bytes+c.Size() > consensus.MaxPayload {
+		in.seal()
+	}
+	b := in.open
+	if b == nil {
+		in.seq++
+		b = &batch{seq: in.seq, done: make(chan struct{})}
+		in.open = b
+	}
+	b.commands = append(b.commands, *c)
+	b.bytes += c.Size()
+	b.expiry = max(b.expiry, c.Expiry)
+	if len(b.commands) >= in.config.BatchCommands {
+		in.seal()
+	}
+}
+
+// seal closes the open batch; under mu.
+func (in *intake) seal() {
+	b := in.open
+	in.open = nil
+	if b.timer != nil {
+		b.timer.Stop()
+	}
+	in.ready = append(in.ready, b)
+}
+
+// pump sends batches on their way as long as there is room: full ones, and the
+// open one if nothing else is under way or if it has waited long enough. Without
+// room the open batch goes on filling, so that batches grow with the load. Under mu.
+func (in *intake) pump() {
+	for len(in.inFlight) < in.config.InFlight && !in.closed {
+		if len(in.ready) == 0 {
+			b := in.open
+			if b == nil {
+				return
+			}
+			if len(in.inFlight) > 0 && !b.ripe {
+				if b.timer == nil {
+					b.timer = time.AfterFunc(in.config.BatchWait, func() { in.ripen(b) })
+				}
+				return
+			}
+			in.seal()
+		}
+		b := in.ready[0]
+		in.ready[0] = nil
+		in.ready = in.ready[1:]
+		in.inFlight[b.seq] = b
+		in.r.metrics.InFlight.Store(int64(len(in.inFlight)))
+		in.wait.Go(func() { in.send(b) })
+	}
+}
+
+// ripen sends a batch on its way that has waited long enough for others.
+func (in *intake) ripen(b *batch) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	b.ripe = true
+	in.pump()
+}
+
+// send verifies a batch, makes it a payload, and offers that to the engine until
+// a block contains it or it has expired.
+func (in *intake) send(b *batch) {
+	verdicts, err := in.r.verify(in.ctx, b.commands, false)
+	if err != nil {
+		return // closing
+	}
+	if verdicts != nil && !in.sift(b, verdicts) {
+		return
+	}
+	payload := in.pack(b)
+	in.mu.Lock()
+	b.payload = payload
+	in.mu.Unlock()
+	for tries := 0; ; tries++ {
+		wait := in.config.Resubmit
+		switch err := in.engine.Submit(in.ctx, payload); {
+		case err == nil || errors.Is(err, consensus.ErrKnown):
+			if tries > 0 && err == nil {
+				in.r.metrics.Resubmitted.Add(1)
+			}
+		case errors.Is(err, consensus.ErrPoolFull):
+			wait = poolFullWait
+		case in.ctx.Err() != nil:
+			return
+		default:
+			in.r.log.Warn("engine refuses a batch", slog.Uint64("seq", b.seq), slog.Any("error", err))
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-b.done:
+			timer.Stop()
+			return
+		case <-in.ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		if in.r.Position().Time >= b.expiry {
+			in.expire(b)
+			return
+		}
+	}
+}
+
+// sift takes commands with bad signatures out of a batch; false if none is left.
+func (in *intake) sift(b *batch, verdicts []bool) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	kept := b.commands[:0:0]
+	for i := range b.commands {
+		c := &b.commands[i]
+		if verdicts[i] {
+			kept = append(kept, *c)
+			continue
+		}
+		b.bytes -= c.Size()
+		in.account(-1, -c.Size())
+		in.badSignature(c)
+	}
+	b.commands = kept
+	if len(kept) == 0 {
+		in.end(b)
+	}
+	in.pump()
+	return len(kept) > 0
+}
+
+// pack makes a batch's payload, and makes it known as verified, together with the
+// commands, whose bodies now lie in the payload.
+func (in *intake) pack(b *batch) []byte {
+	payload := appendBatchHeader(make([]byte, 0, batchHeader+b.bytes), in.r.member(), b.seq, len(b.commands))
+	for i := range b.commands {
+		c := &b.commands[i]
+		start := len(payload)
+		payload = c.Append(payload)
+		c.Body = payload[start+bodyAt : len(payload)-signatureSize]
+	}
+	in.r.known.add(payload, Batch{Member: in.r.member(), Seq: b.seq, Commands: b.commands})
+	in.r.metrics.Batches.Add(1)
+	in.r.metrics.BatchCommands.Add(uint64(len(b.commands)))
+	return payload
+}
+
+// finish ends a batch of this server that a block contained, and tells whether it
+// is one. Anybody can put another's name on a batch, so its bytes count. Under mu.
+func (in *intake) finish(f *finalizedBatch) bool {
+	b := in.inFlight[f.seq]
+	if b == nil || !same(b.payload, f.payload) {
+		return false
+	}
+	close(b.done)
+	in.end(b)
+	return true
+}
+
+// end makes room for the next batch; under mu.
+func (in *intake) end(b *batch) {
+	delete(in.inFlight, b.seq)
+	in.account(-len(b.commands), -b.bytes)
+	in.r.metrics.InFlight.Store(int64(len(in.inFlight)))
+}
+
+// expire answers for the commands of a batch that no block can execute any more.
+func (in *intake) expire(b *batch) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.inFlight[b.seq] != b {
+		return // a block contained it after all
+	}
+	in.r.log.Warn("batch expired before a block contained it", slog.Uint64("seq", b.seq), slog.Int("commands", len(b.commands)))
+	for i := range b.commands {
+		id := b.commands[i].ID
+		in.deliver(&id, Answer{ID: id, Fate: FateRefused, Receipt: exchange.Receipt{ID: id, Code: exchange.Expired}})
+	}
+	in.end(b)
+	in.pump()
+}
