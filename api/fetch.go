@@ -188,9 +188,18 @@ func (c *Client) Order(ctx context.Context, s *Signer, id uint64) (*Order, error
 	return get[Order](ctx, c, Prefix+"/orders/"+strconv.FormatUint(id, 10), s)
 }
 
-// OrderByClient is a live order of the signer's account by client order id.
+// OrderByClient is a live order of the signer's account by client order id; nil if there is none.
 func (c *Client) OrderByClient(ctx context.Context, s *Signer, client string) (*Order, error) {
-	return get[Order](ctx, c, Prefix+"/order?client="+url.QueryEscape(client), s)
+	list, err := get[Orders](ctx, c, Prefix+"/orders?client="+url.QueryEscape(client), s)
+	if err != nil || len(list.Orders) == 0 {
+		return nil, err
+	}
+	return &list.Orders[0], nil
+}
+
+// Escrow is a locked escrow that the signer's account has a part in.
+func (c *Client) Escrow(ctx context.Context, s *Signer, id uint64) (*Escrow, error) {
+	return get[Escrow](ctx, c, Prefix+"/escrows/"+strconv.FormatUint(id, 10), s)
 }
 
 // Fills are the newest fills of the signer's account.

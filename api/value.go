@@ -42,7 +42,7 @@ type Member struct {
 	Until     uint64 `json:"until,omitempty" doc:"Time before which a demoted server may not return, ms."`
 	// Silent is what clients told this server (H-25). Anybody can say so; it is
 	// a hint for operators and moves nothing.
-	Silent   uint64 `json:"silent" doc:"How many times in the last hour clients reported that it took a command and did not pass it on."`
+	Silent   uint64 `json:"silent" doc:"How many commands came here after their senders, as they say, had no answer from this member; since the answering server started."`
 	SilentAt uint64 `json:"silent_at,omitempty" doc:"Time of the newest such report, ms."`
 }
 
@@ -56,8 +56,8 @@ type Peer struct {
 
 // At says which state a response was read from.
 type At struct {
-	Height uint64 `json:"height" doc:"Block that the response was read at."`
-	Time   uint64 `json:"time" doc:"Time of the newest block that executed something, ms."`
+	Height uint64 `json:"height" doc:"Newest block that executed something when the response was made."`
+	Time   uint64 `json:"time" doc:"Time of that block, ms."`
 }
 
 // Asset is an asset as it stands.
@@ -240,6 +240,23 @@ type Fill struct {
 type Fills struct {
 	At
 	Fills []Fill `json:"fills" nullable:"false"`
+}
+
+// Escrow is an amount locked under a hash and a deadline. Only its parties may read it.
+type Escrow struct {
+	ID       uint64 `json:"id"`
+	Payer    string `json:"payer"`
+	Payee    string `json:"payee"`
+	Asset    uint32 `json:"asset"`
+	Symbol   string `json:"symbol"`
+	Amount   string `json:"amount"`
+	Hash     string `json:"hash" doc:"SHA-256 of the preimage that pays the payee."`
+	Deadline uint64 `json:"deadline" doc:"A claim needs a block time before it, ms."`
+	Arbiter  string `json:"arbiter,omitempty"`
+	Window   uint64 `json:"window,omitempty" doc:"How long after the deadline the arbiter decides a dispute, ms."`
+	Memo     string `json:"memo,omitempty"`
+	Disputed bool   `json:"disputed"`
+	Proof    *Proof `json:"proof,omitempty"`
 }
 
 // Audit is every term of the conservation sum of every asset.

@@ -1,0 +1,86 @@
+package web
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// meter counts what the server does. No label names a client, an account or an amount.
+type meter struct {
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	commands prometheus.Counter
+	conns    prometheus.Gauge
+	evicted  prometheus.Counter
+	refused  prometheus.Counter
+	tokens   prometheus.Counter
+}
+
+func newMeter() *meter {
+	return &meter{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "souk_http_requests_total", Help: "Requests by operation and status class.",
+		}, []string{"operation", "status"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "souk_http_request_seconds", Help: "Time from the request's header to the end of its response.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}, []string{"operation"}),
+		commands: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "souk_http_commands_total", Help: "Commands that requests brought, well-formed ones.",
+		}),
+		conns: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "souk_http_connections", Help: "Open connections.",
+		}),
+		evicted: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "souk_http_connections_evicted_total", Help: "Connections closed to make room for others.",
+		}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "souk_http_connections_refused_total", Help: "Connections there was no room for.",
+		}),
+		tokens: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "souk_http_reads_refused_total", Help: "Signed reads that did not hold.",
+		}),
+	}
+}
+
+// Collectors are the server's metrics, to be registered by whoever serves them.
+func (s *Server) Collectors() []prometheus.Collector {
+	m := s.meter
+	return []prometheus.Collector{m.requests, m.seconds, m.commands, m.conns, m.evicted, m.refused, m.tokens}
+}
+
+// count notes a finished request.
+func (m *meter) count(operation string, status int, took time.Duration) {
+	m.requests.WithLabelValues(operation, strconv.Itoa(status/100)+"xx").Inc()
+	m.seconds.WithLabelValues(operation).Observe(took.Seconds())
+}
+
+// recorder remembers what was answered.
+type recorder struct {
+	http.ResponseWriter
+	status    int
+	operation string // set by the handler; it is a label, so one of few
+	failed    bool   // the peer does not take the response
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	n, err := r.ResponseWriter.Write(p)
+	r.failed = r.failed || err != nil
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

@@ -1,0 +1,315 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"souk/api"
+	"souk/asset"
+	"souk/exchange"
+	"souk/exchange/ledger"
+	"souk/exchange/market"
+	"souk/exchange/roster"
+)
+
+// Reply is what an operation answers.
+type Reply[T any] struct {
+	Body T
+}
+
+// Raw is bytes that an operation answers.
+type Raw struct {
+	ContentType string `header:"Content-Type"`
+	Body        []byte
+}
+
+// Nothing is the input of an operation that takes none.
+type Nothing struct{}
+
+func numberText(n uint64) string { return strconv.FormatUint(n, 10) }
+
+func (v *virtual) status(context.Context, *Nothing) (*Reply[api.Status], error) {
+	var r api.Status
+	err := v.replica.View(func(s *exchange.State) {
+		name := v.memberIn(s)
+		v.member.Store(&name)
+		r = api.Status{
+			ID: v.text, Name: v.name, Member: name, Software: v.server.config.Software, Active: s.Height(), Time: s.Time(),
+			Root: s.Root().String(), Accounts: s.Ledger().Accounts(), Orders: s.Markets().Len(),
+		}
+		version, height := s.Roster().Plan()
+		r.Protocol = s.Roster().Version(s.Height() + 1)
+		if version != 0 && version != r.Protocol {
+			r.Plan = &api.Plan{Version: version, Height: height}
+		}
+		for m := range s.Roster().Members {
+			r.Members = append(r.Members, api.MemberValue(&m))
+		}
+	})
+	if err != nil {
+		return nil, refuse(err)
+	}
+	engine := v.engine.Status()
+	r.Height, r.CatchingUp, r.Waiting = v.replica.Height(), engine.CatchUp, engine.Waiting
+	if e := v.unready(); e != nil && e.Code == api.Halted {
+		r.Halted = e.Detail
+	}
+	r.Peers = make([]api.Peer, 0, len(engine.Peers))
+	for _, p := range engine.Peers {
+		r.Peers = append(r.Peers, api.Peer{ID: p.ID, Address: p.Address, Outbound: p.Outbound, Since: uint64(max(p.Since.UnixMilli(), 0))})
+	}
+	for _, silence := range v.replica.Silent() {
+		for i := range r.Members {
+			if r.Members[i].ID == uint32(silence.Member) {
+				r.Members[i].Silent, r.Members[i].SilentAt = silence.Reports, silence.Last
+			}
+		}
+	}
+	return &Reply[api.Status]{r}, nil
+}
+
+func (v *virtual) founding(context.Context, *Nothing) (*Raw, error) {
+	return &Raw{api.Binary, v.contract}, nil
+}
+
+func (v *virtual) assets(context.Context, *Nothing) (*Reply[api.Assets], error) {
+	r := api.Assets{Assets: []api.Asset{}}
+	err := v.replica.View(func(s *exchange.State) {
+		r.At = at(s)
+		for id := range s.Ledger().Assets() {
+			a, _ := s.Ledger().Asset(asset.ID(id + 1)) //nolint:gosec // a count of uint32 ids
+			r.Assets = append(r.Assets, api.AssetValue(&a))
+		}
+	})
+	if err != nil {
+		return nil, refuse(err)
+	}
+	return &Reply[api.Assets]{r}, nil
+}
+
+// AssetInput names an asset.
+type AssetInput struct {
+	Asset string `path:"asset" maxLength:"20" doc:"Number or symbol." example:"BTC"`
+	Proving
+}
+
+func (v *virtual) asset(ctx context.Context, in *AssetInput) (*Reply[api.Asset], error) {
+	var a ledger.Asset
+	err := v.view(func(s *exchange.State) error {
+		id, ok := s.Ledger().BySymbol(in.Asset)
+		if n, err := strconv.ParseUint(in.Asset, 10, 32); !ok && err == nil {
+			id = asset.ID(n)
+		}
+		if a, ok = s.Ledger().Asset(id); !ok {
+			return api.NewError(api.NotFound, "path.asset", "There is no asset %q. /v1/assets lists them by number and symbol.", in.Asset)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, refuse(err)
+	}
+	r := api.AssetValue(&a)
+	if in.Proof {
+		p, err := v.proveLeaf(ctx, exchange.AssetKey(a.ID))
+		if err != nil {
+			return nil, refuse(err)
+		}
+		if a, err = ledger.ParseAsset(exchange.AssetKey(a.ID), p.Leaf); err != nil {
+			return nil, refuse(err)
+		}
+		r = api.AssetValue(&a)
+		r.Proof = p
+	}
+	return &Reply[api.Asset]{r}, nil
+}
+
+func (v *virtual) markets(context.Context, *Nothing) (*Reply[api.Markets], error) {
+	r := api.Markets{Markets: []api.Market{}}
+	err := v.replica.View(func(s *exchange.State) {
+		r.At = at(s)
+		for _, m := range s.Markets().Markets(nil) {
+			p := api.NewPair(m, s.Ledger())
+			r.Markets = append(r.Markets, p.Value())
+		}
+	})
+	if err != nil {
+		return nil, refuse(err)
+	}
+	return &Reply[api.Markets]{r}, nil
+}
+
+// MarketInput names a market.
+type MarketInput struct {
+	Market string `path:"market" maxLength:"32" doc:"Number, or base and quote with a dash." example:"BTC-EUR"`
+	Proving
+}
+
+func (v *virtual) market(ctx context.Context, in *MarketInput) (*Reply[api.Market], error) {
+	var p api.Pair
+	err := v.view(func(s *exchange.State) (err error) {
+		p, err = pair(s, in.Market)
+		return err
+	})
+	if err != nil {
+		return nil, refuse(err)
+	}
+	r := p.Value()
+	if in.Proof {
+		proof, err := v.proveLeaf(ctx, exchange.MarketKey(p.ID))
+		if err != nil {
+			return nil, refuse(err)
+		}
+		if p.Market, err = market.ParseMarket(exchange.MarketKey(p.ID), proof.Leaf); err != nil {
+			return nil, refuse(err)
+		}
+		r = p.Value()
+		r.Proof = proof
+	}
+	return &Reply[api.Market]{r}, nil
+}
+
+// BookInput names a book and how much of it.
+type BookInput struct {
+	Market string `path:"market" maxLength:"32" doc:"Number, or base and quote with a dash." example:"BTC-EUR"`
+	Depth  int    `query:"depth" minimum:"1" maximum:"1000" default:"50" doc:"Levels of each side."`
+}
+
+func (v *virtual) book(_ context.Context, in *BookInput) (*Reply[api.Book], error) {
+	var r api.Book
+	err := v.view(func(s *exchange.State) error {
+		p, err := pair(s, in.Market)
+		if err != nil {
+			return err
+		}
+		r = api.Book{
+			At: at(s), Market: uint32(p.ID), Symbol: p.Symbol(),
+			Bids: p.Levels(s.Markets().Depth(nil, p.ID, market.Buy, in.Depth)),
+			Asks: p.Levels(s.Markets().Depth(nil, p.ID, market.Sell, in.Depth)),
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, refuse(err)
+	}
+	return &Reply[api.Book]{r}, nil
+}
+
+// TradesInput says which trades.
+type TradesInput struct {
+	Market string `query:"market" required:"true" maxLength:"32" doc:"Number, or base and quote with a dash." example:"BTC-EUR"`
+	Before uint64 `query:"before" maximum:"9007199254740992" doc:"Only trades with lower ids; 0: from the newest."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+}
+
+func (v *virtual) trades(_ context.Context, in *TradesInput) (*Reply[api.Trades], error) {
+	r := api.Trades{Trades: []api.Trade{}}
+	var p api.Pair
+	err := v.view(func(s *exchange.State) (err error) {
+		r.At = at(s)
+		p, err = pair(s, in.Market)
+		return err
+	})
+	if err != nil {
+		return nil, refuse(err)
+	}
+	for t, err := range v.replica.Trades(p.ID, market.TradeID(in.Before)) {
+		if err != nil {
+			return nil, refuse(err)
+		}
+		r.Trades = append(r.Trades, p.Trade(&t.Trade))
+		if len(r.Trades) == in.Limit {
+			break
+		}
+	}
+	return &Reply[api.Trades]{r}, nil
+}
+
+// TradeInput names a trade.
+type TradeInput struct {
+	ID uint64 `path:"id" minimum:"1" maximum:"9007199254740991"`
+	Proving
+}
+
+func (v *virtual) trade(ctx context.Context, in *TradeInput) (*Reply[api.Trade], error) {
+	var all map[market.ID]*api.Pair
+	if err := v.replica.View(func(s *exchange.State) { all = pairs(s) }); err != nil {
+		return nil, refuse(err)
+	}
+	for id, p := range all {
+		for t, err := range v.replica.Trades(id, market.TradeID(in.ID+1)) {
+			if err != nil {
+				return nil, refuse(err)
+			}
+			if t.ID != market.TradeID(in.ID) {
+				break
+			}
+			r := p.Trade(&t.Trade)
+			if in.Proof {
+				if r.Proof, err = v.proveResult(ctx, t.Height, t.Index); err != nil {
+					return nil, refuse(err)
+				}
+			}
+			return &Reply[api.Trade]{r}, nil
+		}
+	}
+	return nil, api.NewError(api.NotFound, "path.id", "This server has no trade %d. It may be too old; ask another server.", in.ID)
+}
+
+func (v *virtual) audit(context.Context, *Nothing) (*Reply[api.Audit], error) {
+	r := api.Audit{Assets: []api.AssetAudit{}, Balanced: true}
+	err := v.replica.View(func(s *exchange.State) {
+		r.At = at(s)
+		for _, a := range s.Audit() {
+			of, _ := s.Ledger().Asset(a.Asset)
+			r.Assets = append(r.Assets, api.AuditValue(&a, &of))
+			r.Balanced = r.Balanced && a.Balanced
+		}
+	})
+	if err != nil {
+		return nil, refuse(err)
+	}
+	return &Reply[api.Audit]{r}, nil
+}
+
+func (v *virtual) votes(context.Context, *Nothing) (*Reply[api.Votes], error) {
+	r := api.Votes{Votes: []api.Vote{}}
+	err := v.replica.View(func(s *exchange.State) {
+		r.At = at(s)
+		s.Roster().Votes(func(vote roster.Vote) bool {
+			r.Votes = append(r.Votes, api.VoteValue(&vote))
+			return true
+		})
+	})
+	if err != nil {
+		return nil, refuse(err)
+	}
+	return &Reply[api.Votes]{r}, nil
+}
+
+// LightInput names a header.
+type LightInput struct {
+	Height uint64 `path:"height" doc:"0: the newest."`
+}
+
+func (v *virtual) light(_ context.Context, in *LightInput) (*Raw, error) {
+	b, err := v.engine.LightBlock(in.Height)
+	switch {
+	case err == nil:
+		return &Raw{api.Binary, b}, nil
+	case in.Height > v.replica.Height():
+		return nil, api.NewError(api.NotFound, "path.height", "There is no header %d yet.", in.Height)
+	}
+	return nil, api.NewError(api.NotKept, "path.height", "This server does not keep header %d. Ask another one.", in.Height)
+}
+
+// refuse is an error as huma writes it.
+func refuse(err error) error {
+	e := problem(err)
+	if e.RetryAfter > 0 {
+		return huma.ErrorWithHeaders(e, http.Header{"Retry-After": {retryText(e)}})
+	}
+	return e
+}

@@ -1,0 +1,155 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"souk/api"
+	"souk/exchange"
+	"souk/exchange/market"
+	"souk/exchange/roster"
+	"souk/identity"
+)
+
+// virtual answers for one virtual server.
+type virtual struct {
+	server   *Server
+	id       exchange.ID
+	text     string // the id in headers
+	name     string // in the founding contract
+	contract []byte
+	self     identity.PublicKey
+	replica  Replica
+	engine   Engine
+	mux      *http.ServeMux
+	reads    *reads
+	member   atomic.Pointer[string] // this server's member name, as last seen
+}
+
+func newVirtual(s *Server, id exchange.ID, of Virtual) *virtual {
+	v := &virtual{
+		server: s, id: id, text: serverText(id), name: of.Founding.Name, contract: of.Founding.Append(nil), self: of.Self,
+		replica: of.Replica, engine: of.Engine, mux: http.NewServeMux(), reads: newReads(),
+	}
+	register(v.mux, v)
+	return v
+}
+
+// ServeHTTP answers requests whose path begins with "/v1".
+func (v *virtual) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set(api.ServerHeader, v.text)
+	if name := v.memberName(); name != "" {
+		h.Set(api.MemberHeader, name)
+	}
+	_, pattern := v.mux.Handler(r)
+	if pattern == "" {
+		v.lost(w, r)
+		return
+	}
+	label(w, pattern)
+	v.mux.ServeHTTP(w, r)
+}
+
+// lost answers for a path or method that there is not.
+func (v *virtual) lost(w http.ResponseWriter, r *http.Request) {
+	var allow []string
+	for _, m := range []string{http.MethodGet, http.MethodPost} {
+		other := r.Clone(r.Context())
+		other.Method = m
+		if _, pattern := v.mux.Handler(other); pattern != "" {
+			allow = append(allow, m)
+		}
+	}
+	if len(allow) > 0 {
+		w.Header().Set("Allow", strings.Join(allow, ", "))
+		fail(w, api.NewError(api.NotMethod, "", "Use %s here.", strings.Join(allow, " or ")))
+		return
+	}
+	fail(w, api.NewError(api.NotFound, "", "There is nothing at this path. /v1/openapi.json lists what there is."))
+}
+
+// memberName is the name of the member that this server is; empty if it is none, or before there is a state.
+func (v *virtual) memberName() string {
+	if p := v.member.Load(); p != nil {
+		return *p
+	}
+	var name string
+	if err := v.replica.View(func(s *exchange.State) { name = v.memberIn(s) }); err == nil {
+		v.member.Store(&name)
+	}
+	return name
+}
+
+func (v *virtual) memberIn(s *exchange.State) string {
+	id, ok := s.Roster().ByConsensus(v.self)
+	if !ok {
+		return ""
+	}
+	m, _ := s.Roster().Member(id)
+	return m.Name
+}
+
+// unready is why commands cannot be taken now; nil if they can.
+func (v *virtual) unready() *api.Error {
+	var e *api.Error
+	status := v.engine.Status()
+	switch {
+	case v.replica.Err() != nil || status.Halted != nil:
+		e = api.NewError(api.Halted, "", "This virtual server has stopped here. Ask another server.")
+		e.RetryAfter = 5 * time.Second
+	case status.CatchUp:
+		e = api.NewError(api.CatchingUp, "", "This server is behind and catches up. Ask another one.")
+		e.RetryAfter = 5 * time.Second
+	}
+	return e
+}
+
+// silent is the member that a client names as one that left its commands
+// unanswered: by name or by base URL; zero if there is no such member, or if it is this one.
+func (v *virtual) silent(text string) roster.ID {
+	if text == "" {
+		return 0
+	}
+	var id roster.ID
+	_ = v.replica.View(func(s *exchange.State) { // without a state nobody is known
+		for m := range s.Roster().Members {
+			if (m.Name == text || strings.TrimRight(m.URL, "/") == strings.TrimRight(text, "/")) && m.Consensus != v.self {
+				id = m.ID
+			}
+		}
+	})
+	return id
+}
+
+// pair finds a market by number or by name and adds what it takes to write its money.
+func pair(s *exchange.State, name string) (api.Pair, error) {
+	for _, m := range s.Markets().Markets(nil) {
+		p := api.NewPair(m, s.Ledger())
+		if p.Symbol() == name || numberText(uint64(m.ID)) == name {
+			return p, nil
+		}
+	}
+	return api.Pair{}, api.NewError(api.NotFound, "market", "There is no market %q. /v1/markets lists them by number and name.", cut(name))
+}
+
+// pairs are all markets by number.
+func pairs(s *exchange.State) map[market.ID]*api.Pair {
+	all := map[market.ID]*api.Pair{}
+	for _, m := range s.Markets().Markets(nil) {
+		p := api.NewPair(m, s.Ledger())
+		all[m.ID] = &p
+	}
+	return all
+}
+
+func at(s *exchange.State) api.At { return api.At{Height: s.Height(), Time: s.Time()} }
+
+// view is Replica.View for a read that may find that there is nothing to answer.
+func (v *virtual) view(read func(*exchange.State) error) error {
+	var inner error
+	return errors.Join(v.replica.View(func(s *exchange.State) { inner = read(s) }), inner)
+}

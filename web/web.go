@@ -1,0 +1,234 @@
+// Package web serves virtual servers over HTTP: JSON under /v1, as
+// docs/spec/10-http.md says and openapi.json beside this file describes. It
+// turns requests into calls of a Replica and an Engine, and their errors into
+// problem descriptions that say what to do next. It decides nothing about
+// commands, keeps no state of its own but counters, and knows no adapter.
+//
+// Where to look: the server and its listeners here, fairness between connections
+// in conns.go, what every request must pass in guard.go, who may read an account
+// in auth.go, commands in commands.go, public things in public.go, an account's
+// own things in private.go, proofs in proof.go, the OpenAPI document in openapi.go.
+//
+// What it says to the world: no cookies, no CORS, and a GET changes nothing. Logs
+// carry no IP, address or amount.
+//
+// This is floor 4: it imports api, exchange, values and the consensus port.
+package web
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"souk/exchange"
+	"souk/identity"
+)
+
+// Defaults of Config.
+const (
+	DefaultConns      = 1024
+	DefaultConnsPerIP = 128
+	DefaultWait       = 10 * time.Second
+	DefaultBodies     = 64 << 20
+)
+
+// Times of a connection (H-51).
+const (
+	headerTimeout = 5 * time.Second
+	readTimeout   = 15 * time.Second
+	writeTimeout  = 45 * time.Second
+	idleTimeout   = 60 * time.Second
+	maxHeader     = 16 << 10
+)
+
+// ErrPlain is returned by Serve for a listener that others than this machine can
+// reach without TLS.
+var ErrPlain = errors.New("refusing to serve others without TLS: give a certificate, listen on 127.0.0.1, or say that a proxy does TLS")
+
+// Config is what a Server is made of. The zero value serves this machine only.
+type Config struct {
+	// Hosts are host names, without port, under which the server may be asked for
+	// besides this machine's own names and addresses (H-50).
+	Hosts []string
+	// TLS is served if it is set; version 1.3 is the least.
+	TLS *tls.Config
+	// Plain allows listening without TLS where others can reach it: a proxy in front does TLS.
+	Plain bool
+	// Conns is the largest number of open connections; zero is DefaultConns.
+	Conns int
+	// ConnsPerIP is the largest number from one address but this machine's own; zero is DefaultConnsPerIP.
+	ConnsPerIP int
+	// Wait is how long a request waits for its commands to be decided; zero is DefaultWait.
+	Wait time.Duration
+	// Bodies bounds the memory for bodies of requests under way, in bytes; zero is DefaultBodies.
+	Bodies int
+	// Metrics answers /metrics to this machine; nil: there is no such path.
+	Metrics http.Handler
+	// Software is this binary's version, for status.
+	Software string
+	// Log gets what an operator should know; nil is silence.
+	Log *slog.Logger
+	// Now is the clock that signed reads are judged by; nil is time.Now.
+	Now func() time.Time
+}
+
+// Virtual is a virtual server to be served.
+type Virtual struct {
+	Founding *exchange.Founding
+	Replica  Replica
+	Engine   Engine
+	// Self is this server's consensus key, which tells which member it is.
+	Self identity.PublicKey
+}
+
+// Server serves any number of virtual servers. Its methods may be called concurrently.
+type Server struct {
+	config  Config
+	log     *slog.Logger
+	meter   *meter
+	conns   *conns
+	bodies  budget
+	handler http.Handler
+	http    *http.Server
+
+	mu      sync.RWMutex
+	virtual map[exchange.ID]*virtual
+	first   exchange.ID // the default virtual server
+}
+
+// New makes a server without virtual servers.
+func New(c Config) *Server {
+	if c.Conns <= 0 {
+		c.Conns = DefaultConns
+	}
+	if c.ConnsPerIP <= 0 {
+		c.ConnsPerIP = DefaultConnsPerIP
+	}
+	if c.Wait <= 0 {
+		c.Wait = DefaultWait
+	}
+	if c.Bodies <= 0 {
+		c.Bodies = DefaultBodies
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	s := &Server{config: c, log: c.Log, meter: newMeter(), virtual: map[exchange.ID]*virtual{}}
+	s.bodies.limit = int64(c.Bodies)
+	s.conns = newConns(c.Conns, c.ConnsPerIP, s.meter)
+	s.handler = s.guard(http.HandlerFunc(s.route))
+	s.http = &http.Server{
+		Handler: s.handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ConnContext: s.conns.enter,
+		// What peers do wrong is no error of ours, and its text holds their addresses.
+		ErrorLog: log.New(debugWriter{c.Log}, "", 0),
+		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: 64},
+	}
+	return s
+}
+
+// debugWriter hands what net/http complains about to the debug level.
+type debugWriter struct{ log *slog.Logger }
+
+func (w debugWriter) Write(p []byte) (int, error) {
+	w.log.Debug("http", slog.String("text", string(p)))
+	return len(p), nil
+}
+
+// Add begins to serve a virtual server under "/vs/" and its id; the first one
+// also answers at the root. It returns an error for one that is served already.
+func (s *Server) Add(v Virtual) error {
+	id := v.Founding.ID()
+	vs := newVirtual(s, id, v)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.virtual[id]; ok {
+		return fmt.Errorf("virtual server %x is served already", id[:4])
+	}
+	s.virtual[id] = vs
+	if len(s.virtual) == 1 {
+		s.first = id
+	}
+	return nil
+}
+
+// Remove stops serving a virtual server. Requests under way go on.
+func (s *Server) Remove(id exchange.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.virtual, id)
+}
+
+// find is a virtual server by id.
+func (s *Server) find(id exchange.ID) (*virtual, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	v, ok := s.virtual[id]
+	return v, ok
+}
+
+// all are the virtual servers in no particular order, the default one besides.
+func (s *Server) all() (list []*virtual, first *virtual) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, v := range s.virtual {
+		list = append(list, v)
+	}
+	return list, s.virtual[s.first]
+}
+
+// Handler answers requests, for tests and for servers of the caller's own.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Serve answers the connections that l accepts until Shutdown; then it returns
+// nil. It closes l. It returns ErrPlain at once for a listener that is open to
+// others and has no TLS. It may be called for several listeners.
+func (s *Server) Serve(l net.Listener) error {
+	if s.config.TLS == nil && !s.config.Plain && !localListener(l) {
+		_ = l.Close()
+		return ErrPlain
+	}
+	l = s.conns.listen(l)
+	if s.config.TLS != nil {
+		t := s.config.TLS.Clone()
+		t.MinVersion = max(t.MinVersion, tls.VersionTLS13)
+		t.NextProtos = []string{"h2", "http/1.1"}
+		l = tls.NewListener(l, t)
+	}
+	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// Shutdown takes no more requests and waits for those under way; when ctx is done
+// it breaks them off.
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		_ = s.http.Close()
+	}
+	return err
+}
+
+func localListener(l net.Listener) bool {
+	if l.Addr().Network() == "unix" {
+		return true
+	}
+	host, _, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
