@@ -114,10 +114,3 @@ func (s *State) book(id ID) *book {
 	}
 	return s.books[id-1]
 }
-
-func (s *State) find(id OrderID) (int32, bool) {
-	if p := s.ids.get(uint64(id)); p != nil {
-		return *p, true
-	}
-	return none, false
-}

@@ -164,7 +164,7 @@ func (s *State) Changes(yield func(key merkle.Key, value []byte)) {
 	var v values
 	var r Order
 	for _, id := range s.changed {
-		slot, live := s.find(id)
+		slot, live := s.ids.get(id)
 		if !live {
 			continue
 		}

@@ -90,7 +90,7 @@ func (s *State) loadOrder(r *Order) error {
 	case b.live >= MaxBook:
 		return invalid("too many in the market")
 	}
-	if _, twice := s.find(r.ID); twice {
+	if _, twice := s.ids.get(r.ID); twice {
 		return invalid("loaded twice")
 	}
 	if _, taken := s.names.index[name{r.Owner, r.Client}]; taken {
@@ -112,8 +112,7 @@ func (s *State) loadOrder(r *Order) error {
 		o.flags |= postOnly
 	}
 	b.live++
-	id, _ := s.ids.put(uint64(r.ID))
-	*id = slot
+	s.ids.put(r.ID, slot)
 	o.client = s.names.add(r.Owner, r.Client, r.ID)
 	if r.Expiry != 0 {
 		s.duePush(slot)
@@ -212,12 +211,12 @@ func (s *State) loadLinks() error {
 
 // loadPair links an order with the other leg of its pair and checks its hold.
 func (s *State) loadPair(r *Order) error {
-	slot, _ := s.find(r.ID)
+	slot, _ := s.ids.get(r.ID)
 	o := s.orders.at(slot)
 	b := s.book(o.market)
 	want := b.need(o)
 	if r.Sibling != 0 {
-		other, ok := s.find(r.Sibling)
+		other, ok := s.ids.get(r.Sibling)
 		if !ok {
 			return invalid("the other leg of a pair is missing")
 		}

@@ -86,8 +86,8 @@ type State struct {
 
 	orders    slab
 	levels    []level
-	freeLevel int32           // first free level, linked by level.free
-	ids       table[int32]    // slots by order id
+	freeLevel int32 // first free level, linked by level.free
+	ids       index
 	owners    table[presence] // by presenceKey
 	names     names
 	due       []int32 // heap of the slots of orders that expire

@@ -170,3 +170,13 @@ type Result struct {
 func (r *Result) Reset() {
 	*r = Result{r.Closed[:0], r.Triggered[:0], r.Fills[:0], r.Rested[:0]}
 }
+
+// closed adds a closed order, whose fields are still those of an earlier one.
+func (r *Result) closed() *Closed {
+	n := len(r.Closed)
+	if n == cap(r.Closed) {
+		r.Closed = append(r.Closed, Closed{})
+	}
+	r.Closed = r.Closed[:n+1]
+	return &r.Closed[n]
+}

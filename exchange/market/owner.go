@@ -6,13 +6,13 @@ type presence struct {
 	head, tail int32
 	stay       uint32    // live orders that may rest or wait, for the order limit (M-12)
 	resting    [2]uint32 // resting orders by Side.index
-	round      uint64    // the batch that sides and fok speak of
-	swept      uint64    // the last sweep that looked for his resting orders
 	sides      uint8     // bits 1<<Side of the sides he is on in the batch
 	fok        bool      // he has a fill-or-kill order in the batch
+	round      uint64    // the batch that sides and fok speak of
+	swept      uint64    // the last sweep that looked for his resting orders
 }
 
-func presenceKey(owner Owner, id ID) uint64 { return uint64(owner)<<32 | uint64(id) }
+func presenceKey(owner Owner, id ID) uint64 { return uint64(id)<<32 | uint64(owner) }
 
 // presence is nil if the owner has no live order in the market.
 func (s *State) presence(owner Owner, id ID) *presence { return s.owners.get(presenceKey(owner, id)) }

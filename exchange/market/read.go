@@ -35,7 +35,7 @@ func (s *State) record(b *book, o *order, to *Order) {
 
 // Order returns a copy of a live order.
 func (s *State) Order(id OrderID) (Order, bool) {
-	slot, ok := s.find(id)
+	slot, ok := s.ids.get(id)
 	if !ok {
 		return Order{}, false
 	}
@@ -90,12 +90,7 @@ func (s *State) Orders() iter.Seq[Order] {
 
 // slots lists the slots of all live orders by ascending id.
 func (s *State) slots() []int32 {
-	all := make([]int32, 0, s.orders.live)
-	for i := range s.ids.slots {
-		if s.ids.slots[i].key != 0 {
-			all = append(all, s.ids.slots[i].value)
-		}
-	}
+	all := s.ids.all(make([]int32, 0, s.orders.live))
 	slices.SortFunc(all, s.byID)
 	return all
 }

@@ -10,25 +10,27 @@ const none int32 = -1
 // order is an order as the state keeps it: in slots of a slab, linked by slot
 // numbers, without pointers. Amounts of base are counted in lots here.
 type order struct {
-	// What the book and the auction look at stands first, in one cache line.
+	// One cache line: what the book, the auction and the order's neighbours in
+	// its lists look at.
 	id         OrderID
 	price      uint64
 	lots       uint64 // still to trade; orders by quote amount: at most this many
 	joined     uint64 // height at which it joined the book
 	next, prev int32  // neighbours in its level's queue; a staged order's prev is its place in the batch
 	level      int32  // level it is queued in
+	ownerNext  int32  // neighbours among the orders of its owner in its market
+	ownerPrev  int32
 	market     ID
 	owner      Owner
 	side       Side
-	kind       Kind
 	tif        TIF
 	status     Status
 	flags      uint8
 
-	ownerNext, ownerPrev int32 // neighbours among the orders of its owner in its market
-	sibling              int32 // slot of the other leg of an OCO pair
-	due                  int32 // place in the heap of expiries
-	client               int32 // place of its client order id
+	kind    Kind
+	sibling int32 // slot of the other leg of an OCO pair
+	due     int32 // place in the heap of expiries
+	client  int32 // place of its client order id
 
 	size   uint64 // lots at first; lots traded so far are size - lots
 	hold   asset.Amount

@@ -43,8 +43,7 @@ func (s *State) add(n *New, height, now uint64) int32 {
 	s.nextOrder++
 	s.counters = true
 	b.live++
-	id, _ := s.ids.put(uint64(o.id))
-	*id = slot
+	s.ids.put(o.id, slot)
 	o.client = s.names.add(n.Owner, n.Client, o.id)
 	if o.expiry != 0 {
 		s.duePush(slot)
@@ -75,7 +74,7 @@ func (s *State) enter(b *book, p *presence, slot int32) {
 // the order is a leg of an OCO pair the other leg is closed with it (Linked). It
 // appends to out.Closed and answers false if there is no such order.
 func (s *State) Cancel(id OrderID, why Reason, out *Result) bool {
-	slot, ok := s.find(id)
+	slot, ok := s.ids.get(id)
 	if ok {
 		s.closePair(slot, why, out)
 	}
@@ -150,19 +149,17 @@ func (s *State) close(slot int32, why Reason, out *Result) {
 	case Gone:
 		panic("market: closed an order twice") //nolint:forbidigo // corrupt links
 	}
-	release := Need{b.holds(o.side), o.hold}
-	o.hold = 0
-	out.Closed = append(out.Closed, Closed{Why: why, Release: release})
-	end := &out.Closed[len(out.Closed)-1]
+	end := out.closed()
 	s.record(b, o, &end.Order)
-	end.Order.Status = Gone
+	end.Why, end.Release = why, end.Order.Hold
+	end.Order.Status, end.Order.Hold.Amount = Gone, 0
 
 	s.delist(o)
 	if o.expiry != 0 {
 		s.dueRemove(slot)
 	}
 	s.names.del(o.owner, o.client)
-	s.ids.del(uint64(o.id))
+	s.ids.del(o.id)
 	if o.is(saved) {
 		s.gone = append(s.gone, o.id)
 	}
@@ -175,7 +172,7 @@ func (s *State) close(slot int32, why Reason, out *Result) {
 // keeps its place in the book. It returns what the ledger must release. The code
 // is UnknownOrder, or BadReduce if quantity is no such reduction (M-61).
 func (s *State) Reduce(id OrderID, quantity asset.Amount) (release Need, code Code) {
-	slot, ok := s.find(id)
+	slot, ok := s.ids.get(id)
 	if !ok {
 		return Need{}, UnknownOrder
 	}

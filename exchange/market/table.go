@@ -5,7 +5,7 @@ package market
 // cache line per look-up. Its order of slots never shows outside.
 type table[V any] struct {
 	slots []tableSlot[V]
-	shift uint // 64 - log2(len(slots))
+	shift uint // 64 - log2(len(slots)/tableRun)
 	used  int
 }
 
@@ -14,10 +14,15 @@ type tableSlot[V any] struct {
 	value V
 }
 
-const tableMin = 64 // slots of a fresh table, a power of two
+const (
+	tableMin = 64 // slots of a fresh table, a power of two
+	tableRun = 8  // so many consecutive keys live side by side, as ids are given out in sequence
+)
 
-// home is where a key would like to be: Fibonacci hashing.
-func (t *table[V]) home(key uint64) int { return int(key * 0x9e3779b97f4a7c15 >> t.shift) }
+// home is where a key would like to be: Fibonacci hashing of the run it is in.
+func (t *table[V]) home(key uint64) int {
+	return int(key/tableRun*0x9e3779b97f4a7c15>>t.shift*tableRun + key%tableRun)
+}
 
 // get returns the value of key, or nil. The pointer is good until the next put or del.
 func (t *table[V]) get(key uint64) *V {
@@ -39,7 +44,7 @@ func (t *table[V]) get(key uint64) *V {
 // put returns the value of key, which is added as V's zero value if it is fresh.
 // The pointer is good until the next put or del.
 func (t *table[V]) put(key uint64) (value *V, fresh bool) {
-	if t.used*3 >= len(t.slots)*2 {
+	if t.used*2 >= len(t.slots) {
 		t.grow()
 	}
 	mask := len(t.slots) - 1
@@ -79,7 +84,7 @@ func (t *table[V]) grow() {
 	old := t.slots
 	size := max(tableMin, 2*len(old))
 	t.slots, t.used, t.shift = make([]tableSlot[V], size), 0, 64
-	for n := size; n > 1; n >>= 1 {
+	for n := size / tableRun; n > 1; n >>= 1 {
 		t.shift--
 	}
 	for i := range old {
