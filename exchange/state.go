@@ -227,10 +227,7 @@ func Refound(f *Founding, leaves iter.Seq2[merkle.Key, []byte]) (*State, error) 
 		return nil, fmt.Errorf("%w: root %s instead of %s", ErrOrigin, s.Root(), f.Origin.Root)
 	}
 	var old []merkle.Key
-	s.roster.Leaves(func(key merkle.Key, _ []byte) bool {
-		old = append(old, key)
-		return true
-	})
+	s.roster.Leaves(func(key merkle.Key, _ []byte) { old = append(old, key) })
 	if err := s.refoundRoster(old); err != nil {
 		return nil, err
 	}
@@ -322,27 +319,23 @@ func (s *State) Leaves(yield func(merkle.Key, []byte) bool) {
 	if !yield(ClockKey(), s.clockLeaf()) {
 		return
 	}
-	more := true
-	pass := func(key merkle.Key, value []byte) bool {
-		more = yield(key, value)
-		return more
-	}
 	// Kinds ascend: ledger 2-3, markets 4-5, escrows 6, roster 7-9, counters 0xa-0xb.
 	var counters []merkle.Change
-	hold := func(key merkle.Key, value []byte) bool {
+	more := true
+	pass := func(key merkle.Key, value []byte) {
 		if key[0] == leafMarketCounter || key[0] == leafEscrowCounter {
 			counters = append(counters, merkle.Change{Key: key, Value: append([]byte(nil), value...)})
-			return true
+			return
 		}
-		return pass(key, value)
+		more = more && yield(key, value)
 	}
-	for _, leaves := range []func(func(merkle.Key, []byte) bool){s.ledger.Leaves, s.markets.Leaves, s.escrows.Leaves, s.roster.Leaves} {
-		if leaves(hold); !more {
+	for _, leaves := range []func(func(merkle.Key, []byte)){s.ledger.Leaves, s.markets.Leaves, s.escrows.Leaves, s.roster.Leaves} {
+		if leaves(pass); !more {
 			return
 		}
 	}
 	for _, c := range counters {
-		if !pass(c.Key, c.Value) {
+		if !yield(c.Key, c.Value) {
 			return
 		}
 	}
@@ -372,13 +365,10 @@ func (s *State) Prove(key merkle.Key) (value []byte, p merkle.Proof) {
 	return value, s.tree.Prove(key)
 }
 
-// Tree fixes the present tree for later proofs; it stays valid while the state goes on.
-func (s *State) Tree() merkle.View { return s.tree.View() }
-
 // Check counts everything anew and says what does not add up. It takes time in
 // proportion to the whole state.
 func (s *State) Check() error {
-	for _, check := range []func() error{s.ledger.Check, s.markets.Verify, s.escrows.Verify, s.roster.Check, s.checkHolds, s.checkLocked} {
+	for _, check := range []func() error{s.ledger.Check, s.escrows.Verify, s.roster.Check, s.checkHolds, s.checkLocked} {
 		if err := check(); err != nil {
 			return fmt.Errorf("%w: %w", ErrState, err)
 		}

@@ -208,7 +208,7 @@ func (r *Random) escrow() exchange.Body {
 func (r *Random) vote() exchange.Body {
 	actions := []roster.Action{
 		roster.PauseMarket{Market: uint32(r.rng.IntN(3))}, roster.ResumeMarket{Market: uint32(r.rng.IntN(3))}, //nolint:gosec // small
-		roster.SetMarket{Market: 1, MakerPPM: uint32(r.rng.IntN(3000)), TakerPPM: 2000, ReservePPM: 100_000},                //nolint:gosec // small
+		roster.SetMarket{Market: 1, MakerPPM: uint32(r.rng.IntN(3000)), TakerPPM: 2000, ReservePPM: 100_000},                   //nolint:gosec // small
 		roster.SpendHouse{House: uint8(1 + r.rng.IntN(3)), Asset: 1, Amount: asset.Amount(r.rng.IntN(100)), To: Address("a0")}, //nolint:gosec // small
 		roster.AllowSymbol{Symbol: fmt.Sprintf("T%d", r.rng.IntN(20)), Issuer: Address(r.name())},
 		roster.SetProtocol{Version: 2, Height: r.World.Height + uint64(r.rng.IntN(30))}, //nolint:gosec // small
