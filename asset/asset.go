@@ -25,6 +25,9 @@ const MaxSupply Amount = 1<<63 - 1
 // is at most 10^18 ledger units, which still fits an Amount.
 const MaxDecimals = 18
 
+// MaxText is the length in bytes of the longest text that Parse reads.
+const MaxText = 64
+
 // ID is the number the ledger gave an asset when it was issued. Zero is no asset.
 type ID uint32
 
@@ -156,8 +159,15 @@ func Format(a Amount, decimals uint8) string {
 
 // Parse reads a plain decimal number ("12", "0.5", "12.50000000") as an amount
 // of an asset with the given decimals. Signs, exponents, spaces and digit
-// groups are refused, as are decimals that the asset does not have.
+// groups are refused (ErrSyntax), as are decimals that the asset does not have
+// (ErrPrecision) and numbers of 2^64 ledger units or more (ErrRange).
 func Parse(s string, decimals uint8) (Amount, error) {
+	if len(s) > MaxText {
+		return 0, fmt.Errorf("%d characters: %w", len(s), ErrSyntax)
+	}
+	if decimals > MaxDecimals {
+		return 0, fmt.Errorf("no asset has %d decimals: %w", decimals, ErrRange)
+	}
 	whole, frac, dot := strings.Cut(s, ".")
 	if !digitsOnly(whole) || dot && !digitsOnly(frac) {
 		return 0, fmt.Errorf("%q: %w", s, ErrSyntax)
