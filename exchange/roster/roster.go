@@ -10,10 +10,18 @@
 package roster
 
 import (
-	"souk/asset"
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
 	"souk/identity"
 	"souk/merkle"
 )
+
+// ErrCards is wrapped by Found for members that cannot found a virtual server.
+var ErrCards = errors.New("members cannot found a virtual server")
 
 // ID is a member's number, sequential from 1 and never used again. Zero is no member.
 type ID uint32
@@ -38,10 +46,13 @@ const (
 // Limits and constants of demotion.
 const (
 	MaxMembers   = 64
-	MaxOpenVotes = 32   // open votes that one member approves of
-	MaxAction    = 2048 // bytes of an action
-	MaxName      = 32   // bytes
-	MaxText      = 255  // bytes of a URL or consensus address
+	MaxOpenVotes = 32         // open votes that one member approves of
+	MaxAction    = 2048       // bytes of an action
+	MaxName      = 32         // bytes
+	MaxText      = 255        // bytes of a URL or consensus address
+	MaxSymbol    = 10         // bytes of an asset's symbol
+	MaxTerms     = 512        // bytes of what exchange encodes inside an action
+	MaxPlan      = 10_000_000 // blocks from a vote to the activation of a version
 	FullPower    = 1_000_000
 	LowPower     = 1              // of a demoted or barred member
 	DemoteEvery  = 10             // blocks between two demotions
@@ -64,7 +75,7 @@ type Card struct {
 type Member struct {
 	ID ID
 	Card
-	Demoted    bool   // for missed turns; ends by Return
+	Demoted    bool   // for missed turns, or because the server is new; ends by Return
 	Barred     bool   // for double signing; ends by ReplaceMember
 	Missed     uint32 // turns missed in a row
 	Level      uint8  // how often the back-off has doubled
@@ -73,7 +84,12 @@ type Member struct {
 }
 
 // Power is the member's voting power in consensus.
-func (m *Member) Power() int64 { panic("soon") }
+func (m *Member) Power() int64 {
+	if m.Demoted || m.Barred {
+		return LowPower
+	}
+	return FullPower
+}
 
 // Validator is a consensus key and its voting power. Power zero removes it.
 type Validator struct {
@@ -81,255 +97,259 @@ type Validator struct {
 	Power int64
 }
 
-// Action is what a vote is on. Types are AddMember, RemoveMember, ReplaceMember,
-// SetProtocol, PauseMarket, ResumeMarket, CreateMarket, SetMarket,
-// ReserveSymbol, AllowSymbol, SpendHouse and SetParams.
-type Action interface {
-	// Kind is the number that the encoding begins with.
-	Kind() ActionKind
-	// appendBody appends the encoding behind kind and salt.
-	appendBody(dst []byte) []byte
-}
-
-// ActionKind tells actions apart. Numbers are append-only.
-type ActionKind uint8
-
-// Kinds of actions.
-const (
-	KindAddMember     ActionKind = 1
-	KindRemoveMember  ActionKind = 2
-	KindReplaceMember ActionKind = 3
-	KindSetProtocol   ActionKind = 4
-	KindPauseMarket   ActionKind = 5
-	KindResumeMarket  ActionKind = 6
-	KindCreateMarket  ActionKind = 7
-	KindSetMarket     ActionKind = 8
-	KindReserveSymbol ActionKind = 9
-	KindAllowSymbol   ActionKind = 10
-	KindSpendHouse    ActionKind = 11
-	KindSetParams     ActionKind = 12
-)
-
-// AddMember adds a member with full power.
-type AddMember struct{ Card Card }
-
-// RemoveMember removes a member; his vote does not count.
-type RemoveMember struct{ Member ID }
-
-// ReplaceMember gives a member a new server; his vote does not count. It ends a
-// bar and a demotion. The consensus key must be one that was never used before.
-type ReplaceMember struct {
-	Member    ID
-	Server    identity.PublicKey
-	Consensus identity.PublicKey
-	P2P       string
-	URL       string
-}
-
-// SetProtocol puts the next version of the protocol in force at a height, or,
-// with the version that is in force and height zero, calls a plan off.
-type SetProtocol struct {
-	Version uint32
-	Height  uint64
-}
-
-// PauseMarket stops a market from taking orders.
-type PauseMarket struct{ Market uint32 }
-
-// ResumeMarket ends a pause.
-type ResumeMarket struct{ Market uint32 }
-
-// CreateMarket makes a market. Terms are market.Terms as encoded there.
-type CreateMarket struct {
-	Base, Quote asset.ID
-	Terms       []byte // at most 512 bytes
-}
-
-// SetMarket changes fees and band of a market.
-type SetMarket struct {
-	Market     uint32
-	MakerPPM   uint32
-	TakerPPM   uint32
-	ReservePPM uint32
-	BandPPM    uint32
-}
-
-// ReserveSymbol lets nobody issue an asset of this symbol.
-type ReserveSymbol struct{ Symbol string }
-
-// AllowSymbol lets one address issue an asset of this symbol.
-type AllowSymbol struct {
-	Symbol string
-	Issuer identity.Address
-}
-
-// SpendHouse pays an account out of a house balance of an asset.
-type SpendHouse struct {
-	House  uint8 // as in ledger: 1 fees, 2 dust, 3 reserve
-	Asset  asset.ID
-	Amount asset.Amount
-	To     identity.Address
-}
-
-// SetParams replaces the parameters of the exchange, encoded as there.
-type SetParams struct{ Params []byte } // at most 512 bytes
-
-// Kind is KindAddMember.
-func (AddMember) Kind() ActionKind { return KindAddMember }
-
-// Kind is KindRemoveMember.
-func (RemoveMember) Kind() ActionKind { return KindRemoveMember }
-
-// Kind is KindReplaceMember.
-func (ReplaceMember) Kind() ActionKind { return KindReplaceMember }
-
-// Kind is KindSetProtocol.
-func (SetProtocol) Kind() ActionKind { return KindSetProtocol }
-
-// Kind is KindPauseMarket.
-func (PauseMarket) Kind() ActionKind { return KindPauseMarket }
-
-// Kind is KindResumeMarket.
-func (ResumeMarket) Kind() ActionKind { return KindResumeMarket }
-
-// Kind is KindCreateMarket.
-func (CreateMarket) Kind() ActionKind { return KindCreateMarket }
-
-// Kind is KindSetMarket.
-func (SetMarket) Kind() ActionKind { return KindSetMarket }
-
-// Kind is KindReserveSymbol.
-func (ReserveSymbol) Kind() ActionKind { return KindReserveSymbol }
-
-// Kind is KindAllowSymbol.
-func (AllowSymbol) Kind() ActionKind { return KindAllowSymbol }
-
-// Kind is KindSpendHouse.
-func (SpendHouse) Kind() ActionKind { return KindSpendHouse }
-
-// Kind is KindSetParams.
-func (SetParams) Kind() ActionKind { return KindSetParams }
-
-func (a AddMember) appendBody(dst []byte) []byte     { panic("soon") }
-func (a RemoveMember) appendBody(dst []byte) []byte  { panic("soon") }
-func (a ReplaceMember) appendBody(dst []byte) []byte { panic("soon") }
-func (a SetProtocol) appendBody(dst []byte) []byte   { panic("soon") }
-func (a PauseMarket) appendBody(dst []byte) []byte   { panic("soon") }
-func (a ResumeMarket) appendBody(dst []byte) []byte  { panic("soon") }
-func (a CreateMarket) appendBody(dst []byte) []byte  { panic("soon") }
-func (a SetMarket) appendBody(dst []byte) []byte     { panic("soon") }
-func (a ReserveSymbol) appendBody(dst []byte) []byte { panic("soon") }
-func (a AllowSymbol) appendBody(dst []byte) []byte   { panic("soon") }
-func (a SpendHouse) appendBody(dst []byte) []byte    { panic("soon") }
-func (a SetParams) appendBody(dst []byte) []byte     { panic("soon") }
-
-// AppendAction appends an action's one encoding: kind, salt, body. The salt
-// tells two votes on the same action apart; it is zero unless an equal action
-// passed a short while ago.
-func AppendAction(dst []byte, a Action, salt uint32) []byte { panic("soon") }
-
-// ParseAction reads an action. It returns ErrAction for anything but the one
-// encoding of an action. It judges form, not whether the action is valid now.
-func ParseAction(data []byte) (a Action, salt uint32, err error) { panic("soon") }
-
-// Vote is an open vote, or one that passed a short while ago.
-type Vote struct {
-	Action   []byte // as encoded
-	Approved []ID   // members that approve, ascending
-	Lapses   uint64 // height from which it is void
-	Passed   uint64 // ms when it passed; zero while it is open
-}
-
 // State is the roster. It is not safe for concurrent use.
-type State struct{}
+type State struct {
+	members []*Member // ascending by id
+	last    ID        // the last id given
+	retired []retired // ascending by leaf key
+
+	votes   []*vote // all votes, ascending by key
+	open    []*vote // open votes by (height at which they lapse, key)
+	decided []*vote // passed votes by (time of passing, key)
+
+	version   uint32
+	plan      plan
+	demotedAt uint64 // height of the last demotion; zero if there was none
+
+	dirty     []merkle.Key
+	announced []Validator // what ValidatorUpdates has told so far, ascending by key
+}
+
+type plan struct {
+	version uint32
+	height  uint64 // zero: no plan
+}
 
 // New returns an empty state for Load to fill.
-func New() *State { panic("soon") }
+func New() *State { return &State{} }
 
 // Found returns the roster of a founding: members with numbers from 1 in the
 // order of cards, all with full power. It returns ErrCards if two share a name,
 // operator or key, or one is malformed.
-func Found(cards []Card, protocol uint32) (*State, error) { panic("soon") }
+func Found(cards []Card, protocol uint32) (*State, error) {
+	s := New()
+	s.version = protocol
+	if len(cards) == 0 || len(cards) > MaxMembers {
+		return nil, fmt.Errorf("%w: %d members, 1 to %d are possible", ErrCards, len(cards), MaxMembers)
+	}
+	for i := range cards {
+		if err := cards[i].check(); err != nil {
+			return nil, fmt.Errorf("%w: member %d: %w", ErrCards, i+1, err)
+		}
+		if other := s.clash(&cards[i], 0); other != nil {
+			return nil, fmt.Errorf("%w: members %s and %s share a name, an operator or a key", ErrCards, other.Name, cards[i].Name)
+		}
+		s.join(cards[i])
+		s.members[i].Demoted = false
+	}
+	return s, nil
+}
+
+// check tells what is wrong with a card by itself.
+func (c *Card) check() error {
+	switch {
+	case !validName(c.Name):
+		return fmt.Errorf("name %q is not 1 to %d of a-z, 0-9 and dash", c.Name, MaxName)
+	case c.Operator.IsZero():
+		return errors.New("there is no operator")
+	case c.Operator == identity.AddressOf(c.Server):
+		return errors.New("operator and server have one key")
+	}
+	return checkServer(c.Server, c.Consensus, c.P2P, c.URL)
+}
+
+func checkServer(server, consensus identity.PublicKey, p2p, url string) error {
+	if err := server.Check(); err != nil {
+		return fmt.Errorf("server key: %w", err)
+	}
+	if err := consensus.Check(); err != nil {
+		return fmt.Errorf("consensus key: %w", err)
+	}
+	if server == consensus {
+		return errors.New("server and consensus have one key")
+	}
+	if node, host, ok := strings.Cut(p2p, "@"); !ok || node == "" || host == "" || !validText(p2p) {
+		return fmt.Errorf("consensus address %q is not nodeid@host:port", p2p)
+	}
+	if !validText(url) {
+		return fmt.Errorf("URL %q has odd characters", url)
+	}
+	return nil
+}
+
+func validName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= MaxName
+}
+
+// validText tells whether a text is printable ASCII without spaces and short enough.
+func validText(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return len(s) <= MaxText
+}
+
+// clash returns a member, other than the one with id except, that has the name,
+// the operator or a key of a card.
+func (s *State) clash(c *Card, except ID) *Member {
+	for _, m := range s.members {
+		if m.ID == except {
+			continue
+		}
+		if m.Name == c.Name || m.Operator == c.Operator || m.Server == c.Server || m.Consensus == c.Consensus ||
+			m.Server == c.Consensus || m.Consensus == c.Server {
+			return m
+		}
+	}
+	return nil
+}
+
+// used tells whether a consensus key is or was ever a member's.
+func (s *State) used(consensus identity.PublicKey) bool {
+	_, now := s.ByConsensus(consensus)
+	return now || s.isRetired(consensus)
+}
+
+// join makes a member, with low power until its server returns.
+func (s *State) join(c Card) {
+	s.last++
+	m := &Member{ID: s.last, Card: c, Demoted: true}
+	s.members = append(s.members, m)
+	s.touch(memberKey(m.ID))
+	s.touch(RosterKey())
+}
+
+// leave removes a member and its approvals, and retires its consensus key.
+func (s *State) leave(m *Member) {
+	s.retire(m.Consensus)
+	s.members = slices.DeleteFunc(s.members, func(other *Member) bool { return other == m })
+	s.touch(memberKey(m.ID))
+	for _, v := range slices.Clone(s.open) {
+		s.unapprove(v, m.ID)
+	}
+}
+
+// replace gives a member a new server, which starts like that of a new member.
+func (s *State) replace(m *Member, a *ReplaceMember) {
+	s.retire(m.Consensus)
+	card := m.Card
+	card.Server, card.Consensus, card.P2P, card.URL = a.Server, a.Consensus, a.P2P, a.URL
+	*m = Member{ID: m.ID, Card: card, Demoted: true}
+	s.touch(memberKey(m.ID))
+}
+
+// retired is a consensus key that was a member's and is not any more.
+type retired struct {
+	leaf merkle.Key
+	key  identity.PublicKey
+}
+
+func (r retired) compare(other retired) int { return r.leaf.Compare(other.leaf) }
+
+func (s *State) retire(consensus identity.PublicKey) {
+	r := retired{retiredKey(consensus), consensus}
+	i, _ := slices.BinarySearchFunc(s.retired, r, retired.compare)
+	s.retired = slices.Insert(s.retired, i, r)
+	s.touch(r.leaf)
+}
+
+func (s *State) isRetired(consensus identity.PublicKey) bool {
+	_, ok := slices.BinarySearchFunc(s.retired, retired{leaf: retiredKey(consensus)}, retired.compare)
+	return ok
+}
+
+func (s *State) touch(key merkle.Key) { s.dirty = append(s.dirty, key) }
 
 // Len returns the number of members.
-func (s *State) Len() int { panic("soon") }
+func (s *State) Len() int { return len(s.members) }
 
 // Members calls yield for every member in ascending order of ids until it returns false.
-func (s *State) Members(yield func(Member) bool) { panic("soon") }
+func (s *State) Members(yield func(Member) bool) {
+	for _, m := range s.members {
+		if !yield(*m) {
+			return
+		}
+	}
+}
 
 // Member returns a member.
-func (s *State) Member(id ID) (Member, bool) { panic("soon") }
+func (s *State) Member(id ID) (Member, bool) {
+	if m := s.find(func(m *Member) bool { return m.ID == id }); m != nil {
+		return *m, true
+	}
+	return Member{}, false
+}
 
 // ByOperator returns the member whose operator account an address is.
-func (s *State) ByOperator(a identity.Address) (ID, bool) { panic("soon") }
+func (s *State) ByOperator(a identity.Address) (ID, bool) {
+	return idOf(s.find(func(m *Member) bool { return m.Operator == a }))
+}
 
 // ByServer returns the member with a server key.
-func (s *State) ByServer(key identity.PublicKey) (ID, bool) { panic("soon") }
+func (s *State) ByServer(key identity.PublicKey) (ID, bool) {
+	return idOf(s.find(func(m *Member) bool { return m.Server == key }))
+}
 
 // ByConsensus returns the member with a consensus key.
-func (s *State) ByConsensus(key identity.PublicKey) (ID, bool) { panic("soon") }
-
-// Approve counts a member's yes to an action. If that decides the vote, passed
-// is true; then an action on the roster itself has been carried out, and any
-// other is for the caller to carry out. Codes: OK, NotMember, BadAction,
-// AlreadyVoted, Decided, TooManyVotes. The caller refuses beforehand what he
-// could not carry out. voteBlocks is for how many blocks a new vote stays open.
-func (s *State) Approve(by ID, action []byte, height, now, voteBlocks uint64) (passed bool, code Code) {
-	panic("soon")
+func (s *State) ByConsensus(key identity.PublicKey) (ID, bool) {
+	return idOf(s.find(func(m *Member) bool { return m.Consensus == key }))
 }
 
-// Withdraw takes a member's yes back: OK, NotMember, NotVoted or Decided.
-func (s *State) Withdraw(by ID, action []byte, height, now uint64) Code { panic("soon") }
-
-// Votes calls yield for every vote that is open or remembered, in the order of
-// the hashes of their actions, until it returns false.
-func (s *State) Votes(yield func(Vote) bool) { panic("soon") }
-
-// Turns counts what consensus saw: the keys whose turn to propose went by, in
-// turn order, and the key that proposed. It demotes at most one member, and
-// returns him, or zero. missedTurns is how many turns missed in a row demote.
-func (s *State) Turns(height, now uint64, missed []identity.PublicKey, proposer identity.PublicKey, missedTurns uint32) ID {
-	panic("soon")
+func (s *State) find(is func(*Member) bool) *Member {
+	if i := slices.IndexFunc(s.members, is); i >= 0 {
+		return s.members[i]
+	}
+	return nil
 }
 
-// Return gives a demoted member full power again: OK, NotMember, NotDemoted,
-// Barred or BackingOff.
-func (s *State) Return(id ID, now uint64) Code { panic("soon") }
-
-// Evidence bars the member whose consensus key signed twice, and returns him;
-// false if the key is no member's or he is barred already.
-func (s *State) Evidence(key identity.PublicKey) (ID, bool) { panic("soon") }
+func idOf(m *Member) (ID, bool) {
+	if m == nil {
+		return 0, false
+	}
+	return m.ID, true
+}
 
 // ValidatorUpdates returns the consensus keys whose power changed since the last
 // call, ascending by key; all of them at the first call after Found.
-func (s *State) ValidatorUpdates() []Validator { panic("soon") }
+func (s *State) ValidatorUpdates() []Validator {
+	now := make([]Validator, 0, len(s.members))
+	for _, m := range s.members {
+		now = append(now, Validator{m.Consensus, m.Power()})
+	}
+	slices.SortFunc(now, compareKeys)
+	var changed []Validator
+	for _, v := range now {
+		if i, ok := slices.BinarySearchFunc(s.announced, v, compareKeys); !ok || s.announced[i].Power != v.Power {
+			changed = append(changed, v)
+		}
+	}
+	for _, v := range s.announced {
+		if _, ok := slices.BinarySearchFunc(now, v, compareKeys); !ok {
+			changed = append(changed, Validator{v.Key, 0})
+		}
+	}
+	slices.SortFunc(changed, compareKeys)
+	s.announced = now
+	return changed
+}
+
+func compareKeys(a, b Validator) int { return bytes.Compare(a.Key[:], b.Key[:]) }
 
 // Version is the protocol version in force at a height, which must not be below
-// heights asked or voted at before.
-func (s *State) Version(height uint64) uint32 { panic("soon") }
+// heights voted at before.
+func (s *State) Version(height uint64) uint32 {
+	if s.plan.height != 0 && height >= s.plan.height {
+		return s.plan.version
+	}
+	return s.version
+}
 
 // Plan is the version that is or was to come into force at a height; zeros if none.
-func (s *State) Plan() (version uint32, height uint64) { panic("soon") }
-
-// Check returns an error that says what in the state does not fit together.
-func (s *State) Check() error { panic("soon") }
-
-// Changes calls yield for every leaf that changed since the last call, once
-// each, in no particular order; a nil value means deleted. The values belong to
-// the receiver.
-func (s *State) Changes(yield func(key merkle.Key, value []byte)) { panic("soon") }
-
-// Leaf returns the value of one leaf as it stands.
-func (s *State) Leaf(key merkle.Key) ([]byte, bool) { panic("soon") }
-
-// Leaves calls yield for every leaf in ascending order of keys until it returns
-// false. The value is valid only during the call.
-func (s *State) Leaves(yield func(key merkle.Key, value []byte) bool) { panic("soon") }
-
-// Load adds one leaf to a state that came from New. Leaves may come in any
-// order, each once. It returns ErrLeaf for anything but the one encoding of a leaf.
-func (s *State) Load(key merkle.Key, value []byte) error { panic("soon") }
-
-// Finish completes a state after the last Load, and returns ErrLeaf if the
-// leaves do not fit together. The state must not be used before.
-func (s *State) Finish() error { panic("soon") }
+func (s *State) Plan() (version uint32, height uint64) { return s.plan.version, s.plan.height }
