@@ -3,6 +3,7 @@ package exchange
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -62,15 +63,34 @@ type Card struct {
 	Consensus identity.PublicKey // validator key
 	P2P       string             // consensus address, nodeid@host:port
 	URL       string             // base URL of the HTTP API
+	Made      uint64             // ms since the Unix epoch, when it was signed
 	Signature identity.Signature // by Operator
 }
+
+// cardPrefix begins a card's text form.
+const cardPrefix = "soukcard1."
 
 func (c *Card) appendUnsigned(dst []byte) []byte {
 	dst = appendText8(dst, c.Name)
 	dst = append(dst, c.Operator[:]...)
 	dst = append(dst, c.Server[:]...)
 	dst = append(dst, c.Consensus[:]...)
-	return appendText8(appendText8(dst, c.P2P), c.URL)
+	return binary.BigEndian.AppendUint64(appendText8(appendText8(dst, c.P2P), c.URL), c.Made)
+}
+
+// String is the card as one line of text, to be handed to the other operators.
+func (c *Card) String() string {
+	return cardPrefix + base64.RawURLEncoding.EncodeToString(c.Append(nil))
+}
+
+// ParseCardText reads what String writes, and checks the card.
+func ParseCardText(s string) (Card, error) {
+	text, ok := strings.CutPrefix(strings.TrimSpace(s), cardPrefix)
+	data, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if !ok || err != nil {
+		return Card{}, fmt.Errorf("%w: it is one line that begins with %s", ErrCard, cardPrefix)
+	}
+	return ParseCard(data)
 }
 
 // Append appends the card's one encoding.
@@ -86,7 +106,7 @@ func (c *Card) Sign(operator identity.PrivateKey) {
 
 func (c *Card) read(s *cryptobyte.String) bool {
 	return readText8(s, &c.Name, 32) && s.CopyBytes(c.Operator[:]) && s.CopyBytes(c.Server[:]) && s.CopyBytes(c.Consensus[:]) &&
-		readText8(s, &c.P2P, 255) && readText8(s, &c.URL, 255) && s.CopyBytes(c.Signature[:])
+		readText8(s, &c.P2P, 255) && readText8(s, &c.URL, 255) && s.ReadUint64(&c.Made) && s.CopyBytes(c.Signature[:])
 }
 
 // ParseCard reads a card and checks it.

@@ -43,7 +43,7 @@ func Address(name string) identity.Address { return identity.AddressOf(Key(name)
 func Card(name string) exchange.Card {
 	c := exchange.Card{
 		Name: name, Server: Key(name + "/server").Public(), Consensus: Key(name + "/consensus").Public(),
-		P2P: "0000000000000000000000000000000000000000@127.0.0.1:1", URL: "http://127.0.0.1:2",
+		P2P: "0000000000000000000000000000000000000000@127.0.0.1:1", URL: "http://127.0.0.1:2", Made: Founded,
 	}
 	c.Sign(Key(name))
 	return c

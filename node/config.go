@@ -1,0 +1,232 @@
+package node
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// ErrConfig is returned for a configuration that cannot be used; the text says
+// which line, and what to write instead.
+var ErrConfig = errors.New("configuration")
+
+// Config is config.toml in a server's home.
+type Config struct {
+	HTTP    HTTP            `toml:"http"`
+	Log     Log             `toml:"log"`
+	Virtual []VirtualConfig `toml:"virtual_server"`
+}
+
+// HTTP says where clients reach this server.
+type HTTP struct {
+	Listen  string   `toml:"listen"`
+	Hosts   []string `toml:"hosts"`
+	TLSCert string   `toml:"tls_cert"`
+	TLSKey  string   `toml:"tls_key"`
+	Plain   bool     `toml:"plain"`
+	Conns   int      `toml:"connections"`
+}
+
+// Log says what is logged to standard error.
+type Log struct {
+	Level  string `toml:"level"`
+	Format string `toml:"format"`
+}
+
+// VirtualConfig is one virtual server that this server hosts.
+type VirtualConfig struct {
+	Founding      string `toml:"founding"`
+	Listen        string `toml:"listen"`
+	KeepBlocks    uint64 `toml:"keep_blocks"`
+	SnapshotEvery uint64 `toml:"snapshot_every"`
+	HistoryDays   int    `toml:"history_days"`
+	Audit         bool   `toml:"audit_signatures"`
+	StateSync     bool   `toml:"state_sync"`
+	TrustHeight   uint64 `toml:"trust_height"`
+	TrustHash     string `toml:"trust_hash"`
+	Origin        string `toml:"origin"`
+}
+
+// DefaultConfig is what applies where a config file is silent.
+func DefaultConfig() Config {
+	return Config{HTTP: HTTP{Listen: "127.0.0.1:8640", Conns: 1024}, Log: Log{Level: "info", Format: "text"}}
+}
+
+// defaultVirtual is what applies where a virtual server's section is silent.
+func defaultVirtual() VirtualConfig {
+	return VirtualConfig{KeepBlocks: 20_000, SnapshotEvery: 10_000, HistoryDays: 30}
+}
+
+// ReadConfig reads a config file strictly: an unknown key is an error.
+func ReadConfig(path string) (Config, error) {
+	data, err := os.ReadFile(path) //nolint:gosec // the operator names it
+	if err != nil {
+		return Config{}, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return ParseConfig(data)
+}
+
+// ParseConfig is ReadConfig for text.
+func ParseConfig(data []byte) (Config, error) {
+	c := DefaultConfig()
+	d := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields()
+	if err := d.Decode(&c); err != nil {
+		var strict *toml.StrictMissingError
+		var syntax *toml.DecodeError
+		switch {
+		case errors.As(err, &strict):
+			return Config{}, fmt.Errorf("%w: unknown key:\n%s", ErrConfig, strict.String())
+		case errors.As(err, &syntax):
+			return Config{}, fmt.Errorf("%w:\n%s", ErrConfig, syntax.String())
+		}
+		return Config{}, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	for i := range c.Virtual {
+		c.Virtual[i].fill()
+	}
+	return c, c.check()
+}
+
+// fill puts defaults where the section is silent.
+func (v *VirtualConfig) fill() {
+	d := defaultVirtual()
+	if v.KeepBlocks == 0 {
+		v.KeepBlocks = d.KeepBlocks
+	}
+	if v.SnapshotEvery == 0 {
+		v.SnapshotEvery = d.SnapshotEvery
+	}
+	if v.HistoryDays == 0 {
+		v.HistoryDays = d.HistoryDays
+	}
+}
+
+func (c *Config) check() error {
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("%w: %s", ErrConfig, fmt.Sprintf(format, args...))
+	}
+	if (c.HTTP.TLSCert == "") != (c.HTTP.TLSKey == "") {
+		return bad("http.tls_cert and http.tls_key go together")
+	}
+	if _, err := c.Log.level(); err != nil {
+		return bad("log.level %q: write debug, info, warn or error", c.Log.Level)
+	}
+	if c.Log.Format != "text" && c.Log.Format != "json" {
+		return bad("log.format %q: write text or json", c.Log.Format)
+	}
+	for i := range c.Virtual {
+		v := &c.Virtual[i]
+		if v.Founding == "" {
+			return bad("virtual_server %d has no founding: name the file that souk federation create wrote", i+1)
+		}
+		if (v.TrustHeight == 0) != (v.TrustHash == "") {
+			return bad("virtual_server %d: trust_height and trust_hash go together", i+1)
+		}
+	}
+	return nil
+}
+
+// configText is a config file with comments.
+func configText(c *Config) []byte {
+	var b strings.Builder
+	fmt.Fprintf(&b, `# Configuration of a Souk server. An unknown key is an error; a missing one has the
+# default shown. souk config show --origin prints what applies and where it comes from.
+
+[http]
+# Where clients reach this server. Other machines need TLS, or a proxy that does it.
+listen = %q
+# Host names, besides this machine's own, under which clients may ask for it.
+hosts = %s
+# PEM files of a certificate and its key.
+tls_cert = %q
+tls_key = %q
+# true: a proxy in front does TLS.
+plain = %t
+# Most open connections.
+connections = %d
+
+[log]
+# debug, info, warn or error
+level = %q
+# text or json
+format = %q
+`, c.HTTP.Listen, tomlList(c.HTTP.Hosts), c.HTTP.TLSCert, c.HTTP.TLSKey, c.HTTP.Plain, c.HTTP.Conns, c.Log.Level, c.Log.Format)
+	for i := range c.Virtual {
+		b.WriteString(c.Virtual[i].text())
+	}
+	return []byte(b.String())
+}
+
+func (v *VirtualConfig) text() string {
+	return fmt.Sprintf(`
+[[virtual_server]]
+# The founding contract, relative to this folder.
+founding = %q
+# Where the other servers reach this one: IP address and port. Empty: this server only dials.
+listen = %q
+# How many of the newest blocks are kept.
+keep_blocks = %d
+# A copy of the state for servers that join is made every so many blocks.
+snapshot_every = %d
+# For how many days trades and fills are kept; negative: for ever.
+history_days = %d
+# Verify signatures again when blocks are executed.
+audit_signatures = %t
+# Join from a copy of the state instead of executing all blocks. With
+# trust_height and trust_hash of a header that two members confirm, or, while the
+# founding is younger than 14 days, without.
+state_sync = %t
+trust_height = %d
+trust_hash = %q
+# The export that a refounded virtual server begins with.
+origin = %q
+`, v.Founding, v.Listen, v.KeepBlocks, v.SnapshotEvery, v.HistoryDays, v.Audit, v.StateSync, v.TrustHeight, v.TrustHash, v.Origin)
+}
+
+func tomlList(list []string) string {
+	quoted := make([]string, len(list))
+	for i, s := range list {
+		quoted[i] = fmt.Sprintf("%q", s)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
+}
+
+// WriteConfig writes a config file with comments; it does not replace one.
+func WriteConfig(path string, c *Config) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the operator names it
+	if err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	if _, err := f.Write(configText(c)); err != nil {
+		f.Close() //nolint:errcheck,gosec // the write failed already
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	return f.Close()
+}
+
+// AppendVirtual adds a virtual server's section to a home's config file.
+func AppendVirtual(h Home, v VirtualConfig) error {
+	v.fill()
+	f, err := os.OpenFile(h.Config(), os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return fmt.Errorf("add a virtual server: %w", err)
+	}
+	if _, err := f.WriteString(v.text()); err != nil {
+		f.Close() //nolint:errcheck,gosec // the write failed already
+		return fmt.Errorf("add a virtual server: %w", err)
+	}
+	return f.Close()
+}
+
+// in makes a path of the config absolute.
+func (h Home) in(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(string(h), path)
+}

@@ -1,0 +1,152 @@
+package node
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"souk/consensus/comet"
+	"souk/exchange"
+	"souk/identity"
+	"souk/store/sealed"
+)
+
+// Home is a server's folder:
+//
+//	config.toml           what the operator configured
+//	card                  the member card, one line
+//	keys/*.age            operator, server, consensus and node key, sealed
+//	vs/<id>/founding      founding contract of a virtual server
+//	vs/<id>/state, chain  its data
+type Home string
+
+// Config is the path of the config file.
+func (h Home) Config() string { return filepath.Join(string(h), "config.toml") }
+
+// CardFile is the path of the member card.
+func (h Home) CardFile() string { return filepath.Join(string(h), "card") }
+
+// key is the path of a sealed key.
+func (h Home) key(role string) string { return filepath.Join(string(h), "keys", role+".age") }
+
+// virtual is the folder of a virtual server.
+func (h Home) virtual(id exchange.ID) string {
+	return filepath.Join(string(h), "vs", fmt.Sprintf("%x", id[:8]))
+}
+
+// Roles of a server's keys.
+const (
+	RoleOperator  = "operator"  // votes; may be kept elsewhere
+	RoleServer    = "server"    // signs for the running server
+	RoleConsensus = "consensus" // validates blocks
+	RoleNode      = "node"      // names this server among its peers
+)
+
+// Setup is what Init makes a home of.
+type Setup struct {
+	Name   string // of the member: 1 to 32 of a-z, 0-9 and dash
+	URL    string // under which clients reach the server
+	P2P    string // host:port under which other servers reach it
+	Listen string // of HTTP; empty: the default
+	// Pass seals the keys.
+	Pass sealed.Passphrase
+	// Work is the work factor of sealing; zero is the default.
+	Work int
+	Now  time.Time
+}
+
+// ErrHome is returned by Init for a folder that has a server in it.
+var ErrHome = errors.New("folder has a server in it already: choose another, or delete it")
+
+// Init makes the keys, the card and the config of a new server.
+func Init(h Home, s Setup) (exchange.Card, error) {
+	if _, err := os.Stat(h.Config()); err == nil {
+		return exchange.Card{}, fmt.Errorf("%s: %w", h, ErrHome)
+	}
+	if err := os.MkdirAll(filepath.Join(string(h), "keys"), 0o700); err != nil {
+		return exchange.Card{}, fmt.Errorf("make home: %w", err)
+	}
+	keys := map[string]identity.PrivateKey{}
+	for _, role := range []string{RoleOperator, RoleServer, RoleConsensus, RoleNode} {
+		key, err := identity.GenerateKey(rand.Reader)
+		if err != nil {
+			return exchange.Card{}, fmt.Errorf("make keys: %w", err)
+		}
+		keys[role] = key
+	}
+	defer func() {
+		for _, k := range keys {
+			k.Wipe()
+		}
+	}()
+	card := exchange.Card{
+		Name: s.Name, Server: keys[RoleServer].Public(), Consensus: keys[RoleConsensus].Public(),
+		P2P: comet.NodeID(keys[RoleNode].Public()) + "@" + s.P2P, URL: strings.TrimSuffix(s.URL, "/"),
+		Made: uint64(s.Now.UnixMilli()), //nolint:gosec // after 1970
+	}
+	card.Sign(keys[RoleOperator])
+	if err := card.Check(); err != nil {
+		return exchange.Card{}, err
+	}
+	for role, key := range keys {
+		if err := sealKey(h.key(role), role, key, s.Pass, s.Work); err != nil {
+			return exchange.Card{}, err
+		}
+	}
+	if err := os.WriteFile(h.CardFile(), []byte(card.String()+"\n"), 0o600); err != nil {
+		return exchange.Card{}, fmt.Errorf("write card: %w", err)
+	}
+	c := DefaultConfig()
+	if s.Listen != "" {
+		c.HTTP.Listen = s.Listen
+	}
+	return card, WriteConfig(h.Config(), &c)
+}
+
+// Card is the server's own member card.
+func (h Home) Card() (exchange.Card, error) {
+	text, err := os.ReadFile(h.CardFile())
+	if err != nil {
+		return exchange.Card{}, fmt.Errorf("read own card: %w", err)
+	}
+	return exchange.ParseCardText(string(text))
+}
+
+// Key opens one of the server's keys.
+func (h Home) Key(role string, pass sealed.Passphrase) (identity.PrivateKey, error) {
+	return openKey(h.key(role), role, pass)
+}
+
+// Join writes a founding contract into the home and its section into the config.
+func (h Home) Join(f *exchange.Founding, v VirtualConfig) error {
+	dir := h.virtual(f.ID())
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make folder: %w", err)
+	}
+	path := filepath.Join(dir, "founding")
+	if _, err := os.Stat(path); err == nil {
+		return fmt.Errorf("%s: this server has joined that virtual server already", path)
+	}
+	if err := os.WriteFile(path, f.Append(nil), 0o600); err != nil {
+		return fmt.Errorf("write founding contract: %w", err)
+	}
+	rel, err := filepath.Rel(string(h), path)
+	if err != nil {
+		return fmt.Errorf("write founding contract: %w", err)
+	}
+	v.Founding = rel
+	return AppendVirtual(h, v)
+}
+
+// ReadFounding reads a founding contract from a file.
+func ReadFounding(path string) (*exchange.Founding, error) {
+	data, err := os.ReadFile(path) //nolint:gosec // the operator names it
+	if err != nil {
+		return nil, fmt.Errorf("read founding contract: %w", err)
+	}
+	return exchange.ParseFounding(data)
+}

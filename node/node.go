@@ -1,0 +1,201 @@
+// Package node assembles a server: it reads the home, opens the adapters (store,
+// consensus, HTTP), starts what runs, and stops it in reverse. It is the only
+// package that knows adapters, and what it decides is only who gets what.
+//
+// Where to look: the home and its keys in home.go and keys.go, config.toml in
+// config.go, one virtual server at work in virtual.go, what keeps it going in
+// watch.go, founding in found.go, what HTTP sees of a replica in glue.go.
+//
+// Floor 5.
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"souk/identity"
+	"souk/replica"
+	"souk/store/pebble"
+	"souk/store/sealed"
+	"souk/web"
+)
+
+// Options are what a server is started with, besides its home.
+type Options struct {
+	Pass sealed.Passphrase // opens the keys
+	Log  *slog.Logger      // nil: nothing is logged
+	// Software is this binary's version.
+	Software string
+}
+
+// Node is a running server.
+type Node struct {
+	home     Home
+	config   Config
+	opts     Options
+	keys     keyring
+	pool     *replica.Pool
+	cache    *pebble.Cache
+	web      *web.Server
+	listener net.Listener
+	virtual  []*virtual
+	stop     context.CancelFunc
+	running  sync.WaitGroup
+	served   chan error
+}
+
+// keyring is the keys that a running server needs; the operator's is not one of them.
+type keyring struct{ server, consensus, node identity.PrivateKey }
+
+func (k *keyring) wipe() {
+	for _, key := range []identity.PrivateKey{k.server, k.consensus, k.node} {
+		if !key.IsZero() {
+			key.Wipe()
+		}
+	}
+}
+
+// Open starts the server of a home: it returns when HTTP listens and every
+// virtual server has begun to work or to catch up.
+func Open(h Home, opts Options) (*Node, error) {
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	c, err := ReadConfig(h.Config())
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{home: h, config: c, opts: opts, served: make(chan error, 1)}
+	if err := n.open(); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+func (n *Node) open() error {
+	if err := n.openKeys(); err != nil {
+		return err
+	}
+	n.pool = replica.NewPool(0, 0)
+	n.cache = pebble.NewCache(32 << 20)
+	registry := prometheus.NewRegistry()
+	tlsConfig, err := n.tls()
+	if err != nil {
+		return err
+	}
+	n.web = web.New(web.Config{
+		Hosts: n.config.HTTP.Hosts, TLS: tlsConfig, Plain: n.config.HTTP.Plain, Conns: n.config.HTTP.Conns,
+		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), Software: n.opts.Software, Log: n.opts.Log,
+	})
+	registry.MustRegister(n.web.Collectors()...)
+	n.listener, err = net.Listen("tcp", n.config.HTTP.Listen)
+	if err != nil {
+		return fmt.Errorf("listen for clients: %w (change http.listen in %s)", err, n.home.Config())
+	}
+	for i := range n.config.Virtual {
+		v, err := n.newVirtual(&n.config.Virtual[i])
+		if err != nil {
+			return err
+		}
+		n.virtual = append(n.virtual, v)
+		if err := registerMetrics(registry, v); err != nil {
+			return err
+		}
+		if err := v.start(); err != nil {
+			return fmt.Errorf("virtual server %x: %w", v.id[:8], err)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	n.stop = cancel
+	for _, v := range n.virtual {
+		n.running.Go(func() { v.watch(ctx) })
+	}
+	n.running.Go(func() { n.served <- n.web.Serve(n.listener) })
+	return nil
+}
+
+func (n *Node) openKeys() error {
+	for role, key := range map[string]*identity.PrivateKey{
+		RoleServer: &n.keys.server, RoleConsensus: &n.keys.consensus, RoleNode: &n.keys.node,
+	} {
+		k, err := n.home.Key(role, n.opts.Pass)
+		if err != nil {
+			return err
+		}
+		*key = k
+	}
+	return nil
+}
+
+func (n *Node) tls() (*tls.Config, error) {
+	if n.config.HTTP.TLSCert == "" {
+		return nil, nil //nolint:nilnil // no TLS is a configuration
+	}
+	cert, err := tls.LoadX509KeyPair(n.home.in(n.config.HTTP.TLSCert), n.home.in(n.config.HTTP.TLSKey))
+	if err != nil {
+		return nil, fmt.Errorf("load certificate: %w", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13}, nil
+}
+
+// Addr is where HTTP listens.
+func (n *Node) Addr() string { return n.listener.Addr().String() }
+
+// Done answers when HTTP has ended by itself, with the reason.
+func (n *Node) Done() <-chan error { return n.served }
+
+// Close stops the server: first it takes no more requests, then the virtual
+// servers end at a block's end. It may be called on a half-opened node.
+func (n *Node) Close() error {
+	var errs []error
+	if n.stop != nil {
+		n.stop()
+	}
+	if n.web != nil && n.stop != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		errs = append(errs, n.web.Shutdown(ctx))
+		cancel()
+	} else if n.listener != nil {
+		errs = append(errs, n.listener.Close())
+	}
+	n.running.Wait()
+	for _, v := range n.virtual {
+		errs = append(errs, v.close())
+	}
+	if n.pool != nil {
+		n.pool.Close()
+	}
+	if n.cache != nil {
+		n.cache.Close()
+	}
+	n.keys.wipe()
+	return errors.Join(errs...)
+}
+
+// Logger makes the logger that a config asks for.
+func (l Log) Logger(w io.Writer) *slog.Logger {
+	level, err := l.level()
+	if err != nil {
+		level = slog.LevelInfo
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if l.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+func (l Log) level() (level slog.Level, err error) {
+	err = level.UnmarshalText([]byte(l.Level))
+	return level, err
+}

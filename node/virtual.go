@@ -1,0 +1,240 @@
+package node
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"souk/api"
+	"souk/consensus"
+	"souk/consensus/comet"
+	"souk/exchange"
+	"souk/exchange/roster"
+	"souk/merkle"
+	"souk/replica"
+	"souk/store"
+	"souk/store/pebble"
+	"souk/web"
+)
+
+// virtual is one virtual server at work on this server.
+type virtual struct {
+	node     *Node
+	config   *VirtualConfig
+	founding *exchange.Founding
+	id       exchange.ID
+	dir      string
+	log      *slog.Logger
+
+	mu     sync.Mutex // guards what start and close change
+	parts  *parts     // nil while it is down
+	closed bool
+}
+
+// parts are what a running virtual server consists of; they are opened and
+// closed together.
+type parts struct {
+	store   store.Store
+	replica *replica.Replica
+	engine  *comet.Engine
+	origin  *os.File
+}
+
+func (n *Node) newVirtual(c *VirtualConfig) (*virtual, error) {
+	f, err := ReadFounding(n.home.in(c.Founding))
+	if err != nil {
+		return nil, err
+	}
+	id := f.ID()
+	return &virtual{
+		node: n, config: c, founding: f, id: id, dir: filepath.Dir(n.home.in(c.Founding)),
+		log: n.opts.Log.With(slog.String("virtual_server", hex.EncodeToString(id[:8]))),
+	}, nil
+}
+
+// start opens everything and serves it.
+func (v *virtual) start() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.closed {
+		return errors.New("closed")
+	}
+	p, err := v.openParts()
+	if err != nil {
+		return err
+	}
+	v.parts = p
+	return v.node.web.Add(web.Virtual{
+		Founding: v.founding, Replica: face{p.replica}, Engine: p.engine, Self: v.node.keys.consensus.Public(),
+	})
+}
+
+func (v *virtual) openParts() (p *parts, err error) {
+	p = &parts{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close())
+			p = nil
+		}
+	}()
+	p.store, err = pebble.Open(filepath.Join(v.dir, "state"), pebble.Config{Logger: v.log, Cache: v.node.cache})
+	if err != nil {
+		return p, fmt.Errorf("open state: %w", err)
+	}
+	rc := replica.Config{
+		Founding: v.founding, Store: p.store, Pool: v.node.pool, Self: v.node.keys.consensus.Public(), Logger: v.log, Audit: v.config.Audit,
+		Keep: replica.Keep{Blocks: v.config.KeepBlocks, Days: v.config.HistoryDays, SnapshotEvery: v.config.SnapshotEvery},
+	}
+	if v.founding.Origin != nil && v.config.Origin != "" {
+		if p.origin, err = os.Open(v.node.home.in(v.config.Origin)); err != nil {
+			return p, fmt.Errorf("open the export to begin with: %w", err)
+		}
+		if rc.Origin, err = replica.ReadExport(p.origin); err != nil {
+			return p, err
+		}
+	}
+	if p.replica, err = replica.Open(rc); err != nil {
+		return p, fmt.Errorf("load state: %w", err)
+	}
+	ec, err := v.engineConfig(p.replica)
+	if err != nil {
+		return p, err
+	}
+	if p.engine, err = comet.Open(ec, p.replica); err != nil {
+		return p, fmt.Errorf("start consensus: %w", err)
+	}
+	p.replica.Attach(p.engine)
+	return p, nil
+}
+
+func (v *virtual) engineConfig(r *replica.Replica) (comet.Config, error) {
+	c := comet.Config{
+		Dir: filepath.Join(v.dir, "chain"), Key: v.node.keys.consensus, NodeKey: v.node.keys.node,
+		Genesis: comet.Genesis{
+			ID: merkle.Hash(v.id), Contract: v.founding.Append(nil), Time: time.UnixMilli(int64(v.founding.Created)), //nolint:gosec // in range
+		},
+		Listen: v.config.Listen, Peers: v.foundingPeers(), Keep: v.config.KeepBlocks, Logger: v.log,
+	}
+	if v.founding.Profile == exchange.ProfileWAN {
+		c.Profile = comet.WAN
+	}
+	if peers, err := currentPeers(r, v.self()); err == nil {
+		c.Peers = peers
+	}
+	if !v.config.StateSync {
+		return c, nil
+	}
+	sync, err := v.stateSync()
+	c.StateSync = sync
+	return c, err
+}
+
+// self is this server's name among its peers.
+func (v *virtual) self() string { return comet.NodeID(v.node.keys.node.Public()) }
+
+// foundingPeers are the other servers of the founding contract.
+func (v *virtual) foundingPeers() []string {
+	var peers []string
+	for i := range v.founding.Members {
+		if p := v.founding.Members[i].P2P; !isNode(p, v.self()) {
+			peers = append(peers, p)
+		}
+	}
+	return peers
+}
+
+func isNode(peer, id string) bool {
+	return len(peer) > len(id) && peer[:len(id)] == id && peer[len(id)] == '@'
+}
+
+// currentPeers are the other servers of the roster as it is.
+func currentPeers(r *replica.Replica, self string) (peers []string, err error) {
+	err = r.View(func(s *exchange.State) {
+		for m := range s.Roster().Members {
+			if !isNode(m.P2P, self) {
+				peers = append(peers, m.P2P)
+			}
+		}
+	})
+	return peers, err
+}
+
+// stateSync says how to join without executing all blocks.
+func (v *virtual) stateSync() (comet.StateSync, error) {
+	s := comet.StateSync{Enabled: true, TrustHeight: v.config.TrustHeight}
+	if v.config.TrustHash != "" {
+		hash, err := hex.DecodeString(v.config.TrustHash)
+		if err != nil || len(hash) != len(s.TrustHash) {
+			return s, fmt.Errorf("%w: trust_hash is not 64 hexadecimal digits", ErrConfig)
+		}
+		s.TrustHash = merkle.Hash(hash)
+	}
+	for i := range v.founding.Members {
+		m := &v.founding.Members[i]
+		s.Validators = append(s.Validators, consensus.Validator{Key: m.Consensus, Power: roster.FullPower})
+		if m.Consensus == v.node.keys.consensus.Public() {
+			continue
+		}
+		client, err := api.NewClient(api.Config{Servers: []string{m.URL}, ID: v.id})
+		if err != nil {
+			return s, err
+		}
+		url := m.URL
+		s.Fetchers = append(s.Fetchers, func(ctx context.Context, height uint64) ([]byte, error) {
+			return client.LightBlockFrom(ctx, url, height)
+		})
+	}
+	return s, nil
+}
+
+// running are the parts, or nil while the virtual server is down.
+func (v *virtual) running() *parts {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.parts
+}
+
+// down stops serving and closes the parts; start opens them again.
+func (v *virtual) down() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.parts == nil {
+		return nil
+	}
+	v.node.web.Remove(v.id)
+	err := v.parts.close()
+	v.parts = nil
+	return err
+}
+
+func (v *virtual) close() error {
+	err := v.down()
+	v.mu.Lock()
+	v.closed = true
+	v.mu.Unlock()
+	return err
+}
+
+// close closes what is open, in reverse.
+func (p *parts) close() error {
+	var errs []error
+	if p.engine != nil {
+		errs = append(errs, p.engine.Close())
+	}
+	if p.replica != nil {
+		errs = append(errs, p.replica.Close())
+	}
+	if p.store != nil {
+		errs = append(errs, p.store.Close())
+	}
+	if p.origin != nil {
+		errs = append(errs, p.origin.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,207 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"souk/consensus"
+	"souk/exchange"
+	"souk/exchange/roster"
+	"souk/replica"
+)
+
+const (
+	// watchEvery is how often a virtual server's health is looked at.
+	watchEvery = 500 * time.Millisecond
+	// stuckAfter is how long something may wait for a block while the height does
+	// not grow before the log says so.
+	stuckAfter = 10 * time.Second
+	// Pauses between attempts to start a virtual server again after it ended by itself.
+	restartFirst = time.Second
+	restartMost  = time.Minute
+)
+
+// watch keeps a virtual server going until ctx is done: it starts it again when
+// consensus has failed, keeps its peers as the roster has them, and asks for
+// its power back when it was demoted.
+func (v *virtual) watch(ctx context.Context) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	w := watcher{v: v, pause: restartFirst, moved: time.Now()}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			w.look(ctx)
+		}
+	}
+}
+
+// watcher is what watch remembers between two looks.
+type watcher struct {
+	v       *virtual
+	pause   time.Duration
+	retry   time.Time // when to start again
+	height  uint64
+	moved   time.Time // when the height last grew, or nothing waited
+	told    bool      // that it is stuck
+	peersAt uint64    // height at which peers were last compared
+	peers   []string
+	asked   time.Time // when it last asked for its power
+}
+
+func (w *watcher) look(ctx context.Context) {
+	p := w.v.running()
+	if p == nil {
+		w.restart()
+		return
+	}
+	select {
+	case <-p.engine.Done():
+		w.ended(p)
+		return
+	default:
+	}
+	status := p.engine.Status()
+	w.progress(&status)
+	if status.Height != w.peersAt {
+		w.peersAt = status.Height
+		w.setPeers(p)
+	}
+	if !status.CatchUp {
+		w.askReturn(ctx, p)
+	}
+}
+
+// ended closes a virtual server whose engine has stopped by itself, and decides
+// whether to start it again.
+func (w *watcher) ended(p *parts) {
+	reason := p.engine.Status().Halted
+	if reason == nil {
+		reason = p.replica.Err()
+	}
+	if err := w.v.down(); err != nil && reason == nil {
+		reason = err
+	}
+	if errors.Is(reason, consensus.ErrHalted) {
+		w.v.log.Error("virtual server has stopped for good: a newer souk is needed", slog.Any("error", reason))
+		w.pause = 0
+		return
+	}
+	w.v.log.Error("virtual server has stopped; it will be started again", slog.Any("error", reason), slog.Duration("in", w.pause))
+	w.retry = time.Now().Add(w.pause)
+	w.pause = min(2*w.pause, restartMost)
+}
+
+func (w *watcher) restart() {
+	if w.pause == 0 || time.Now().Before(w.retry) {
+		return
+	}
+	if err := w.v.start(); err != nil {
+		w.v.log.Error("virtual server does not start", slog.Any("error", err), slog.Duration("again_in", w.pause))
+		w.retry = time.Now().Add(w.pause)
+		w.pause = min(2*w.pause, restartMost)
+		return
+	}
+	w.v.log.Info("virtual server is up again")
+	w.moved = time.Now()
+}
+
+// progress supervises by height: what waits must get into blocks.
+func (w *watcher) progress(s *consensus.Status) {
+	if s.Height > w.height || s.Waiting == 0 {
+		if s.Height > w.height+100 {
+			w.pause = restartFirst // it works
+		}
+		w.height, w.moved = s.Height, time.Now()
+		if w.told {
+			w.told = false
+			w.v.log.Info("blocks go on", slog.Uint64("height", s.Height))
+		}
+		return
+	}
+	if since := time.Since(w.moved); since > stuckAfter && !w.told {
+		w.told = true
+		w.v.log.Warn("no block although commands wait: are more than two thirds of the servers up?",
+			slog.Uint64("height", s.Height), slog.Int("peers", len(s.Peers)), slog.Duration("since", since))
+	}
+}
+
+// setPeers lets in whom the roster names now, and nobody else.
+func (w *watcher) setPeers(p *parts) {
+	peers, err := currentPeers(p.replica, w.v.self())
+	if err != nil || equal(peers, w.peers) {
+		return
+	}
+	if err := p.engine.SetPeers(peers); err != nil {
+		w.v.log.Warn("the roster names a server that cannot be dialled", slog.Any("error", err))
+	}
+	w.peers = peers
+}
+
+func equal(a, b []string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// askReturn asks for full power if this server was demoted and may return.
+func (w *watcher) askReturn(ctx context.Context, p *parts) {
+	now := time.Now()
+	if now.Sub(w.asked) < 2*time.Second {
+		return
+	}
+	c, ok := w.returnCommand(p, uint64(now.UnixMilli())) //nolint:gosec // after 1970
+	if !ok {
+		return
+	}
+	w.asked = now
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	answers, err := p.replica.Submit(ctx, replica.Request{Client: "self", Data: c.Append(nil)})
+	if err != nil || len(answers) != 1 {
+		w.v.log.Warn("could not ask for full power", slog.Any("error", err))
+		return
+	}
+	if code := answers[0].Receipt.Code; code == exchange.OK {
+		w.v.log.Info("this server has its full power back")
+	} else if code != exchange.BackingOff {
+		w.v.log.Warn("this server was refused its power", slog.String("code", code.String()))
+	}
+}
+
+// returnCommand is the signed request for power, if there is reason for it.
+func (w *watcher) returnCommand(p *parts, now uint64) (c exchange.Command, ok bool) {
+	key := w.v.node.keys.server
+	err := p.replica.View(func(s *exchange.State) {
+		var m roster.Member
+		id, has := s.Roster().ByConsensus(w.v.node.keys.consensus.Public())
+		if has {
+			m, has = s.Roster().Member(id)
+		}
+		if !has || !m.Demoted || m.Barred || now < m.Until {
+			return
+		}
+		n, has := s.Ledger().Find(m.Operator)
+		if !has {
+			return
+		}
+		c = exchange.Command{
+			Kind: exchange.KindReturn, Account: m.Operator, Nonce: s.Ledger().TopNonce(n, key.Public()) + 1, Expiry: now + 60_000,
+		}
+		ok = true
+	})
+	if err != nil || !ok {
+		return c, false
+	}
+	return c, c.Sign(w.v.id, key) == nil
+}
