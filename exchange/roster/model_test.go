@@ -541,7 +541,7 @@ func TestTooManyVotes(t *testing.T) {
 	}
 }
 
-// a member can be added until there are MaxMembers.
+// a member can be added until there are MaxMembers.
 func TestTooManyMembers(t *testing.T) {
 	var cards []roster.Card
 	for i := range roster.MaxMembers {
