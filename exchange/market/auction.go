@@ -7,7 +7,7 @@ import (
 	"souk/asset"
 )
 
-// auction is one run of a market's auction (M-20). It first makes a plan without
+// auction is one run of a market's auction (M-40). It first makes a plan without
 // touching the book, so that a fill-or-kill order that turns out to be unfillable
 // can be taken out and the rest planned again, and then carries the plan out
 // once. It lives in State and is reused, so that a block allocates nothing.
@@ -122,7 +122,7 @@ func (s *State) Auction(id ID, seed [32]byte, height uint64, out *Result) {
 	s.staged = slices.DeleteFunc(s.staged, func(x ID) bool { return x == id })
 }
 
-// open lists the batch and drops post-only orders that would take (M-21).
+// open lists the batch and drops post-only orders that would take (M-41).
 func (a *auction) open() {
 	b := a.b
 	a.entries, a.budgets, a.strikes, a.fills, a.foks = a.entries[:0], a.budgets[:0], a.strikes[:0], a.fills[:0], 0
@@ -212,7 +212,7 @@ func (a *auction) plan() {
 }
 
 // leftOver tells whether a side has orders by quantity left that cross the
-// resting book. After the inner cross this is true of one side at most (M-28).
+// resting book. After the inner cross this is true of one side at most (M-48).
 func (a *auction) leftOver(side Side) bool {
 	for _, m := range a.movers[side.index()] {
 		e := &a.entries[m.entry]
@@ -251,7 +251,7 @@ func (a *auction) apply() {
 		}
 	}
 	if n := len(a.fills); n > 0 {
-		b.Last = asset.Price(a.fills[n-1].price) // M-37
+		b.Last = asset.Price(a.fills[n-1].price) // M-57
 		b.dirty = true
 	}
 }

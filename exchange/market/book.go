@@ -31,7 +31,7 @@ func (b *book) ladder(s Side) *ladder { return &b.sides[s.index()] }
 // quantity turns lots into base units.
 func (b *book) quantity(lots uint64) asset.Amount { return asset.Amount(lots) * b.Lot }
 
-// join appends an order to the queue of its level in a ladder (M-27).
+// join appends an order to the queue of its level in a ladder (M-47).
 func (s *State) join(l *ladder, key uint64, slot int32) {
 	o := s.orders.at(slot)
 	at, found := l.find(key)

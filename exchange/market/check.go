@@ -37,7 +37,7 @@ func (s *State) Check(n *New, now uint64) (Need, Code) {
 	return need, s.checkOwner(b, n, 1)
 }
 
-// CheckPair is Check for an OCO pair, whose legs share one hold (M-53).
+// CheckPair is Check for an OCO pair, whose legs share one hold (M-62).
 func (s *State) CheckPair(limit, stop *New, now uint64) (Need, Code) {
 	lead, code := s.Check(limit, now)
 	if code != OK {

@@ -10,7 +10,7 @@ const million = 1_000_000
 // feeRate is the rate, in millionths, that an order pays for a fill. A resting
 // order pays the maker fee and who comes to take it the taker fee; in the inner
 // cross both are new and pay the taker fee, but post-only orders the maker fee
-// (M-43).
+// (M-33).
 func (b *book) feeRate(o *order, taker, inner bool) uint32 {
 	if taker && !inner || inner && !o.is(postOnly) {
 		return b.TakerPPM
@@ -21,7 +21,7 @@ func (b *book) feeRate(o *order, taker, inner bool) uint32 {
 // charge takes the fee for a credit: the order's fees so far are the sum of its
 // credits times their rates, rounded up once for the whole order, and a fill pays
 // the difference. So splitting an order never makes it cheaper, and an order
-// filled in many parts pays no more than one filled at once (M-42).
+// filled in many parts pays no more than one filled at once (M-32).
 func (o *order) charge(credit asset.Amount, ppm uint32) asset.Amount {
 	if ppm == 0 {
 		return 0

@@ -6,7 +6,7 @@ import (
 )
 
 // maxFOKRounds is how many fill-or-kill orders are taken out one by one before
-// all that remain are (M-35).
+// all that remain are (M-54).
 const maxFOKRounds = 16
 
 // settleFOK plans until every fill-or-kill order that is in trades whole.
@@ -62,7 +62,7 @@ type cumulated struct{ key, lots uint64 }
 
 // dropHopeless drops fill-or-kill orders that could not fill even against all
 // that the other side has within their limit, resting and new, their own owner's
-// orders aside (M-23). All are judged by the same batch, before any is dropped.
+// orders aside (M-43). All are judged by the same batch, before any is dropped.
 func (a *auction) dropHopeless() {
 	a.order = a.order[:0]
 	for side := Buy; side <= Sell; side++ {

@@ -3,7 +3,7 @@ package market
 import "slices"
 
 // innerCross lets new orders by quantity that improve on their own side's
-// resting best meet at one price inside the resting spread (M-24 to M-26).
+// resting best meet at one price inside the resting spread (M-44 to M-46).
 func (a *auction) innerCross() {
 	for s := range a.inners {
 		a.inners[s] = a.inners[s][:0]
@@ -39,7 +39,7 @@ func (a *auction) upTo(claims []claim, key uint64) []claim {
 
 // innerPrice is the price of the inner cross and the lots that trade at it:
 // most volume, then least surplus, then nearest to the reference, then lowest
-// (M-25). Demand falls and supply rises with the price, so one pass over the
+// (M-45). Demand falls and supply rises with the price, so one pass over the
 // ascending candidates is enough.
 func (a *auction) innerPrice(buys, sells []claim) (price, lots uint64) {
 	low, high := uint64(1), uint64(MaxPrice)

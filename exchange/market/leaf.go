@@ -10,7 +10,7 @@ import (
 	"souk/merkle"
 )
 
-// First key bytes of this package's state leaves (M-70).
+// First key bytes of this package's state leaves (M-80).
 const (
 	LeafMarket   = 0x04 // market: number, 4 bytes
 	LeafOrder    = 0x05 // order: id, 8 bytes
@@ -38,7 +38,7 @@ func OrderKey(id OrderID) merkle.Key {
 // CountersKey is the key of the leaf with the next order and trade ids.
 func CountersKey() merkle.Key { return merkle.Key{LeafCounters} }
 
-// appendMarket appends the value of a market's leaf (M-71).
+// appendMarket appends the value of a market's leaf (M-81).
 func appendMarket(dst []byte, m *Market) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, uint32(m.Base))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(m.Quote))
@@ -62,7 +62,7 @@ func ParseMarket(key merkle.Key, value []byte) (Market, error) {
 // orderLeafSize is the length of an order's leaf without its client order id.
 const orderLeafSize = 2*4 + 5 + 10*8 + 2*16 + 2*8 + 4 + 8 + 1
 
-// appendOrder appends the value of an order's leaf (M-72).
+// appendOrder appends the value of an order's leaf (M-82).
 func appendOrder(dst []byte, o *Order) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, uint32(o.Market))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(o.Owner))
@@ -116,7 +116,7 @@ func (o *Order) read(s cryptobyte.String) bool {
 // maxNumber bounds order and trade ids: every JSON reader can hold smaller ones.
 const maxNumber = 1 << 53
 
-// appendCounters appends the value of the counters' leaf (M-73).
+// appendCounters appends the value of the counters' leaf (M-83).
 func (s *State) appendCounters(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, uint64(s.nextOrder))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(s.nextTrade))

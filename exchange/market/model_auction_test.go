@@ -75,7 +75,7 @@ func (r *round) crossesBook(p *party) bool {
 	return ok && reaches(p.Side, uint64(p.Price), price)
 }
 
-// auction is M-20.
+// auction is M-40.
 func (m *model) auction(seed [32]byte, height uint64) (fills []market.Fill, all []ended, rested []market.OrderID) {
 	r := &round{m: m, seed: seed, height: height}
 	for _, o := range m.orders {
@@ -112,7 +112,7 @@ func (m *model) auction(seed [32]byte, height uint64) (fills []market.Fill, all 
 	return r.carryOut()
 }
 
-// selfCrossing is M-22.
+// selfCrossing is M-42.
 func (r *round) selfCrossing() {
 	sorted := slices.Clone(r.batch)
 	slices.SortFunc(sorted, func(x, y *party) int { return cmp.Or(cmp.Compare(x.Nonce, y.Nonce), cmp.Compare(x.id, y.id)) })
@@ -132,7 +132,7 @@ func (r *round) selfCrossing() {
 	}
 }
 
-// hopeless is M-23.
+// hopeless is M-43.
 func (r *round) hopeless() {
 	var drop []*party
 	for _, p := range r.batch {
@@ -162,7 +162,7 @@ func (r *round) hopeless() {
 	}
 }
 
-// worstBroken is the next to go by M-35.
+// worstBroken is the next to go by M-54.
 func (r *round) worstBroken() (worst *party) {
 	by := func(p *party) *big.Int {
 		d := sub(i(r.m.reference()), i(uint64(p.Price)))
@@ -195,7 +195,7 @@ func (r *round) plan() {
 	r.sweep(opposite(first))
 }
 
-// inner is M-24 to M-26.
+// inner is M-44 to M-46.
 func (r *round) inner() {
 	low, bids := r.best(market.Buy)
 	high, asks := r.best(market.Sell)
@@ -281,7 +281,7 @@ func asClaims(who []*party, rank func(*party) *big.Int) (all []*ask) {
 	return all
 }
 
-// serve is M-36: ranks in turn, pro rata by owner inside a rank.
+// serve is M-55: ranks in turn, pro rata by owner inside a rank.
 func (r *round) serve(asks []*ask, base *big.Int) []*ask {
 	slices.SortStableFunc(asks, func(x, y *ask) int {
 		return cmp.Or(y.rank.Cmp(x.rank), cmp.Compare(x.o.Owner, y.o.Owner), cmp.Compare(x.o.id, y.o.id))
@@ -345,7 +345,7 @@ func (r *round) proRata(asks []*ask, lots, wanted *big.Int) {
 	}
 }
 
-// pair is M-38.
+// pair is M-56.
 func (r *round) pair(takers, makers []*ask, price uint64, inner bool) {
 	for t, m := 0, 0; t < len(takers) && m < len(makers); {
 		base := min(takers[t].got, makers[m].got)
@@ -369,7 +369,7 @@ func (r *round) pair(takers, makers []*ask, price uint64, inner bool) {
 	}
 }
 
-// want is M-33.
+// want is M-52.
 func (r *round) want(p *party, price uint64) uint64 {
 	if p.Quote == 0 {
 		return p.rem
@@ -383,7 +383,7 @@ func (r *round) want(p *party, price uint64) uint64 {
 	return lots.Uint64() * lot
 }
 
-// sweep is M-28 to M-32.
+// sweep is M-48 to M-51.
 func (r *round) sweep(side market.Side) {
 	for {
 		var takers []*party
@@ -469,7 +469,7 @@ func (r *round) take(side market.Side, price uint64, takers []*party) bool {
 	return wanted.Cmp(there) >= 0
 }
 
-// carryOut posts the plan (M-39 to M-44).
+// carryOut posts the plan (M-58, M-30 to M-34).
 func (r *round) carryOut() (fills []market.Fill, all []ended, rested []market.OrderID) {
 	m := r.m
 	for _, p := range r.batch {

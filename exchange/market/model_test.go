@@ -278,7 +278,7 @@ func (m *model) expired(now uint64) (all []ended) {
 	}
 }
 
-// trigger starts the stops that the last price has reached (M-50).
+// trigger starts the stops that the last price has reached (M-60).
 func (m *model) trigger() (ids []market.OrderID, all []ended) {
 	if m.paused || m.last == 0 {
 		return nil, nil
@@ -300,7 +300,7 @@ func (m *model) trigger() (ids []market.OrderID, all []ended) {
 	return ids, all
 }
 
-// reduce lowers an order's quantity (M-61).
+// reduce lowers an order's quantity (M-71).
 func (m *model) reduce(id market.OrderID, quantity uint64) (release uint64, code market.Code) {
 	o := m.find(id)
 	if o == nil {

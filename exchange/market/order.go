@@ -63,7 +63,7 @@ type New struct {
 	Trigger  asset.Price  // stop kinds only
 	Expiry   uint64       // ms, GTD only
 	Client   string       // client order id, printable ASCII without spaces, may be empty
-	Nonce    uint64       // of the command; a tie-breaker (M-21)
+	Nonce    uint64       // of the command; a tie-breaker (M-42)
 }
 
 // Need is an amount that the ledger must reserve or release for an owner.

@@ -31,7 +31,7 @@ type share struct {
 
 // serve shares lots out among claims sorted by rank and, within a rank, by
 // owner and sort position: a rank is served whole before the next gets anything,
-// and pro rata if there is not enough for it (M-36).
+// and pro rata if there is not enough for it (M-55).
 func (a *auction) serve(claims []claim, lots uint64) {
 	for i := 0; i < len(claims); {
 		wanted, j := uint64(0), i
@@ -54,7 +54,7 @@ func (a *auction) serve(claims []claim, lots uint64) {
 
 // proRata divides lots among claims of one rank, sorted by owner, that want more
 // than there is: in proportion to what each owner wants, rounded down, and the
-// lots left over one each to the largest remainders (M-36).
+// lots left over one each to the largest remainders (M-55).
 func (a *auction) proRata(claims []claim, lots, wanted uint64) {
 	if lots == 0 {
 		return // got is zero already
@@ -125,7 +125,7 @@ func (a *auction) tie(owner Owner) [sha256.Size]byte {
 }
 
 // pair turns what takers and makers got at one price, the same number of lots on
-// both sides, into fills, first with first (M-38). In the inner cross buys stand
+// both sides, into fills, first with first (M-56). In the inner cross buys stand
 // for takers and sells for makers.
 func (a *auction) pair(takers, makers []claim, price uint64, inner bool) {
 	t, m := 0, 0

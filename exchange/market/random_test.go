@@ -122,6 +122,7 @@ func (g *maker) anyID(w *world) market.OrderID {
 
 // block plays one block.
 func (g *maker) block(w *world, orders int) {
+	w.seed[w.height%32]++
 	w.open()
 	for range g.IntN(3) {
 		w.cancel(g.anyID(w), market.Cancelled)

@@ -6,7 +6,7 @@ import (
 )
 
 // dropSelfCrossing drops new orders that another new order of their owner
-// crosses (M-22). Of an owner's orders, in order of nonce and then of sort
+// crosses (M-42). Of an owner's orders, in order of nonce and then of sort
 // position, each is kept unless it crosses one that was kept before it.
 func (a *auction) dropSelfCrossing() {
 	for _, owner := range a.b.mixed {

@@ -40,7 +40,7 @@ func (a *auction) execute(f *fill) {
 }
 
 // pay adds a cost to a buy order. All it has paid is its cost rounded up once, a
-// fill pays the difference; what the rest can no longer need is released (M-40, M-44).
+// fill pays the difference; what the rest can no longer need is released (M-30, M-34).
 func (b *book) pay(o *order, cost asset.Wide) (paid, released asset.Amount) {
 	sum, ok := o.cost.Add(cost)
 	total, fits := sum.DivUp(b.unit)
@@ -53,13 +53,13 @@ func (b *book) pay(o *order, cost asset.Wide) (paid, released asset.Amount) {
 	o.hold = b.need(o)
 	released, enough := before.Sub(o.hold + paid)
 	if !enough {
-		panic("market: a fill costs more than the order holds") //nolint:forbidigo // M-44
+		panic("market: a fill costs more than the order holds") //nolint:forbidigo // M-34
 	}
 	return paid, released
 }
 
 // earn adds a cost to a sell order. All it has got is its cost rounded down once,
-// a fill gets the difference (M-40).
+// a fill gets the difference (M-30).
 func (b *book) earn(o *order, cost asset.Wide) (got asset.Amount) {
 	sum, ok := o.cost.Add(cost)
 	total, _, fits := sum.Div(b.unit)

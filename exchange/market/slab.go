@@ -34,8 +34,8 @@ type order struct {
 
 	size   uint64 // lots at first; lots traded so far are size - lots
 	hold   asset.Amount
-	value  asset.Amount // cost, rounded for its side (M-40)
-	fee    asset.Amount // feeSum, rounded up (M-42)
+	value  asset.Amount // cost, rounded for its side (M-30)
+	fee    asset.Amount // feeSum, rounded up (M-32)
 	cost   asset.Wide
 	feeSum asset.Wide
 

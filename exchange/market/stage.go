@@ -14,7 +14,7 @@ func (s *State) Stage(n *New, height, now uint64) OrderID {
 
 // StagePair is Stage for an OCO pair that CheckPair has just passed: the limit
 // leg joins the batch, the stop leg waits. The limit leg carries the pair's hold
-// (M-53).
+// (M-62).
 func (s *State) StagePair(limit, stop *New, height, now uint64) (limitID, stopID OrderID) {
 	first, second := s.add(limit, height, now), s.add(stop, height, now)
 	x, y := s.orders.at(first), s.orders.at(second)
@@ -98,7 +98,7 @@ func (s *State) closePair(slot int32, why Reason, out *Result) {
 }
 
 // part ends a pair of which one leg goes on, because it traded or triggered. The
-// shared hold becomes what that leg needs, and the rest is released (M-53).
+// shared hold becomes what that leg needs, and the rest is released (M-62).
 func (s *State) part(b *book, slot int32, out *Result) {
 	o := s.orders.at(slot)
 	other := s.orders.at(o.sibling)
@@ -170,7 +170,7 @@ func (s *State) close(slot int32, why Reason, out *Result) {
 
 // Reduce lowers the whole quantity of an order, its filled part included, and
 // keeps its place in the book. It returns what the ledger must release. The code
-// is UnknownOrder, or BadReduce if quantity is no such reduction (M-61).
+// is UnknownOrder, or BadReduce if quantity is no such reduction (M-71).
 func (s *State) Reduce(id OrderID, quantity asset.Amount) (release Need, code Code) {
 	slot, ok := s.ids.get(id)
 	if !ok {

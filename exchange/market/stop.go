@@ -3,7 +3,7 @@ package market
 import "slices"
 
 // A stop waits in one of two ladders of its market, whose best level is the one
-// that triggers first (M-50).
+// that triggers first (M-60).
 const (
 	rising  = 0 // triggers when the last price is at or above the trigger
 	falling = 1 // triggers when the last price is at or below the trigger
@@ -58,7 +58,7 @@ func (s *State) HasTriggered() bool {
 // Trigger moves the stops that the last prices have reached from the waiting
 // lists into this block's batch, by market and id, and closes the limit legs of
 // their OCO pairs. It appends to out.Triggered and out.Closed. It must be called
-// once per block before the first Stage (M-51).
+// once per block before the first Stage (M-61).
 func (s *State) Trigger(out *Result) {
 	for _, b := range s.books {
 		fired := s.fired[:0]

@@ -13,8 +13,8 @@ type ownResting struct {
 }
 
 // sweep lets one side's takers take the other side level by level, best first,
-// each fill at the maker's price (M-29). What the other side's new orders have
-// left stands in the book as its youngest makers (M-27).
+// each fill at the maker's price (M-49). What the other side's new orders have
+// left stands in the book as its youngest makers (M-47).
 func (a *auction) sweep(side Side) {
 	a.listTakers(side)
 	if len(a.takers) == 0 {
@@ -54,7 +54,7 @@ func (a *auction) sweep(side Side) {
 }
 
 // listTakers lists a side's takers: orders that cross the resting book, orders
-// by quote amount, and what else must trade now or never (M-28).
+// by quote amount, and what else must trade now or never (M-48).
 func (a *auction) listTakers(side Side) {
 	a.takers = a.takers[:0]
 	for _, m := range a.movers[side.index()] {
@@ -112,7 +112,7 @@ func (a *auction) claim(price uint64, takers []mover, there uint64) (wanted uint
 }
 
 // want is how many lots an entry can take at a price. An order by quote amount
-// that will never again afford a lot is marked as done (M-33).
+// that will never again afford a lot is marked as done (M-52).
 func (a *auction) want(e *entry, price uint64) uint64 {
 	if !e.byQuote() || e.left == 0 {
 		return e.left
@@ -132,7 +132,7 @@ func (a *auction) want(e *entry, price uint64) uint64 {
 }
 
 // listMakers lists who gives the lots that trade at a level: older blocks first,
-// pro rata within a block (M-31).
+// pro rata within a block (M-50).
 func (a *auction) listMakers(lvl int32, young []int32, lots uint64) {
 	a.makers = a.makers[:0]
 	given := uint64(0)
@@ -173,7 +173,7 @@ func (a *auction) sortByOwner(claims []claim) {
 }
 
 // listOwn lists the resting orders that a sweep may have to cancel because their
-// own owner is among the takers, best first (M-32).
+// own owner is among the takers, best first (M-51).
 func (a *auction) listOwn(side Side) {
 	s, other := a.s, side.other()
 	s.sweeps++
@@ -200,7 +200,7 @@ func (a *auction) listOwn(side Side) {
 }
 
 // strike cancels the resting orders at a level whose owners still want to take
-// there (M-32).
+// there (M-51).
 func (a *auction) strike(key, price uint64, takers []mover) {
 	for ; a.ownNext < len(a.own) && a.own[a.ownNext].key >= key; a.ownNext++ {
 		r := a.own[a.ownNext]
