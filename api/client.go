@@ -38,6 +38,8 @@ const (
 	DefaultResend = 800 * time.Millisecond
 	// DefaultPatience is how long reads are tried when the context has no deadline.
 	DefaultPatience = 15 * time.Second
+	// maxPatience is the longest that one server is waited for alone.
+	maxPatience = 5 * time.Second
 	// maxResponse is the largest body of a response that is read.
 	maxResponse = 16 << 20
 )
@@ -70,7 +72,8 @@ type Client struct {
 
 	mu      sync.Mutex
 	id      exchange.ID
-	first   int // index of the preferred server
+	first   int           // index of the preferred server
+	usual   time.Duration // how long decisions took of late
 	pairs   map[uint32]Pair
 	symbols map[string]uint32
 }
@@ -280,7 +283,7 @@ func (c *Client) send(ctx context.Context, s *server, r *call) ([]byte, error) {
 		req.Header.Set("Content-Type", Binary)
 	}
 	if r.sign != nil {
-		token := SignRead(id, r.sign.Account, r.sign.Key, uint64(time.Now().UnixMilli()), r.method, r.target) //nolint:gosec // after 1970
+		token := SignRead(id, r.sign.Account, r.sign.Key, uint64(time.Now().UnixMilli()), r.method, r.target)
 		req.Header.Set(ReadHeader, token.String())
 	}
 	resp, err := c.http.Do(req)
@@ -330,6 +333,22 @@ func judge(resp *http.Response, data []byte, accept string) error {
 		return finalError{e}
 	}
 	return e
+}
+
+// patience is how long to wait for one server before the next is asked as well: the
+// resend time, or longer while decisions take long with everybody, when asking
+// twice would only add to the load.
+func (c *Client) patience() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return min(max(c.resend, 3*c.usual), maxPatience)
+}
+
+// decided notes how long a decision took.
+func (c *Client) decided(took time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.usual += (took - c.usual) / 8
 }
 
 // attempt is what one server answered.
@@ -392,7 +411,8 @@ func race[T any](ctx context.Context, c *Client, believe bool, try func(ctx cont
 		}()
 	}
 	start()
-	timer := time.NewTimer(c.resend)
+	wait := c.patience()
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	var none T
 	failed := &roundError{}
@@ -402,7 +422,7 @@ func race[T any](ctx context.Context, c *Client, believe bool, try func(ctx cont
 			return none, fmt.Errorf("%w: %w", ctx.Err(), errors.Join(failed.problems...))
 		case <-timer.C:
 			start()
-			timer.Reset(c.resend)
+			timer.Reset(wait)
 		case a := <-answers:
 			delete(open, a.server)
 			var final finalError
@@ -416,7 +436,7 @@ func race[T any](ctx context.Context, c *Client, believe bool, try func(ctx cont
 			a.server.failed()
 			failed.problems = append(failed.problems, fmt.Errorf("%s: %w", a.server.base, a.err))
 			start()
-			timer.Reset(c.resend)
+			timer.Reset(wait)
 		}
 	}
 	return none, failed

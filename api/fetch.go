@@ -128,7 +128,7 @@ func (c *Client) Book(ctx context.Context, market string, depth int) (*Book, err
 // Page says which part of a list to get.
 type Page struct {
 	Market string // number or name; empty for all, where that is allowed
-	Before uint64 // only items with lower ids; zero: from the newest
+	Before string // only older items: Next of the page before; empty: from the newest
 	Limit  int    // zero: the server's choice
 }
 
@@ -137,8 +137,8 @@ func (p Page) query() string {
 	if p.Market != "" {
 		q.Set("market", p.Market)
 	}
-	if p.Before != 0 {
-		q.Set("before", strconv.FormatUint(p.Before, 10))
+	if p.Before != "" {
+		q.Set("before", p.Before)
 	}
 	if p.Limit != 0 {
 		q.Set("limit", strconv.Itoa(p.Limit))

@@ -84,7 +84,7 @@ func name[T ~uint8](names []string, v T) string {
 
 func number[T ~uint8](names []string, what, s string) (T, error) {
 	if i := slices.Index(names, s); i >= 0 && s != "" {
-		return T(i), nil //nolint:gosec // the tables are short
+		return T(i), nil
 	}
 	known := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == "" })
 	return 0, fmt.Errorf("%s %q: use one of %s", what, s, strings.Join(known, ", "))

@@ -81,10 +81,10 @@ func (a *Actor) Sign(ctx context.Context, bodies ...exchange.Body) ([]*exchange.
 	if err != nil {
 		return nil, err
 	}
-	expiry := uint64(time.Now().Add(DefaultLife).UnixMilli()) //nolint:gosec // after 1970
+	expiry := uint64(time.Now().Add(DefaultLife).UnixMilli())
 	commands := make([]*exchange.Command, len(bodies))
 	for i, b := range bodies {
-		if commands[i], err = a.Command(id, b, first+uint64(i), expiry); err != nil { //nolint:gosec // an index
+		if commands[i], err = a.Command(id, b, first+uint64(i), expiry); err != nil {
 			return nil, err
 		}
 	}
@@ -100,7 +100,7 @@ func (a *Actor) reserve(ctx context.Context, n uint64) (uint64, error) {
 		if err != nil {
 			return 0, err
 		}
-		a.next = top + 1 + rand.Uint64N(maxGap) //nolint:gosec // no secret: it only spreads
+		a.next = top + 1 + rand.Uint64N(maxGap)
 	}
 	first := a.next
 	a.next += n

@@ -58,7 +58,7 @@ func (c *Client) submitPart(ctx context.Context, commands []*exchange.Command) (
 		last = max(last, cmd.Expiry)
 	}
 	deadline := time.Now().Add(CommandLife + graceAfterExpiry)
-	if expiry := time.UnixMilli(int64(min(last, 1<<52))).Add(graceAfterExpiry); expiry.Before(deadline) { //nolint:gosec // bounded
+	if expiry := time.UnixMilli(int64(min(last, 1<<52))).Add(graceAfterExpiry); expiry.Before(deadline) {
 		deadline = expiry
 	}
 	soon := time.Now().Add(graceAfterExpiry)
@@ -147,6 +147,7 @@ func (c *Client) post(ctx context.Context, s *server, body []byte, commands []*e
 		}
 		r.header = http.Header{SilentHeader: {name}}
 	}
+	began := time.Now()
 	data, err := c.send(ctx, s, r)
 	if err != nil {
 		return nil, err
@@ -163,6 +164,7 @@ func (c *Client) post(ctx context.Context, s *server, body []byte, commands []*e
 			return nil, fmt.Errorf("receipt %d is that of another command", i+1)
 		}
 	}
+	c.decided(time.Since(began))
 	return receipts, nil
 }
 

@@ -143,6 +143,7 @@ type Trade struct {
 type Trades struct {
 	At
 	Trades []Trade `json:"trades" nullable:"false"`
+	Next   string  `json:"next,omitempty" doc:"Where to go on: before of the next request. Absent: that was all."`
 }
 
 // Account is all that is known of an account. Only its own keys may read it.
@@ -240,6 +241,7 @@ type Fill struct {
 type Fills struct {
 	At
 	Fills []Fill `json:"fills" nullable:"false"`
+	Next  string `json:"next,omitempty" doc:"Where to go on: before of the next request. Absent: that was all."`
 }
 
 // Escrow is an amount locked under a hash and a deadline. Only its parties may read it.

@@ -281,9 +281,17 @@ func (c *Client) VerifiedReceipt(ctx context.Context, v *Verifier, id exchange.C
 		func(ctx context.Context, p *Proof) (exchange.Receipt, Proven, error) { return v.Receipt(ctx, id, p) })
 }
 
-// VerifiedTrade is a trade, proven.
-func (c *Client) VerifiedTrade(ctx context.Context, v *Verifier, id market.TradeID) (exchange.Trade, Proven, error) {
-	target := Prefix + "/trades/" + strconv.FormatUint(uint64(id), 10) + proofQuery(true)
+// VerifiedTrade is a trade, proven. What else is known of it, as a server listed
+// it, helps to find it: market, height and time may be zero.
+func (c *Client) VerifiedTrade(ctx context.Context, v *Verifier, known *Trade) (exchange.Trade, Proven, error) {
+	id := market.TradeID(known.ID)
+	target := Prefix + "/trades/" + strconv.FormatUint(known.ID, 10) + proofQuery(true)
+	if known.Market != 0 {
+		target += "&market=" + strconv.FormatUint(uint64(known.Market), 10)
+	}
+	if known.Height != 0 {
+		target += fmt.Sprintf("&height=%d&time=%d", known.Height, known.Time)
+	}
 	return proven(ctx, c, target, nil, func(t *Trade) *Proof { return t.Proof },
 		func(ctx context.Context, p *Proof) (exchange.Trade, Proven, error) { return v.Trade(ctx, id, p) })
 }

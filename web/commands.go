@@ -46,7 +46,7 @@ func (v *virtual) post(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	request := Request{Client: client(r), Data: data, Silent: v.silent(r.Header.Get(api.SilentHeader))}
 	answers, err := v.replica.Submit(ctx, request)
-	if errors.Is(err, api.ErrBatch) || errors.Is(err, exchange.ErrEncoding) {
+	if errors.Is(err, ErrRequest) {
 		fail(w, v.malformed(data))
 		return
 	}
@@ -203,7 +203,7 @@ func (v *virtual) fate(ctx context.Context, in *CommandInput) (*Reply[api.Fate],
 	case FateUnknown, FateWaiting:
 	}
 	if in.Proof && a.Fate == FateCommitted {
-		if r.Proof, err = v.proveResult(ctx, a.Receipt.Height, a.Index); err != nil {
+		if r.Proof, err = v.proveReceipt(ctx, id); err != nil {
 			return nil, refuse(err)
 		}
 	}

@@ -52,10 +52,10 @@ func (s *Server) guard(next http.Handler) http.Handler {
 // middle of a response that is no fault of ours.
 func (s *Server) recovered(rec *recorder, r *http.Request, p any) {
 	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) || rec.failed || r.Context().Err() != nil {
-		s.log.Debug("response broken off", slog.String("operation", rec.operation))
+		s.log.DebugContext(r.Context(), "response broken off", slog.String("operation", rec.operation))
 		return
 	}
-	s.log.Error("handler panicked", slog.String("operation", rec.operation), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+	s.log.ErrorContext(r.Context(), "handler panicked", slog.String("operation", rec.operation), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
 	if rec.status == 0 {
 		fail(rec, api.NewError(api.Broken, "", "This server has a fault. Ask another one, and tell the operator."))
 	}

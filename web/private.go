@@ -87,7 +87,7 @@ func (v *virtual) nonce(_ context.Context, in *NonceInput) (*Reply[api.Nonce], e
 	if err != nil {
 		return nil, refuse(err)
 	}
-	r := api.Nonce{Time: uint64(v.server.config.Now().UnixMilli())} //nolint:gosec // after 1970
+	r := api.Nonce{Time: uint64(v.server.config.Now().UnixMilli())}
 	err = v.view(func(s *exchange.State) error {
 		n, ok := s.Ledger().Find(address)
 		if !ok {
@@ -221,7 +221,7 @@ func (v *virtual) order(ctx context.Context, in *OrderInput) (*Reply[api.Order],
 // FillsInput says which fills, and who asks.
 type FillsInput struct {
 	Market string `query:"market" maxLength:"32" doc:"Number, or base and quote with a dash; absent: all markets."`
-	Before uint64 `query:"before" maximum:"9007199254740992" doc:"Only fills of trades with lower ids; 0: from the newest."`
+	Before string `query:"before" maxLength:"64" doc:"Only fills older than this: next of the response before."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 	Signed
 	Proving
@@ -237,6 +237,10 @@ func (v *virtual) fills(ctx context.Context, in *FillsInput) (*Reply[api.Fills],
 	}
 	if in.Proof && in.Limit > maxProofs {
 		return nil, api.NewError(api.BadRequest, "query.limit", "With proofs at most %d fills at a time. Set the limit, and go on with before.", maxProofs)
+	}
+	before, err := parseCursor(in.Before)
+	if err != nil {
+		return nil, err
 	}
 	r := api.Fills{Fills: []api.Fill{}}
 	var all map[market.ID]*api.Pair
@@ -254,13 +258,14 @@ func (v *virtual) fills(ctx context.Context, in *FillsInput) (*Reply[api.Fills],
 		return nil, refuse(err)
 	}
 	seen := 0
-	for f, err := range v.replica.Fills(address, market.TradeID(in.Before)) {
+	for f, err := range v.replica.Fills(address, before) {
 		if err != nil {
 			return nil, refuse(err)
 		}
-		if seen++; seen > maxScan {
-			break // the caller goes on with before
+		if seen++; len(r.Fills) == in.Limit || seen == maxScan {
+			break
 		}
+		r.Next = formatCursor(Cursor{f.Height, f.Time, f.Trade})
 		p, ok := all[f.Market]
 		if !ok || only != 0 && f.Market != only {
 			continue
@@ -271,15 +276,13 @@ func (v *virtual) fills(ctx context.Context, in *FillsInput) (*Reply[api.Fills],
 				return nil, refuse(err)
 			}
 		}
-		if r.Fills = append(r.Fills, value); len(r.Fills) == in.Limit {
-			break
-		}
+		r.Fills = append(r.Fills, value)
+	}
+	if len(r.Fills) < in.Limit && seen < maxScan {
+		r.Next = "" // that was all
 	}
 	return &Reply[api.Fills]{r}, nil
 }
-
-// maxScan is how many fills of other markets one request may go through.
-const maxScan = 20_000
 
 func fillValue(p *api.Pair, f *Fill) api.Fill {
 	role := "taker"

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"souk/api"
+	"souk/exchange"
 	"souk/merkle"
 )
 
@@ -55,6 +56,19 @@ func (v *virtual) proveResult(ctx context.Context, height uint64, index uint32) 
 	if err != nil {
 		return nil, fmt.Errorf("prove a result: %w", err)
 	}
+	return v.resultProof(ctx, &p)
+}
+
+// proveReceipt proves the receipt of a command that a block contained.
+func (v *virtual) proveReceipt(ctx context.Context, id exchange.CommandID) (*api.Proof, error) {
+	p, err := v.replica.ProveReceipt(id)
+	if err != nil {
+		return nil, fmt.Errorf("prove a receipt: %w", err)
+	}
+	return v.resultProof(ctx, &p)
+}
+
+func (v *virtual) resultProof(ctx context.Context, p *ResultProof) (*api.Proof, error) {
 	if err := v.waitHeader(ctx, p.Clock.Height+1); err != nil {
 		return nil, err
 	}

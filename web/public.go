@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -80,7 +81,7 @@ func (v *virtual) assets(context.Context, *Nothing) (*Reply[api.Assets], error) 
 	err := v.replica.View(func(s *exchange.State) {
 		r.At = at(s)
 		for id := range s.Ledger().Assets() {
-			a, _ := s.Ledger().Asset(asset.ID(id + 1)) //nolint:gosec // a count of uint32 ids
+			a, _ := s.Ledger().Asset(asset.ID(id + 1))
 			r.Assets = append(r.Assets, api.AssetValue(&a))
 		}
 	})
@@ -200,14 +201,18 @@ func (v *virtual) book(_ context.Context, in *BookInput) (*Reply[api.Book], erro
 // TradesInput says which trades.
 type TradesInput struct {
 	Market string `query:"market" required:"true" maxLength:"32" doc:"Number, or base and quote with a dash." example:"BTC-EUR"`
-	Before uint64 `query:"before" maximum:"9007199254740992" doc:"Only trades with lower ids; 0: from the newest."`
+	Before string `query:"before" maxLength:"64" doc:"Only trades older than this: next of the response before."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 }
 
 func (v *virtual) trades(_ context.Context, in *TradesInput) (*Reply[api.Trades], error) {
+	before, err := parseCursor(in.Before)
+	if err != nil {
+		return nil, err
+	}
 	r := api.Trades{Trades: []api.Trade{}}
 	var p api.Pair
-	err := v.view(func(s *exchange.State) (err error) {
+	err = v.view(func(s *exchange.State) (err error) {
 		r.At = at(s)
 		p, err = pair(s, in.Market)
 		return err
@@ -215,12 +220,13 @@ func (v *virtual) trades(_ context.Context, in *TradesInput) (*Reply[api.Trades]
 	if err != nil {
 		return nil, refuse(err)
 	}
-	for t, err := range v.replica.Trades(p.ID, market.TradeID(in.Before)) {
+	for t, err := range v.replica.Trades(p.ID, before) {
 		if err != nil {
 			return nil, refuse(err)
 		}
 		r.Trades = append(r.Trades, p.Trade(&t.Trade))
 		if len(r.Trades) == in.Limit {
+			r.Next = formatCursor(Cursor{t.Height, t.Time, t.ID})
 			break
 		}
 	}
@@ -229,33 +235,91 @@ func (v *virtual) trades(_ context.Context, in *TradesInput) (*Reply[api.Trades]
 
 // TradeInput names a trade.
 type TradeInput struct {
-	ID uint64 `path:"id" minimum:"1" maximum:"9007199254740991"`
+	ID     uint64 `path:"id" minimum:"1" maximum:"9007199254740991"`
+	Market string `query:"market" maxLength:"32" doc:"Its market, if known; finds it faster."`
+	Height uint64 `query:"height" doc:"Its height, if known, with its time: finds old trades."`
+	Time   uint64 `query:"time" doc:"Its time, if known."`
 	Proving
 }
 
+// maxScan is how many entries of a history one request may go through.
+const maxScan = 20_000
+
 func (v *virtual) trade(ctx context.Context, in *TradeInput) (*Reply[api.Trade], error) {
-	var all map[market.ID]*api.Pair
-	if err := v.replica.View(func(s *exchange.State) { all = pairs(s) }); err != nil {
+	var all []api.Pair
+	err := v.view(func(s *exchange.State) error {
+		if in.Market != "" {
+			p, err := pair(s, in.Market)
+			all = []api.Pair{p}
+			return err
+		}
+		for _, m := range s.Markets().Markets(nil) {
+			all = append(all, api.NewPair(m, s.Ledger()))
+		}
+		return nil
+	})
+	if err != nil {
 		return nil, refuse(err)
 	}
-	for id, p := range all {
-		for t, err := range v.replica.Trades(id, market.TradeID(in.ID+1)) {
-			if err != nil {
+	var before Cursor
+	if in.Height != 0 {
+		before = Cursor{in.Height, in.Time, market.TradeID(in.ID + 1)}
+	}
+	for i := range all {
+		t, ok, err := v.findTrade(all[i].ID, market.TradeID(in.ID), before)
+		if err != nil {
+			return nil, refuse(err)
+		}
+		if !ok {
+			continue
+		}
+		r := all[i].Trade(&t.Trade)
+		if in.Proof {
+			if r.Proof, err = v.proveResult(ctx, t.Height, t.Index); err != nil {
 				return nil, refuse(err)
 			}
-			if t.ID != market.TradeID(in.ID) {
-				break
-			}
-			r := p.Trade(&t.Trade)
-			if in.Proof {
-				if r.Proof, err = v.proveResult(ctx, t.Height, t.Index); err != nil {
-					return nil, refuse(err)
-				}
-			}
-			return &Reply[api.Trade]{r}, nil
+		}
+		return &Reply[api.Trade]{r}, nil
+	}
+	return nil, api.NewError(api.NotFound, "path.id", "This server does not find trade %d. If it is old, name its market, height and time; or ask another server.", in.ID)
+}
+
+// findTrade looks for a trade of a market, backwards from a cursor.
+func (v *virtual) findTrade(id market.ID, want market.TradeID, before Cursor) (found Trade, ok bool, err error) {
+	seen := 0
+	for t, err := range v.replica.Trades(id, before) {
+		if err != nil {
+			return Trade{}, false, err
+		}
+		if seen++; t.ID <= want || seen == maxScan {
+			return t, t.ID == want, nil
 		}
 	}
-	return nil, api.NewError(api.NotFound, "path.id", "This server has no trade %d. It may be too old; ask another server.", in.ID)
+	return Trade{}, false, nil
+}
+
+// formatCursor is a cursor as it stands in "next" and "before".
+func formatCursor(c Cursor) string {
+	return numberText(c.Height) + "-" + numberText(c.Time) + "-" + numberText(uint64(c.Trade))
+}
+
+// parseCursor reads a cursor; nothing is the newest.
+func parseCursor(s string) (Cursor, error) {
+	if s == "" {
+		return Cursor{}, nil
+	}
+	parts := strings.Split(s, "-")
+	var n [3]uint64
+	for i := range n {
+		var err error
+		if len(parts) == len(n) {
+			n[i], err = strconv.ParseUint(parts[i], 10, 53)
+		}
+		if err != nil || len(parts) != len(n) {
+			return Cursor{}, api.NewError(api.BadRequest, "query.before", "Give what the response before has as next, or nothing.")
+		}
+	}
+	return Cursor{n[0], n[1], market.TradeID(n[2])}, nil
 }
 
 func (v *virtual) audit(context.Context, *Nothing) (*Reply[api.Audit], error) {

@@ -18,6 +18,8 @@ import (
 var (
 	// ErrBusy is returned by Submit: too many commands wait; none was taken.
 	ErrBusy = errors.New("too many commands are waiting")
+	// ErrRequest is returned by Submit for data that is not a sequence of commands.
+	ErrRequest = errors.New("not a sequence of commands")
 	// ErrPruned is returned for results that this server does not keep (any more).
 	ErrPruned = errors.New("not kept on this server")
 	// ErrStopped is returned once the virtual server has stopped here, or before it has a state.
@@ -44,11 +46,13 @@ type Replica interface {
 	ProveLeaf(key merkle.Key) (LeafProof, error)
 	// ProveResult proves an entry of the results of the block at height.
 	ProveResult(height uint64, index uint32) (ResultProof, error)
+	// ProveReceipt proves the receipt of a command that a block contained.
+	ProveReceipt(id exchange.CommandID) (ResultProof, error)
 
-	// Trades yields the trades of a market before trade number before (0: all), newest first.
-	Trades(id market.ID, before market.TradeID) iter.Seq2[Trade, error]
-	// Fills yields an account's fills before trade number before (0: all), newest first.
-	Fills(account identity.Address, before market.TradeID) iter.Seq2[Fill, error]
+	// Trades yields the trades of a market that are older than a cursor, newest first.
+	Trades(id market.ID, before Cursor) iter.Seq2[Trade, error]
+	// Fills yields an account's fills that are older than a cursor, newest first.
+	Fills(account identity.Address, before Cursor) iter.Seq2[Fill, error]
 	// Silent is how often clients said that a member left their commands unanswered.
 	Silent() []Silence
 }
@@ -84,7 +88,6 @@ type Answer struct {
 	ID      exchange.CommandID
 	Fate    Fate
 	Receipt exchange.Receipt // FateCommitted: as in the block; FateRefused and FateElsewhere: ID and Code only
-	Index   uint32           // FateCommitted: of the receipt in the block's results
 }
 
 // LeafProof shows a leaf of the state, or that there is none.
@@ -101,6 +104,13 @@ type ResultProof struct {
 	Entry []byte
 	List  merkle.ListProof
 	Clock LeafProof // the clock leaf after the block
+}
+
+// Cursor is a trade from which a history is read on. The zero Cursor is the newest.
+type Cursor struct {
+	Height uint64
+	Time   uint64 // ms, of the block at Height
+	Trade  market.TradeID
 }
 
 // Trade is a past trade and where its proof is.
