@@ -139,7 +139,7 @@ func (a *auction) open() {
 			rests: o.tif <= GTD && !o.kind.atMarket(), fok: o.tif == FOK,
 		}
 		if o.quote != 0 {
-			e.purse = int32(len(a.budgets)) //nolint:gosec // at most one per order
+			e.purse = int32(len(a.budgets))
 			a.budgets = append(a.budgets, asset.Mul(uint64(o.quote), b.unit))
 		}
 		if e.fok {
@@ -181,7 +181,7 @@ func (a *auction) collect() bool {
 		e := &a.entries[i]
 		s, o := e.side.index(), e.side.other().index()
 		if e.in() && any[o] && crosses(e.key, reach[o]) && (!e.rests || a.improves(e)) {
-			a.movers[s] = append(a.movers[s], mover{e.key, e.owner, int32(i)}) //nolint:gosec // index of an entry
+			a.movers[s] = append(a.movers[s], mover{e.key, e.owner, int32(i)})
 		}
 	}
 	for s := range a.movers {

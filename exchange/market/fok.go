@@ -40,13 +40,13 @@ func (a *auction) killFOK() {
 func (a *auction) worstBroken() *entry {
 	var worst *entry
 	var worstBy int64
-	middle := int64(a.b.reference()) //nolint:gosec // at most MaxPrice
+	middle := int64(a.b.reference())
 	for i := range a.entries {
 		e := &a.entries[i]
 		if !e.fok || !e.in() || e.left == 0 {
 			continue
 		}
-		by := middle - int64(e.side.key(e.key)) //nolint:gosec // at most MaxPrice
+		by := middle - int64(e.side.key(e.key))
 		if e.side == Sell {
 			by = -by
 		}
@@ -81,7 +81,7 @@ func (a *auction) dropHopeless() {
 		for i := range a.entries {
 			e := &a.entries[i]
 			if e.fok && e.in() && e.side == side && within(a.offered, e.key)+within(a.fresh, e.key) < e.left {
-				a.order = append(a.order, int32(i)) //nolint:gosec // index of an entry
+				a.order = append(a.order, int32(i))
 			}
 		}
 	}

@@ -71,7 +71,7 @@ func (a *auction) proRata(claims []claim, lots, wanted uint64) {
 		a.shares = append(a.shares, sh)
 	}
 	if over > 0 {
-		a.giveOver(int(over)) //nolint:gosec // fewer than shares
+		a.giveOver(int(over))
 	}
 	i := 0
 	for _, sh := range a.shares {
@@ -88,7 +88,7 @@ func (a *auction) proRata(claims []claim, lots, wanted uint64) {
 func (a *auction) giveOver(n int) {
 	order := a.order[:0]
 	for i := range a.shares {
-		order = append(order, int32(i)) //nolint:gosec // at most one share per order
+		order = append(order, int32(i))
 	}
 	a.order = order
 	slices.SortStableFunc(order, func(x, y int32) int { return cmp.Compare(a.shares[y].remainder, a.shares[x].remainder) })

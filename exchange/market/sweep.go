@@ -243,7 +243,7 @@ func (a *auction) listJoiners(side Side) {
 	reach := a.takers[0].key
 	for i := range a.entries {
 		if e := &a.entries[i]; e.side == side && e.in() && e.rests && e.left > 0 && crosses(reach, e.key) {
-			h.heap = append(h.heap, joiner{e.key, int32(i)}) //nolint:gosec // index of an entry
+			h.heap = append(h.heap, joiner{e.key, int32(i)})
 		}
 	}
 	for i := len(h.heap)/2 - 1; i >= 0; i-- {

@@ -32,6 +32,7 @@ type purse struct {
 type world struct {
 	t      testing.TB
 	s      *market.State
+	dec    uint8
 	m      *model // nil to drive the State alone
 	height uint64
 	now    uint64
@@ -51,7 +52,7 @@ var small = market.Terms{Tick: 1, Lot: 1, MakerPPM: 1_000, TakerPPM: 2_500, Refe
 func newWorld(t testing.TB, terms market.Terms, decimals uint8) *world {
 	t.Helper()
 	w := &world{
-		t: t, s: market.NewState(), height: 1, now: 1_000,
+		t: t, s: market.NewState(), dec: decimals, height: 1, now: 1_000,
 		held: map[purse]asset.Amount{}, moved: map[purse]int64{}, fees: map[asset.ID]int64{},
 	}
 	id, code := w.s.Create(baseAsset, quoteAsset, decimals, terms)

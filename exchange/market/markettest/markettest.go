@@ -86,7 +86,7 @@ func (m *Mix) Next() Command {
 	roll := m.below(1_000)
 	switch {
 	case roll < m.cfg.Cancels && len(m.live) > 0:
-		i := int(m.below(uint32(len(m.live)))) //nolint:gosec // far fewer than 2^32 orders
+		i := int(m.below(uint32(len(m.live))))
 		target := m.live[i]
 		m.live[i] = m.live[len(m.live)-1]
 		m.live = m.live[:len(m.live)-1]
@@ -109,7 +109,7 @@ func (m *Mix) Next() Command {
 func (m *Mix) place(side market.Side, kind market.Kind, tif market.TIF, price asset.Price) Command {
 	c := Command{Target: -1, Seq: m.seq, Order: market.New{
 		Market: m.cfg.Market, Owner: market.Owner(1 + m.below(m.cfg.Owners)), Side: side, Kind: kind, TIF: tif,
-		Price: price, Quantity: asset.Amount(1+m.below(100)) * m.cfg.Lot, Nonce: uint64(m.seq) + 1, //nolint:gosec // counts up from 0
+		Price: price, Quantity: asset.Amount(1+m.below(100)) * m.cfg.Lot, Nonce: uint64(m.seq) + 1,
 	}}
 	m.seq++
 	if tif == market.GTC {
@@ -140,5 +140,5 @@ func (m *Mix) below(n uint32) uint32 {
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
 	z = (z ^ z>>27) * 0x94d049bb133111eb
 	z ^= z >> 31
-	return uint32((z >> 32) * uint64(n) >> 32) //nolint:gosec // below n
+	return uint32((z >> 32) * uint64(n) >> 32)
 }
