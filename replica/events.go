@@ -87,7 +87,7 @@ func (r *Replica) Subscribe(from uint64, buffer int) (*Subscription, error) {
 	if from == 0 || from > next {
 		from = next
 	}
-	missed := int(min(next-from, blocksKept+1)) //nolint:gosec // bounded
+	missed := int(min(next-from, blocksKept+1))
 	if missed > len(ev.last) {
 		return nil, ErrGone
 	}

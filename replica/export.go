@@ -64,7 +64,7 @@ func (r *Replica) Export(w io.Writer) (*Export, error) {
 	out := bufio.NewWriterSize(w, 1<<18)
 	sum := io.MultiWriter(out, e.hash)
 	contract := e.Founding.Append(nil)
-	buf := append([]byte(exportMagic), binary.BigEndian.AppendUint32(nil, uint32(len(contract)))...) //nolint:gosec // bounded
+	buf := append([]byte(exportMagic), binary.BigEndian.AppendUint32(nil, uint32(len(contract)))...)
 	buf = binary.BigEndian.AppendUint64(append(buf, contract...), e.Height)
 	buf = append(buf, e.Root[:]...)
 	var scanned error

@@ -218,7 +218,7 @@ func (r *Replica) apply(block *exchange.Block, f *finalized) (err error) {
 	}
 	start := time.Now()
 	f.result = r.state.Apply(block)
-	r.metrics.ApplyNano.Add(uint64(time.Since(start))) //nolint:gosec // not negative
+	r.metrics.ApplyNano.Add(uint64(time.Since(start)))
 
 	f.position = Position{Height: block.Height, Time: r.state.Time(), Root: f.result.Root, RootHeight: r.applied.RootHeight}
 	if f.position.Root != r.applied.Root {

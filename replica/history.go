@@ -61,7 +61,7 @@ func (rec *record) trades(yield func(Trade) bool) {
 		if err != nil {
 			panic("replica: the exchange wrote a trade that it cannot read") //nolint:forbidigo // broken invariant
 		}
-		if !yield(Trade{t, uint32(i)}) { //nolint:gosec // some ten thousand
+		if !yield(Trade{t, uint32(i)}) {
 			return
 		}
 	}
@@ -90,7 +90,7 @@ func (rec *record) fills(yield func(identity.Address, Fill) bool) {
 		f := e.Fill
 		side := Fill{
 			Trade: f.Trade, Market: f.Market, Inner: f.Inner, Price: f.Price, Quantity: f.Quantity,
-			Height: rec.position.Height, Time: rec.result.Time, Index: uint32(at), //nolint:gosec // some ten thousand
+			Height: rec.position.Height, Time: rec.result.Time, Index: uint32(at),
 		}
 		at++
 		buy, sell := side, side

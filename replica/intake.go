@@ -152,12 +152,12 @@ func (in *intake) enter(client string, n, size int) error {
 		err = fmt.Errorf("%w: %d of this client, at most %d are possible", ErrBusy, in.clients[client], in.config.ClientWaiting)
 	}
 	if err != nil {
-		in.r.metrics.Busy.Add(uint64(n)) //nolint:gosec // positive
+		in.r.metrics.Busy.Add(uint64(n))
 		return err
 	}
 	in.clients[client] += n
 	in.account(n, size)
-	in.r.metrics.Submitted.Add(uint64(n)) //nolint:gosec // positive
+	in.r.metrics.Submitted.Add(uint64(n))
 	return nil
 }
 
@@ -240,7 +240,7 @@ func (in *intake) register(req *request) []int32 {
 	defer in.mu.Unlock()
 	for i := range req.commands {
 		c := &req.commands[i]
-		at := int32(i) //nolint:gosec // bounded by Intake.Commands
+		at := int32(i)
 		w, ok := in.waiting[c.ID]
 		if !ok {
 			in.waiting[c.ID] = waiter{req: req, index: at}
@@ -252,7 +252,7 @@ func (in *intake) register(req *request) []int32 {
 		in.waiting[c.ID] = w
 	}
 	if joined := len(req.commands) - len(fresh); joined > 0 {
-		in.r.metrics.Resent.Add(uint64(joined)) //nolint:gosec // positive
+		in.r.metrics.Resent.Add(uint64(joined))
 		in.account(-joined, -size)
 	}
 	return fresh

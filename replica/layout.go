@@ -94,7 +94,7 @@ func (b *blockRecord) append(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, b.Time)
 	dst = append(dst, b.Root[:]...)
 	dst = binary.BigEndian.AppendUint32(dst, b.Results)
-	dst = binary.BigEndian.AppendUint16(dst, uint16(len(b.Clock))) //nolint:gosec // some hundred bytes
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(b.Clock)))
 	return append(append(dst, b.Clock...), b.Proof...)
 }
 
@@ -111,7 +111,7 @@ func parseBlockRecord(value []byte) (b blockRecord, err error) {
 // appendPage appends result entries behind their lengths.
 func appendPage(dst []byte, entries [][]byte) []byte {
 	for _, e := range entries {
-		dst = binary.BigEndian.AppendUint16(dst, uint16(len(e))) //nolint:gosec // some hundred bytes
+		dst = binary.BigEndian.AppendUint16(dst, uint16(len(e)))
 		dst = append(dst, e...)
 	}
 	return dst
@@ -241,7 +241,7 @@ func span(ms uint64) uint32 { return clamp(ms / spanLength) }
 // day is the number of the day that a block time lies in.
 func day(ms uint64) uint32 { return clamp(ms / dayLength) }
 
-func clamp(n uint64) uint32 { return uint32(min(n, math.MaxUint32)) } //nolint:gosec // bounded
+func clamp(n uint64) uint32 { return uint32(min(n, math.MaxUint32)) }
 
 func leafKey(dst []byte, k *merkle.Key) []byte { return append(append(dst, keyLeaf), k[:]...) }
 

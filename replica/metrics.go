@@ -69,10 +69,10 @@ func (m *Metrics) block(res *exchange.Result) {
 		burnt++
 	}
 	m.Commands.Add(uint64(len(res.Receipts)))
-	m.Burnt.Add(uint64(burnt))       //nolint:gosec // positive
-	m.Rejected.Add(uint64(rejected)) //nolint:gosec // positive
+	m.Burnt.Add(uint64(burnt))
+	m.Rejected.Add(uint64(rejected))
 	rec := record{result: res}
-	m.Trades.Add(uint64(len(res.Results) - rec.firstTrade())) //nolint:gosec // positive
+	m.Trades.Add(uint64(len(res.Results) - rec.firstTrade()))
 }
 
 // Metrics are counters and gauges of this replica.

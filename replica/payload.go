@@ -61,7 +61,7 @@ func AppendBatch(dst []byte, b *Batch) []byte {
 func appendBatchHeader(dst []byte, member roster.ID, seq uint64, count int) []byte {
 	dst = binary.BigEndian.AppendUint32(append(dst, payloadBatch), uint32(member))
 	dst = binary.BigEndian.AppendUint64(dst, seq)
-	return binary.BigEndian.AppendUint16(dst, uint16(count)) //nolint:gosec // at most MaxBatch
+	return binary.BigEndian.AppendUint16(dst, uint16(count))
 }
 
 // ParseBatch reads a batch for virtual server vs. The commands have their ids;

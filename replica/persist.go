@@ -46,7 +46,7 @@ func (rec *record) find(id *exchange.CommandID) (uint32, bool) {
 		rec.places = make(map[exchange.CommandID]uint32, len(rec.result.Receipts))
 		for i, e := range rec.result.Results {
 			if isReceipt(e) {
-				rec.places[exchange.CommandID(e[1:33])] = uint32(i) //nolint:gosec // some ten thousand
+				rec.places[exchange.CommandID(e[1:33])] = uint32(i)
 			}
 		}
 	})
@@ -298,8 +298,8 @@ func (w *writer) write(n int) error {
 		return fmt.Errorf("write blocks up to %d: %w", last.Height, err)
 	}
 	w.count.Flushes.Add(1)
-	w.count.FlushBytes.Add(uint64(size))             //nolint:gosec // a size
-	w.count.FlushNano.Add(uint64(time.Since(start))) //nolint:gosec // not negative
+	w.count.FlushBytes.Add(uint64(size))
+	w.count.FlushNano.Add(uint64(time.Since(start)))
 	if e := w.keep.SnapshotEvery; e > 0 && last.Height%e == 0 && w.snapshot != nil {
 		s, err := w.store.Snapshot()
 		if err != nil {
@@ -397,7 +397,7 @@ func mergeTwo(old, late []merkle.Change) []merkle.Change {
 func writeResults(b store.Batch, rec *record) {
 	h := rec.position.Height
 	r := blockRecord{
-		Time: rec.result.Time, Root: rec.position.Root, Results: uint32(len(rec.result.Results)), //nolint:gosec // some ten thousand
+		Time: rec.result.Time, Root: rec.position.Root, Results: uint32(len(rec.result.Results)),
 		Clock: rec.clock, Proof: rec.proof,
 	}
 	b.Set(blockKey(h), r.append(nil))
@@ -428,7 +428,7 @@ func writeReceipts(b store.Batch, records []*record) {
 			if !isReceipt(e) {
 				break
 			}
-			at := receiptAt{binary.BigEndian.Uint64(e[1:]), e[1:33], sp, place{rec.position.Height, uint32(i)}} //nolint:gosec // small
+			at := receiptAt{binary.BigEndian.Uint64(e[1:]), e[1:33], sp, place{rec.position.Height, uint32(i)}}
 			if entryBurns(e) {
 				burnt = append(burnt, at)
 			} else {
@@ -503,9 +503,9 @@ func (w *writer) prune(b store.Batch, rec *record) error {
 	now, height := rec.result.Time, rec.position.Height
 	if d := day(now); d != w.day {
 		w.day = d
-		if keep := w.keep.Days; keep > 0 && d > uint32(keep) { //nolint:gosec // positive
+		if keep := w.keep.Days; keep > 0 && d > uint32(keep) {
 			for _, kind := range []byte{keyTrades, keyFills} {
-				b.DeleteRange(dayKey(kind, d-uint32(keep)-1), []byte{kind + 1}) //nolint:gosec // positive
+				b.DeleteRange(dayKey(kind, d-uint32(keep)-1), []byte{kind + 1})
 			}
 		}
 	}

@@ -127,16 +127,18 @@ func (r *Replica) Verify(ctx context.Context, now time.Time, p consensus.Proposa
 	if len(p.Payloads) == 0 {
 		return nil
 	}
-	last, _, ok := r.clock()
+	last, due, ok := r.clock()
 	if !ok {
 		return ErrNotFounded
 	}
 	ms, err := ParseClock(p.Payloads[0])
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if ms <= last {
+	case ms <= last:
 		return fmt.Errorf("%w: the clock is at %d, not after the last block's %d", ErrPayload, ms, last)
+	case len(p.Payloads) == 1 && (due == never || due > ms):
+		return fmt.Errorf("%w: a clock without commands, and nothing is due", ErrPayload)
 	}
 	if err := r.verifyBatches(ctx, p.Payloads[1:]); err != nil {
 		return err
@@ -144,8 +146,7 @@ func (r *Replica) Verify(ctx context.Context, now time.Time, p consensus.Proposa
 	return r.verifyAhead(ctx, now, ms)
 }
 
-// verifyBatches checks the payloads behind the clock, all at the same time: their
-// signatures are verified on all cores.
+// verifyBatches checks the payloads behind the clock.
 func (r *Replica) verifyBatches(ctx context.Context, payloads [][]byte) error {
 	size, commands := clockSize, 0
 	for _, p := range payloads {

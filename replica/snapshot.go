@@ -61,7 +61,7 @@ func parseManifest(data []byte) (m manifest, err error) {
 
 // appendLeaf appends a leaf as chunks and exports hold it.
 func appendLeaf(dst []byte, k *merkle.Key, value []byte) []byte {
-	dst = binary.BigEndian.AppendUint32(append(dst, k[:]...), uint32(len(value))) //nolint:gosec // below store.MaxValue
+	dst = binary.BigEndian.AppendUint32(append(dst, k[:]...), uint32(len(value)))
 	return append(dst, value...)
 }
 
@@ -186,7 +186,7 @@ func (sn *snapshots) write(from store.Snapshot) (*manifest, error) {
 			return errStopped
 		}
 		b := sn.r.config.Store.NewBatch()
-		b.Set(chunkKey(m.Height, uint32(len(m.Chunks))), chunk) //nolint:gosec // chunks are large
+		b.Set(chunkKey(m.Height, uint32(len(m.Chunks))), chunk)
 		m.Chunks = append(m.Chunks, sha256.Sum256(chunk))
 		chunk = chunk[:0]
 		runtime.Gosched() // blocks first
@@ -249,7 +249,7 @@ func (r *Replica) Snapshots() ([]consensus.Snapshot, error) {
 		}
 		hash := sha256.Sum256(data)
 		all = append(all, consensus.Snapshot{
-			Height: h, Format: snapshotFormat, Chunks: uint32(len(m.Chunks)), Hash: hash[:], Metadata: data, //nolint:gosec // chunks are large
+			Height: h, Format: snapshotFormat, Chunks: uint32(len(m.Chunks)), Hash: hash[:], Metadata: data,
 		})
 	}
 	return all, nil

@@ -1,0 +1,325 @@
+package replica_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"souk/asset"
+	"souk/consensus"
+	"souk/exchange"
+	"souk/exchange/exchangetest"
+	"souk/identity"
+	"souk/merkle"
+	"souk/replica"
+	"souk/store/memstore"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// chain is a deterministic engine for some replicas: the test says when there is
+// a block and who proposes it.
+type chain struct {
+	tb       testing.TB
+	founding *exchange.Founding
+	config   replica.Config // what new nodes are opened with
+	world    *exchangetest.World
+	nodes    []*node
+	height   uint64
+	blocks   []consensus.Block // by height-1
+	roots    []merkle.Hash     // after each
+
+	mu   sync.Mutex
+	pool [][]byte
+	drop bool // payloads that are submitted are lost
+}
+
+// node is one server of a chain.
+type node struct {
+	*replica.Replica
+	chain *chain
+	index int
+	store *memstore.Store
+}
+
+// newChain founds a chain of servers whose replicas are opened with config.
+func newChain(tb testing.TB, servers int, config replica.Config) *chain {
+	c := &chain{tb: tb, founding: exchangetest.Founding(servers), config: config}
+	c.world = exchangetest.From(c.founding)
+	for i := range servers {
+		n := &node{chain: c, index: i, store: memstore.New()}
+		c.nodes = append(c.nodes, n)
+		n.open()
+		if _, err := n.Found(consensus.Founding{Contract: c.founding.Append(nil)}); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	tb.Cleanup(func() {
+		for _, n := range c.nodes {
+			if n.Replica != nil {
+				_ = n.Close()
+			}
+		}
+	})
+	return c
+}
+
+// member is the consensus key of the i-th server.
+func (c *chain) member(i int) identity.PublicKey { return c.founding.Members[i].Consensus }
+
+// open opens the replica on its store.
+func (n *node) open() {
+	n.chain.tb.Helper()
+	if err := n.tryOpen(); err != nil {
+		n.chain.tb.Fatal(err)
+	}
+}
+
+func (n *node) tryOpen() error {
+	config := n.chain.config
+	config.Founding, config.Store, config.Self = n.chain.founding, n.store, n.chain.member(n.index)
+	r, err := replica.Open(config)
+	if err != nil {
+		return err
+	}
+	n.Replica = r
+	r.Attach(engine{n})
+	return nil
+}
+
+// replay does what an engine does after a start.
+func (n *node) replay() {
+	c := n.chain
+	c.tb.Helper()
+	info := n.Info()
+	if info.Height == 0 {
+		if _, err := n.Found(consensus.Founding{Contract: c.founding.Append(nil)}); err != nil {
+			c.tb.Fatal(err)
+		}
+	} else if info.Root != c.roots[info.Height-1] {
+		c.tb.Fatalf("server %d answers root %s at height %d, not %s", n.index, info.Root, info.Height, c.roots[info.Height-1])
+	}
+	for _, b := range c.blocks[info.Height:] {
+		n.execute(b)
+	}
+}
+
+// execute finalizes and commits a block.
+func (n *node) execute(b consensus.Block) {
+	c := n.chain
+	c.tb.Helper()
+	out, err := n.Finalize(b)
+	if err != nil {
+		c.tb.Fatal(err)
+	}
+	if int(b.Height) > len(c.roots) {
+		c.roots = append(c.roots, out.Root)
+	} else if out.Root != c.roots[b.Height-1] {
+		c.tb.Fatalf("server %d: root %s after block %d, not %s", n.index, out.Root, b.Height, c.roots[b.Height-1])
+	}
+	retain, err := n.Commit()
+	if err != nil {
+		c.tb.Fatal(err)
+	}
+	if retain > n.Info().Height+1 {
+		c.tb.Fatalf("server %d lets go of block %d, and is at %d after a crash", n.index, retain-1, n.Info().Height)
+	}
+}
+
+// crash takes the power of a server away, and starts it again.
+func (n *node) crash(rng *rand.Rand) {
+	n.chain.tb.Helper()
+	s, err := n.store.Crash(rng)
+	if err != nil {
+		n.chain.tb.Fatal(err)
+	}
+	_ = n.Close() // it has lost its disk
+	n.store = s
+	n.open()
+}
+
+// now is the time of the chain's clock.
+func (c *chain) now() time.Time { return time.UnixMilli(int64(c.world.Time)) }
+
+// block lets a server propose at a time so many ms after the last block, and all
+// vote and execute. It answers false if the server proposes nothing.
+func (c *chain) block(proposer int, ms uint64) bool {
+	c.tb.Helper()
+	c.world.Time += ms
+	height := uint64(len(c.blocks) + 1)
+	c.mu.Lock()
+	waiting := slices.Clone(c.pool)
+	c.mu.Unlock()
+	payloads := c.nodes[proposer].Propose(c.now(), height, waiting)
+	if payloads == nil {
+		return false
+	}
+	c.decide(proposer, payloads)
+	return true
+}
+
+// decide lets all servers verify and execute a block.
+func (c *chain) decide(proposer int, payloads [][]byte) {
+	c.tb.Helper()
+	height := uint64(len(c.blocks) + 1)
+	key := c.member(proposer)
+	for _, n := range c.nodes {
+		if n.Replica == nil {
+			continue
+		}
+		p := consensus.Proposal{Height: height, Proposer: key, Payloads: payloads}
+		if err := n.Verify(context.Background(), c.now(), p); err != nil {
+			c.tb.Fatalf("server %d: %v", n.index, err)
+		}
+	}
+	b := consensus.Block{Height: height, Proposer: key, Payloads: payloads}
+	c.blocks = append(c.blocks, b)
+	c.mu.Lock()
+	c.pool = slices.DeleteFunc(c.pool, func(p []byte) bool {
+		return slices.ContainsFunc(payloads, func(q []byte) bool { return string(p) == string(q) })
+	})
+	c.mu.Unlock()
+	for _, n := range c.nodes {
+		if n.Replica != nil {
+			n.execute(b)
+		}
+	}
+}
+
+// commands brings commands into a block, in one payload each of at most max, and
+// also applies them to the world, which is the model.
+func (c *chain) commands(proposer, most int, commands []exchange.Command) *exchange.Result {
+	c.tb.Helper()
+	for part := range slices.Chunk(commands, most) {
+		c.world.Height++
+		c.submit(replica.AppendBatch(nil, &replica.Batch{Member: 1, Seq: c.world.Height, Commands: part}))
+	}
+	if !c.block(proposer, 10) {
+		c.tb.Fatal("no block")
+	}
+	res := c.world.State.Apply(&exchange.Block{
+		Height: uint64(len(c.blocks)), Time: c.world.Time, Commands: commands, Proposer: c.member(proposer),
+	})
+	if got := c.roots[len(c.roots)-1]; got != res.Root {
+		c.tb.Fatalf("block %d: root %s, the model has %s", len(c.blocks), got, res.Root)
+	}
+	return res
+}
+
+// random makes random commands of funded accounts, at the beginning of a chain.
+func (c *chain) random(accounts int, seed uint64) *exchangetest.Random {
+	c.tb.Helper()
+	twin := exchangetest.From(c.founding) // makes the very commands that NewRandom applies
+	first := exchangetest.Key(exchangetest.MemberName(0) + "/consensus").Public()
+	proposer := slices.IndexFunc(c.founding.Members, func(m exchange.Card) bool { return m.Consensus == first })
+	for i, amount := range []asset.Amount{10 * exchangetest.Coin, 500_000 * exchangetest.Coin, 1_000 * exchangetest.Coin} {
+		var mints []exchange.Command
+		for j := range accounts {
+			to := exchangetest.Address(fmt.Sprintf("a%d", j))
+			mints = append(mints, twin.Command("issuer", &exchange.Mint{Asset: asset.ID(i + 1), Amount: amount, To: to}))
+		}
+		twin.Time += 10
+		c.decide(proposer, [][]byte{
+			replica.AppendClock(nil, twin.Time), replica.AppendBatch(nil, &replica.Batch{Seq: uint64(i), Commands: mints}),
+		})
+	}
+	r := exchangetest.NewRandom(c.world, accounts, seed)
+	if got := c.roots[len(c.roots)-1]; got != c.world.State.Root() {
+		c.tb.Fatalf("root %s after funding, the model has %s", got, c.world.State.Root())
+	}
+	return r
+}
+
+// fund gives accounts money, so that they exist.
+func (c *chain) fund(names ...string) {
+	c.tb.Helper()
+	var commands []exchange.Command
+	for _, name := range names {
+		for _, id := range []exchange.Mint{{Asset: exchangetest.BTC, Amount: 1e12}, {Asset: exchangetest.EUR, Amount: 1e16}, {Asset: exchangetest.LTC, Amount: 1e14}} {
+			id.To = exchangetest.Address(name)
+			commands = append(commands, c.world.Command("issuer", &id))
+		}
+	}
+	for part := range slices.Chunk(commands, 1000) {
+		for _, rc := range c.commands(0, replica.MaxBatch, part).Receipts {
+			if rc.Code != exchange.OK {
+				c.tb.Fatal(rc.Code)
+			}
+		}
+	}
+}
+
+// submit puts a payload into the pool.
+func (c *chain) submit(payload []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if slices.ContainsFunc(c.pool, func(p []byte) bool { return string(p) == string(payload) }) {
+		return false
+	}
+	if !c.drop {
+		c.pool = append(c.pool, payload)
+	}
+	return true
+}
+
+// waiting is the number of payloads in the pool.
+func (c *chain) waiting() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.pool)
+}
+
+// engine is a server's view of its chain.
+type engine struct{ n *node }
+
+func (e engine) Submit(ctx context.Context, payload []byte) error {
+	if err := e.n.Check(ctx, payload); err != nil {
+		return err
+	}
+	if !e.n.chain.submit(payload) {
+		return consensus.ErrKnown
+	}
+	return nil
+}
+
+func (engine) Status() consensus.Status          { return consensus.Status{} }
+func (engine) LightBlock(uint64) ([]byte, error) { return nil, errors.New("no light blocks here") }
+func (engine) Done() <-chan struct{}             { return nil }
+func (engine) Close() error                      { return nil }
+
+// run makes blocks as soon as something waits until stop is closed.
+func (c *chain) run(stop <-chan struct{}) {
+	for i := 0; ; i++ {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		if c.waiting() == 0 {
+			time.Sleep(200 * time.Microsecond)
+			continue
+		}
+		c.block(i%len(c.nodes), 1)
+	}
+}
+
+// encode is commands as a client sends them.
+func encode(commands ...exchange.Command) []byte {
+	var data []byte
+	for i := range commands {
+		data = commands[i].Append(data)
+	}
+	return data
+}
+
+// pay is a transfer of a cent.
+func (c *chain) pay(from, to string) exchange.Command {
+	return c.world.Command(from, &exchange.Transfer{To: exchangetest.Address(to), Asset: exchangetest.EUR, Amount: 1e6, Memo: fmt.Sprint(len(c.blocks))})
+}
