@@ -32,7 +32,7 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	seed := k.Seed()
 	public := k.Public()
 	secrets := []string{
-		hex.EncodeToString(seed[:8]), strings.ToUpper(hex.EncodeToString(seed[:8])), fmt.Sprint(seed[:4])[1:12], string(seed[:8]),
+		hex.EncodeToString(seed[:8]), strings.ToUpper(hex.EncodeToString(seed[:8])), strings.Trim(fmt.Sprintf("%d", seed[:4]), "[]"), string(seed[:8]),
 		hex.EncodeToString(public[:8]), // harmless, but stands next to the seed in memory
 		"abababab", "ABABABAB", "171 171", strings.Fields(w.Reveal())[0],
 	}

@@ -33,7 +33,7 @@ func AppendTag(dst []byte, tag Tag) []byte {
 	if len(tag) > 255 {
 		panic("identity: tag is too long") //nolint:forbidigo // tags are constants
 	}
-	return append(append(dst, byte(len(tag))), tag...)
+	return append(append(dst, byte(len(tag))), tag...) //nolint:gosec // checked above
 }
 
 // Sign signs a message for a purpose. It is deterministic (RFC 8032) and panics if

@@ -90,22 +90,3 @@ func TestVerifyDoesNotAllocate(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkVerify(b *testing.B) {
-	k := newKey(b)
-	message := make([]byte, 150)
-	pub, sig := k.Public(), k.Sign(identity.TagCommand, message)
-	b.ReportAllocs()
-	for range b.N {
-		pub.Verify(identity.TagCommand, message, sig)
-	}
-}
-
-func BenchmarkSign(b *testing.B) {
-	k := newKey(b)
-	message := make([]byte, 150)
-	b.ReportAllocs()
-	for range b.N {
-		k.Sign(identity.TagCommand, message)
-	}
-}

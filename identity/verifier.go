@@ -60,7 +60,7 @@ type Verifier struct {
 type item struct {
 	r       curve.EdwardsPoint
 	s, k, z scalar.Scalar // k is the hash of R, A and the message; z is random
-	key     int32         // index of A in keys
+	key     int           // index of A in keys
 	verdict *bool
 }
 
@@ -134,13 +134,13 @@ func (v *Verifier) add(s *Signed, verdict *bool) {
 }
 
 // key returns the index in v.keys of a key, negated, or -1 if it is no point.
-func (v *Verifier) key(k *PublicKey) int32 {
+func (v *Verifier) key(k *PublicKey) int {
 	slot := v.cache.get(k)
 	if slot == nil {
 		return -1
 	}
 	if slot.batch != v.batch {
-		slot.batch, slot.index = v.batch, int32(len(v.keys))
+		slot.batch, slot.index = v.batch, len(v.keys)
 		v.keys = append(v.keys, term{negated: slot.negated})
 	}
 	return slot.index
@@ -253,7 +253,7 @@ func check(err error) {
 
 // keyCache keeps decompressed keys, evicting those not used of late (second chance).
 type keyCache struct {
-	index map[PublicKey]int32
+	index map[PublicKey]int
 	slots []keySlot
 	limit int
 	hand  int
@@ -265,11 +265,11 @@ type keySlot struct {
 	negated curve.EdwardsPoint
 	used    bool   // since the hand passed
 	batch   uint64 // the chunk for which index holds
-	index   int32  // in Verifier.keys
+	index   int    // in Verifier.keys
 }
 
 func newKeyCache(limit int) keyCache {
-	return keyCache{index: make(map[PublicKey]int32), limit: limit}
+	return keyCache{index: make(map[PublicKey]int), limit: limit}
 }
 
 // get returns the slot of a key, which is valid until the next call, or nil if the
@@ -293,10 +293,10 @@ func (c *keyCache) get(k *PublicKey) *keySlot {
 }
 
 // room returns the index of a slot for a new key.
-func (c *keyCache) room() int32 {
+func (c *keyCache) room() int {
 	if len(c.slots) < c.limit {
 		c.slots = append(c.slots, keySlot{})
-		return int32(len(c.slots) - 1)
+		return len(c.slots) - 1
 	}
 	for c.slots[c.hand].used {
 		c.slots[c.hand].used = false
@@ -305,5 +305,5 @@ func (c *keyCache) room() int32 {
 	i := c.hand
 	c.hand = (c.hand + 1) % len(c.slots)
 	delete(c.index, c.slots[i].key)
-	return int32(i)
+	return i
 }

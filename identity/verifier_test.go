@@ -1,10 +1,10 @@
 package identity_test
 
 import (
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha512"
 	"errors"
-	"fmt"
 	mathrand "math/rand/v2"
 	"slices"
 	"testing"
@@ -276,25 +276,32 @@ func TestVerifierFindsCulprits(t *testing.T) {
 	}
 }
 
-func BenchmarkVerifier(b *testing.B) {
-	for _, c := range []struct{ batch, keys, bad int }{
-		{1, 1, 0}, {4, 4, 0}, {8, 8, 0}, {16, 16, 0}, {64, 64, 0}, {256, 256, 0}, {512, 512, 0},
-		{64, 8, 0}, {256, 16, 0}, {512, 32, 0}, {2048, 64, 0}, {512, 32, 1}, {512, 32, 4}, {512, 32, 512},
-	} {
-		b.Run(fmt.Sprintf("batch=%d/keys=%d/bad=%d", c.batch, c.keys, c.bad), func(b *testing.B) {
-			batch := signatures(b, c.batch, c.keys)
-			for i := range c.bad {
-				batch[(i*101+57)%c.batch].Signature[40] ^= 1
-			}
-			v := identity.NewVerifier(rand.Reader, 0)
-			dst := v.Verify(nil, batch)
-			b.ReportAllocs()
-			b.ResetTimer()
-			for i := 0; i < b.N; i += c.batch {
-				dst = v.Verify(dst[:0], batch)
-			}
-		})
+// V-12: for any bytes at all, a batch says what a single check says, and what the
+// standard library accepts is accepted.
+func FuzzVerify(f *testing.F) {
+	for _, s := range signatures(f, 3, 1) {
+		f.Add(s.Key[:], s.Tagged, s.Signature[:])
 	}
+	all, _ := smallOrder(f)
+	for i, a := range all {
+		f.Add(a[:], []byte("Zcash"), slices.Concat(all[(i*5+3)%len(all)][:], make([]byte, 32)))
+	}
+	honest := signatures(f, 6, 2)
+	v := identity.NewVerifier(rand.Reader, 0)
+	f.Fuzz(func(t *testing.T, key, tagged, sig []byte) {
+		if len(key) != 32 || len(sig) != 64 {
+			return
+		}
+		s := identity.Signed{Key: identity.PublicKey(key), Tagged: tagged, Signature: identity.Signature(sig)}
+		want := s.Key.VerifyRaw(s.Tagged, s.Signature)
+		if ed25519.Verify(key, tagged, sig) && !want {
+			t.Error("refused what the standard library accepts")
+		}
+		got := v.Verify(nil, append(slices.Clone(honest), s, s))
+		if diff := cmp.Diff(append(slices.Repeat([]bool{true}, len(honest)), want, want), got); diff != "" {
+			t.Errorf("verdicts (-want +got):\n%s", diff)
+		}
+	})
 }
 
 func signatures(tb testing.TB, n, keys int) []identity.Signed {

@@ -1,7 +1,8 @@
+//go:build unix
+
 package merkle_test
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -21,21 +22,6 @@ func cpuTime(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// stateKey returns the key of a leaf as a virtual server's state has them: half
-// are accounts with addresses, half are orders with numbers.
-func stateKey(rng *rand.Rand, i int) (k merkle.Key) {
-	if i%2 == 0 {
-		k[0] = 0x03
-		for j := 1; j <= 20; j++ {
-			k[j] = byte(rng.Uint32())
-		}
-		return k
-	}
-	k[0] = 0x05
-	binary.BigEndian.PutUint64(k[1:], uint64(i))
-	return k
 }
 
 func BenchmarkUpdate(b *testing.B) {
@@ -79,27 +65,4 @@ func BenchmarkUpdate(b *testing.B) {
 			runtime.KeepAlive(changes)
 		})
 	}
-}
-
-// block returns changes of random keys, sorted.
-func block(rng *rand.Rand, keys []merkle.Key, n int) []merkle.Change {
-	var changes []merkle.Change
-	seen := map[merkle.Key]bool{}
-	for len(changes) < n {
-		k := keys[rng.IntN(len(keys))]
-		if !seen[k] {
-			seen[k] = true
-			changes = append(changes, merkle.Change{Key: k, Value: make([]byte, 120)})
-		}
-	}
-	slices.SortFunc(changes, func(x, y merkle.Change) int { return x.Key.Compare(y.Key) })
-	return changes
-}
-
-// fresh gives all changes values that were not there before.
-func fresh(changes []merkle.Change, n uint64) []merkle.Change {
-	for i := range changes {
-		binary.BigEndian.PutUint64(changes[i].Value, n+1)
-	}
-	return changes
 }

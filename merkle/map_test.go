@@ -324,3 +324,41 @@ func ExampleMap() {
 	// true
 	// true
 }
+
+// stateKey returns the key of a leaf as a virtual server's state has them: half
+// are accounts with addresses, half are orders with numbers.
+func stateKey(rng *rand.Rand, i int) (k merkle.Key) {
+	if i%2 == 0 {
+		k[0] = 0x03
+		for j := 1; j <= 20; j++ {
+			k[j] = byte(rng.Uint32())
+		}
+		return k
+	}
+	k[0] = 0x05
+	binary.BigEndian.PutUint64(k[1:], uint64(i))
+	return k
+}
+
+// block returns changes of random keys, sorted.
+func block(rng *rand.Rand, keys []merkle.Key, n int) []merkle.Change {
+	var changes []merkle.Change
+	seen := map[merkle.Key]bool{}
+	for len(changes) < n {
+		k := keys[rng.IntN(len(keys))]
+		if !seen[k] {
+			seen[k] = true
+			changes = append(changes, merkle.Change{Key: k, Value: make([]byte, 120)})
+		}
+	}
+	slices.SortFunc(changes, func(x, y merkle.Change) int { return x.Key.Compare(y.Key) })
+	return changes
+}
+
+// fresh gives all changes values that were not there before.
+func fresh(changes []merkle.Change, n uint64) []merkle.Change {
+	for i := range changes {
+		binary.BigEndian.PutUint64(changes[i].Value, n+1)
+	}
+	return changes
+}

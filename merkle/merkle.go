@@ -115,10 +115,10 @@ const windowSize = 32
 // window returns the windowSize bits before bit i, or all i of them, as a number.
 func (k *Key) window(i int) uint32 {
 	if i <= 64 {
-		return uint32(binary.BigEndian.Uint64(k[:]) >> (64 - i))
+		return uint32(binary.BigEndian.Uint64(k[:]) >> (64 - i)) //nolint:gosec // the low half is meant
 	}
 	// The eight bytes that end with the one that holds bit i-1.
-	return uint32(binary.BigEndian.Uint64(k[(i-1)>>3-7:]) >> (7 - (i-1)&7))
+	return uint32(binary.BigEndian.Uint64(k[(i-1)>>3-7:]) >> (7 - (i-1)&7)) //nolint:gosec // the low half is meant
 }
 
 // fork returns the position of the first bit in which two keys differ, or Bits
