@@ -81,6 +81,7 @@ func rules() []Rule {
 		},
 		{Package: "internal/arch", Floor: Beside},
 		{Package: "internal/bulk", Floor: Beside, Test: true},
+		{Package: "internal/load", Floor: Beside, Imports: with(state, "exchange/exchangetest")},
 		{Package: "internal/mutate", Floor: Beside},
 		{Package: "internal/tally", Floor: Beside},
 	}
