@@ -101,7 +101,7 @@ func (e *Escrow) append(dst []byte) []byte {
 	if e.Disputed {
 		disputed = 1
 	}
-	dst = append(dst, disputed, byte(len(e.Memo)))
+	dst = append(dst, disputed, byte(len(e.Memo))) //nolint:gosec // at most MaxMemo
 	return append(dst, e.Memo...)
 }
 

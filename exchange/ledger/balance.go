@@ -107,11 +107,11 @@ func (s *State) need(acc *account, id asset.ID) *line {
 // grow makes room for one more line at the end and returns the lines with it.
 func (s *State) grow(acc *account) []line {
 	old := s.balances(acc)
-	switch {
-	case acc.lines == 0:
+	switch acc.lines {
+	case 0:
 		acc.class = 0
 		acc.run = s.lines.add(0)
-	case acc.lines == 1<<acc.class:
+	case 1 << acc.class:
 		run := s.lines.add(acc.class + 1)
 		copy(s.lines.run(acc.class+1, run), old)
 		s.lines.drop(acc.class, acc.run)

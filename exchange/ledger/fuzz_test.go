@@ -6,8 +6,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"souk/asset"
 	"souk/exchange/ledger"
 	"souk/identity"
@@ -72,7 +70,7 @@ func FuzzLoad(f *testing.F) {
 			return
 		}
 		slices.SortFunc(all, func(a, b leaf) int { return a.Key.Compare(b.Key) })
-		if diff := cmp.Diff(all, leaves(s)); diff != "" {
+		if diff := compare(all, leaves(s)); diff != "" {
 			t.Fatalf("leaves differ:\n%s", diff)
 		}
 		if err := s.Check(); err != nil {

@@ -145,7 +145,7 @@ func (s *State) byAddress() []Number {
 	}
 	all := make([]entry, s.accounts.n)
 	for i := range all {
-		n := Number(i + 1) //nolint:gosec // at most the number of accounts
+		n := Number(i + 1)
 		all[i] = entry{binary.BigEndian.Uint64(s.accounts.at(n).address[:]), n}
 	}
 	slices.SortFunc(all, func(a, b entry) int {
@@ -214,7 +214,7 @@ func (s *State) appendAccount(dst []byte, n Number, acc *account) []byte {
 		}
 		delegates = x.delegates
 	}
-	dst = append(dst, byte(len(delegates)))
+	dst = append(dst, byte(len(delegates))) //nolint:gosec // at most MaxDelegates
 	for i := range delegates {
 		dst = s.appendDelegate(dst, &delegates[i])
 	}
@@ -231,7 +231,7 @@ func (s *State) appendDelegate(dst []byte, d *delegate) []byte {
 	dst = append(dst, d.Key[:]...)
 	dst = append(dst, byte(d.Scopes))
 	dst = binary.BigEndian.AppendUint64(dst, d.Expiry)
-	dst = append(dst, byte(len(d.Markets)))
+	dst = append(dst, byte(len(d.Markets))) //nolint:gosec // at most MaxMarkets
 	for _, m := range d.Markets {
 		dst = binary.BigEndian.AppendUint32(dst, m)
 	}
@@ -240,7 +240,7 @@ func (s *State) appendDelegate(dst []byte, d *delegate) []byte {
 
 // append appends an asset's leaf (L-74).
 func (c *coin) append(dst []byte) []byte {
-	dst = append(dst, byte(len(c.Symbol)))
+	dst = append(dst, byte(len(c.Symbol))) //nolint:gosec // at most MaxSymbol
 	dst = append(dst, c.Symbol...)
 	dst = append(dst, c.Decimals)
 	dst = append(dst, c.Issuer[:]...)

@@ -151,7 +151,7 @@ func (s *State) Finish() error {
 	}
 	s.index = make(map[identity.Address]Number, s.accounts.n)
 	for i := range s.accounts.n {
-		n := Number(i + 1) //nolint:gosec // at most the number of accounts
+		n := Number(i + 1)
 		acc := s.accounts.at(n)
 		s.index[acc.address] = n
 		if x := s.extras.get(acc); x != nil {
@@ -196,7 +196,7 @@ func (s *State) arrange() error {
 			if s.loading[j] == n {
 				return fmt.Errorf("account %d is there twice: %w", n, ErrLeaf)
 			}
-			a, b := s.accounts.at(Number(i+1)), s.accounts.at(n) //nolint:gosec // at most the number of accounts
+			a, b := s.accounts.at(Number(i+1)), s.accounts.at(n)
 			*a, *b = *b, *a
 			s.loading[i], s.loading[j] = s.loading[j], n
 		}
@@ -240,7 +240,7 @@ func (s *State) Check() error {
 	counted := make([]Audit, len(s.assets))
 	due := 0
 	for i := range s.accounts.n {
-		n := Number(i + 1) //nolint:gosec // at most the number of accounts
+		n := Number(i + 1)
 		acc := s.accounts.at(n)
 		if s.index[acc.address] != n {
 			return fmt.Errorf("account %d is not found by its address", n)
@@ -273,7 +273,7 @@ func (s *State) Check() error {
 		return fmt.Errorf("%d items are scheduled, %d should be", len(s.schedule.heap), due)
 	}
 	for i := range s.assets {
-		if err := s.checkAsset(asset.ID(i+1), &counted[i]); err != nil { //nolint:gosec // at most the number of assets
+		if err := s.checkAsset(asset.ID(i+1), &counted[i]); err != nil {
 			return err
 		}
 	}

@@ -468,7 +468,7 @@ func (x *machine) Reload(t *rapid.T) {
 	if err := s.Finish(); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(saved, leaves(s)); diff != "" {
+	if diff := compare(saved, leaves(s)); diff != "" {
 		t.Fatal(diff)
 	}
 	x.s = s
@@ -570,7 +570,7 @@ func reloadIn(t *rapid.T, s *ledger.State) *ledger.State {
 	if err := loaded.Finish(); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(leaves(s), leaves(loaded)); diff != "" {
+	if diff := compare(leaves(s), leaves(loaded)); diff != "" {
 		t.Fatal(diff)
 	}
 	return loaded

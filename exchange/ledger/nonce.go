@@ -136,7 +136,8 @@ func (s *State) appendWindow(dst []byte, w *window) []byte {
 		binary.LittleEndian.PutUint64(b[8*i:], word)
 	}
 	gaps := bytes.TrimRight(b[:], "\x00")
-	return append(append(dst, byte(len(gaps))), gaps...)
+	dst = append(dst, byte(len(gaps))) //nolint:gosec // at most WindowBits/8
+	return append(dst, gaps...)
 }
 
 // loadWindow is the reverse; false for what appendWindow does not write.

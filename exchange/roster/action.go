@@ -287,7 +287,8 @@ func (c *Card) read(s *cryptobyte.String) bool {
 
 // appendText appends a text of at most 255 bytes behind its length.
 func appendText(dst []byte, text string) []byte {
-	return append(append(dst, byte(len(text))), text...)
+	dst = append(dst, byte(len(text))) //nolint:gosec // check and readText hold it to 255
+	return append(dst, text...)
 }
 
 func readText(s *cryptobyte.String, text *string, limit int) bool {

@@ -44,8 +44,8 @@ func memberKey(id ID) (k merkle.Key) {
 // VoteKey is the key of the leaf of a vote on an action, as encoded.
 func VoteKey(action []byte) merkle.Key { return hashedKey(LeafVote, action) }
 
-// RosterKey is the key of the leaf with the protocol version and plan.
-func RosterKey() merkle.Key { return merkle.Key{LeafRoster} }
+// Key is the key of the leaf with the protocol version and plan.
+func Key() merkle.Key { return merkle.Key{LeafRoster} }
 
 // retiredKey is the key of the leaf that says that a consensus key is retired.
 func retiredKey(consensus identity.PublicKey) merkle.Key { return hashedKey(LeafRoster, consensus[:]) }
@@ -81,7 +81,7 @@ func (s *State) Leaf(key merkle.Key) ([]byte, bool) {
 			return v.leaf(), true
 		}
 	case LeafRoster:
-		if key == RosterKey() {
+		if key == Key() {
 			return s.leaf(), len(s.members) > 0
 		}
 		if i, ok := slices.BinarySearchFunc(s.retired, retired{leaf: key}, retired.compare); ok {
@@ -100,7 +100,7 @@ func (s *State) Leaves(yield func(key merkle.Key, value []byte)) {
 		yield(v.key, v.leaf())
 	}
 	if len(s.members) > 0 {
-		yield(RosterKey(), s.leaf())
+		yield(Key(), s.leaf())
 	}
 	for _, r := range s.retired {
 		yield(r.leaf, bytes.Clone(r.key[:]))
@@ -109,7 +109,8 @@ func (s *State) Leaves(yield func(key merkle.Key, value []byte)) {
 
 // leaf returns a member's leaf.
 func (m *Member) leaf() []byte {
-	b := m.Card.append(nil)
+	card := &m.Card
+	b := card.append(nil)
 	flags := byte(0)
 	if m.Demoted {
 		flags |= isDemoted
@@ -129,7 +130,8 @@ func ParseMember(key merkle.Key, value []byte) (Member, error) {
 	m := Member{ID: ID(binary.BigEndian.Uint32(key[1:]))}
 	s := cryptobyte.String(value)
 	var flags uint8
-	ok := m.Card.read(&s) && s.ReadUint8(&flags) && s.ReadUint32(&m.Missed) && s.ReadUint8(&m.Level) &&
+	card := &m.Card
+	ok := card.read(&s) && s.ReadUint8(&flags) && s.ReadUint32(&m.Missed) && s.ReadUint8(&m.Level) &&
 		s.ReadUint64(&m.Until) && s.ReadUint64(&m.ReturnedAt)
 	if !ok || len(s) != 0 || m.ID == 0 || memberKey(m.ID) != key || flags > isDemoted|isBarred || m.Level > maxLevel {
 		return Member{}, fmt.Errorf("leaf %s: %w", key, ErrLeaf)
@@ -144,7 +146,7 @@ func (v *Vote) leaf() []byte {
 	b = append(b, v.Action...)
 	b = binary.BigEndian.AppendUint64(b, v.Lapses)
 	b = binary.BigEndian.AppendUint64(b, v.Passed)
-	b = append(b, byte(len(v.Approved)))
+	b = append(b, byte(len(v.Approved))) //nolint:gosec // at most MaxMembers
 	for _, id := range v.Approved {
 		b = binary.BigEndian.AppendUint32(b, uint32(id))
 	}
@@ -189,7 +191,7 @@ func (s *State) loadRoster(value []byte) error {
 	ok := s.last == 0 && str.ReadUint32(&s.version) && str.ReadUint32(&s.plan.version) && str.ReadUint64(&s.plan.height) &&
 		str.ReadUint32((*uint32)(&s.last)) && str.ReadUint64(&s.demotedAt) && len(str) == 0
 	if !ok || s.last == 0 || (s.plan.height == 0) != (s.plan.version == 0) {
-		return fmt.Errorf("leaf %s: %w", RosterKey(), ErrLeaf)
+		return fmt.Errorf("leaf %s: %w", Key(), ErrLeaf)
 	}
 	return nil
 }
@@ -213,7 +215,7 @@ func (s *State) Load(key merkle.Key, value []byte) error {
 		s.votes = append(s.votes, &vote{v, key})
 		return nil
 	case LeafRoster:
-		if key == RosterKey() {
+		if key == Key() {
 			return s.loadRoster(value)
 		}
 		if len(value) != len(identity.PublicKey{}) || hashedKey(LeafRoster, value) != key {

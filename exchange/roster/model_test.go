@@ -732,10 +732,10 @@ func TestLoadRefuses(t *testing.T) {
 	without := func(key merkle.Key) []leaf {
 		return slices.DeleteFunc(slices.Clone(all), func(l leaf) bool { return l.Key == key })
 	}
-	refuse("no roster leaf", without(roster.RosterKey()))
+	refuse("no roster leaf", without(roster.Key()))
 	refuse("nothing", nil)
 	refuse("a member who approves is missing", without(roster.MemberKey(1)))
-	retired := slices.IndexFunc(all, func(l leaf) bool { return l.Key[0] == roster.LeafRoster && l.Key != roster.RosterKey() })
+	retired := slices.IndexFunc(all, func(l leaf) bool { return l.Key[0] == roster.LeafRoster && l.Key != roster.Key() })
 	old := slices.Clone(without(roster.MemberKey(2)))
 	m := all[slices.IndexFunc(all, func(l leaf) bool { return l.Key == roster.MemberKey(2) })]
 	bob := key("bob-1")
@@ -766,7 +766,7 @@ func TestParse(t *testing.T) {
 			t.Errorf("there is a leaf %s", k)
 		}
 	}
-	if _, ok := roster.New().Leaf(roster.RosterKey()); ok {
+	if _, ok := roster.New().Leaf(roster.Key()); ok {
 		t.Error("an empty roster has a leaf")
 	}
 }

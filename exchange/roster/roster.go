@@ -223,7 +223,7 @@ func (s *State) join(c Card) {
 	m := &Member{ID: s.last, Card: c, Demoted: true}
 	s.members = append(s.members, m)
 	s.touch(memberKey(m.ID))
-	s.touch(RosterKey())
+	s.touch(Key())
 }
 
 // leave removes a member and its approvals, and retires its consensus key.

@@ -66,7 +66,7 @@ func (s *State) demote(m *Member, height, now uint64) {
 	m.Level = min(m.Level+1, maxLevel)
 	s.demotedAt = height
 	s.touch(memberKey(m.ID))
-	s.touch(RosterKey())
+	s.touch(Key())
 }
 
 // Return gives a demoted member full power: OK, NotMember, NotDemoted, Barred or

@@ -260,6 +260,6 @@ func (s *State) carryOut(a Action, height uint64) {
 		if a.Height == 0 {
 			s.plan = plan{}
 		}
-		s.touch(RosterKey())
+		s.touch(Key())
 	}
 }
