@@ -150,7 +150,7 @@ func TestDocsFixture(t *testing.T) {
 		got = append(got, p.String())
 	}
 	want := []string{
-		"docs/spec/01-pure.md:7: rule M-1 stands in docs/spec/01-pure.md already",
+		"docs/spec/01-pure.md:9: rule M-1 stands in docs/spec/01-pure.md already",
 		"docs/README.md:1: links to spec/absent.md, which does not exist",
 		"docs/README.md:3: names pure/other.go, which does not exist",
 		"docs/README.md:3: names other.go, which does not exist",

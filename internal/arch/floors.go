@@ -53,6 +53,7 @@ func rules() []Rule {
 		{Package: "store/storetest", Floor: 2, Imports: []string{"store", "internal/bulk"}, Test: true},
 
 		// Floor 3: workers.
+		{Package: "purse", Floor: 3, Imports: with(values, "exchange", "store/sealed")},
 		{Package: "replica", Floor: 3, Imports: with(state, "consensus", "store")},
 
 		// Floor 4: faces.
@@ -66,10 +67,9 @@ func rules() []Rule {
 		{
 			Package: "node", Floor: 5, Imports: with(state, "consensus", "consensus/comet",
 				"store", "store/pebble", "store/memstore", "store/sealed", "replica", "api", "web"),
-			Owns: []string{"github.com/pelletier/go-toml"},
 		},
 		{
-			Package: "cli", Floor: 5, Imports: with(state, "store/sealed", "api", "node"),
+			Package: "cli", Floor: 5, Imports: with(state, "store/sealed", "purse", "api", "node"),
 			Owns: []string{"github.com/spf13/cobra"},
 		},
 		{Package: "cmd/souk", Floor: 5, Imports: []string{"cli"}},
