@@ -169,3 +169,30 @@ func TestModel(t *testing.T) {
 		}
 	})
 }
+
+// TestModelWide plays a few large books, with many levels, accounts and
+// fill-or-kill orders, so that every container grows and every round is used.
+func TestModelWide(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(bulk.Count(60)) {
+		g := newMaker(seed)
+		g.owners, g.spread = 80, 20+g.IntN(300)
+		g.terms.BandPPM, g.terms.Reference = 0, 1_000*g.terms.Tick
+		w := newWorld(t, g.terms, g.dec)
+		for n := range 3 {
+			w.seed[n]++
+			w.open()
+			for range 150 {
+				o := g.order(w.now)
+				if n == 2 && o.Kind == market.LimitOrder && o.Trigger == 0 && g.IntN(3) == 0 {
+					o.TIF, o.Expiry, o.PostOnly = market.FOK, 0, false
+				}
+				w.place(o)
+			}
+			w.auction()
+		}
+		if _, err := restore(leaves(w.s)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
