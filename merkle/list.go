@@ -8,7 +8,7 @@ import (
 )
 
 // MaxList is the largest number of items in a List.
-const MaxList = 1<<32 - 1
+const MaxList = 1<<31 - 1
 
 // List is an authenticated ordered list. Its tree is that of RFC 6962, section
 // 2.1 (the left side is the largest power of two below the length), with tags of
