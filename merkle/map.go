@@ -33,9 +33,10 @@ func (m *Map) Len() int { return int(m.nodes.usedLeaves) - len(m.nodes.freeLeave
 func (m *Map) Prove(key Key) Proof { return m.prove(m.now, key) }
 
 // ProveAt returns a proof for a given root, which may be m.Root() or what that was
-// before the last Update. ok is false for any other root. The earlier root is the
-// one that the header of the last block commits to, because a header is signed
-// before its own block is executed.
+// before the last Update; ok is false for any other. The earlier root is the one
+// that the header of the last block commits to, because a header is signed before
+// its own block is executed. A caller who has only the present value of a key learns
+// from Proof.Present whether it was the same then.
 func (m *Map) ProveAt(root Hash, key Key) (p Proof, ok bool) {
 	switch root {
 	case m.now.hash:
