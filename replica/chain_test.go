@@ -32,9 +32,11 @@ type chain struct {
 	config   replica.Config // what new nodes are opened with
 	world    *exchangetest.World
 	nodes    []*node
-	height   uint64
+	seq      uint64
 	blocks   []consensus.Block // by height-1
-	roots    []merkle.Hash     // after each
+	roots    []merkle.Hash     // after each, as the model says
+	result   *exchange.Result  // of the last, as the model says
+	bare     bool              // blocks are not applied to the model
 
 	mu   sync.Mutex
 	pool [][]byte
@@ -47,6 +49,7 @@ type node struct {
 	chain *chain
 	index int
 	store *memstore.Store
+	tear  *rand.Rand // crash in the middle of the next block
 }
 
 // newChain founds a chain of servers whose replicas are opened with config.
@@ -124,6 +127,12 @@ func (n *node) execute(b consensus.Block) {
 	} else if out.Root != c.roots[b.Height-1] {
 		c.tb.Fatalf("server %d: root %s after block %d, not %s", n.index, out.Root, b.Height, c.roots[b.Height-1])
 	}
+	if rng := n.tear; rng != nil {
+		n.tear = nil
+		n.crash(rng)
+		n.replay()
+		return
+	}
 	retain, err := n.Commit()
 	if err != nil {
 		c.tb.Fatal(err)
@@ -186,6 +195,9 @@ func (c *chain) decide(proposer int, payloads [][]byte) {
 		return slices.ContainsFunc(payloads, func(q []byte) bool { return string(p) == string(q) })
 	})
 	c.mu.Unlock()
+	if !c.bare {
+		c.result = c.model(b)
+	}
 	for _, n := range c.nodes {
 		if n.Replica != nil {
 			n.execute(b)
@@ -193,29 +205,52 @@ func (c *chain) decide(proposer int, payloads [][]byte) {
 	}
 }
 
-// commands brings commands into a block, in one payload each of at most max, and
-// also applies them to the world, which is the model.
+// model applies a block to the world.
+func (c *chain) model(b consensus.Block) *exchange.Result {
+	block := &exchange.Block{Height: b.Height, Time: c.world.State.Time(), Proposer: b.Proposer, Missed: b.Missed}
+	for i, p := range b.Payloads {
+		if i == 0 {
+			block.Time, _ = replica.ParseClock(p)
+			continue
+		}
+		batch, err := replica.ParseBatch(c.world.State.ID(), p)
+		if err != nil {
+			c.tb.Fatal(err)
+		}
+		block.Commands = append(block.Commands, batch.Commands...)
+	}
+	res := c.world.State.Apply(block)
+	c.roots = append(c.roots, res.Root)
+	return res
+}
+
+// resultTime is the block time of a block, which must have one.
+func (c *chain) resultTime(height uint64) uint64 {
+	ms, err := replica.ParseClock(c.blocks[height-1].Payloads[0])
+	if err != nil {
+		c.tb.Fatal(err)
+	}
+	return ms
+}
+
+// commands brings commands into a block, in payloads of so many at most.
 func (c *chain) commands(proposer, most int, commands []exchange.Command) *exchange.Result {
 	c.tb.Helper()
 	for part := range slices.Chunk(commands, most) {
-		c.world.Height++
-		c.submit(replica.AppendBatch(nil, &replica.Batch{Member: 1, Seq: c.world.Height, Commands: part}))
+		c.seq++
+		c.submit(replica.AppendBatch(nil, &replica.Batch{Member: 1, Seq: c.seq, Commands: part}))
 	}
 	if !c.block(proposer, 10) {
 		c.tb.Fatal("no block")
 	}
-	res := c.world.State.Apply(&exchange.Block{
-		Height: uint64(len(c.blocks)), Time: c.world.Time, Commands: commands, Proposer: c.member(proposer),
-	})
-	if got := c.roots[len(c.roots)-1]; got != res.Root {
-		c.tb.Fatalf("block %d: root %s, the model has %s", len(c.blocks), got, res.Root)
-	}
-	return res
+	return c.result
 }
 
 // random makes random commands of funded accounts, at the beginning of a chain.
 func (c *chain) random(accounts int, seed uint64) *exchangetest.Random {
 	c.tb.Helper()
+	c.bare = true
+	defer func() { c.bare = false }()
 	twin := exchangetest.From(c.founding) // makes the very commands that NewRandom applies
 	first := exchangetest.Key(exchangetest.MemberName(0) + "/consensus").Public()
 	proposer := slices.IndexFunc(c.founding.Members, func(m exchange.Card) bool { return m.Consensus == first })

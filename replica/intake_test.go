@@ -380,8 +380,8 @@ func TestBounds(t *testing.T) {
 		}
 		ctx = context.Background()
 		c.block(0, 10)
-		c.block(0, 10)
 		synctest.Wait()
+		c.block(0, 10)
 		if err := send("a", 6); err != nil {
 			t.Error(err)
 		}
