@@ -50,6 +50,7 @@ func register(mux *http.ServeMux, v *virtual) huma.API {
 		RejectUnknownQueryParameters: true,
 		Transformers:                 []huma.Transformer{problemOf},
 	}
+	config.AllowAdditionalPropertiesByDefault = true // fields may be added to responses
 	h := humago.New(mux, config)
 	get(h, "getStatus", "/status", "How the virtual server stands", v.status)
 	getRaw(h, "getFounding", "/founding", "The founding contract, in its canonical encoding", v.founding)
@@ -131,6 +132,7 @@ func (v *virtual) registerPost(h huma.API, mux *http.ServeMux) {
 
 // Commands is the JSON form of a request with commands.
 type Commands struct {
+	_        struct{} `additionalProperties:"false"`
 	Commands []string `json:"commands" nullable:"false" minItems:"1" doc:"Signed commands, each in hexadecimal or padded standard base64."`
 }
 
