@@ -93,12 +93,13 @@ func New(f *Founding) (*State, error) {
 func rosterCards(f *Founding) []roster.Card {
 	cards := make([]roster.Card, len(f.Members))
 	for i := range f.Members {
-		cards[i] = f.Members[i].roster()
+		cards[i] = f.Members[i].Roster()
 	}
 	return cards
 }
 
-func (c *Card) roster() roster.Card {
+// Roster is what the roster keeps of the card.
+func (c *Card) Roster() roster.Card {
 	return roster.Card{
 		Name: c.Name, Operator: identity.AddressOf(c.Operator), Server: c.Server, Consensus: c.Consensus, P2P: c.P2P, URL: c.URL,
 	}

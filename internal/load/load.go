@@ -207,3 +207,8 @@ func (f *Flow) Unsigned(account int, body exchange.Body, expiry uint64) exchange
 	binary.BigEndian.PutUint64(c.ID[8:], uint64(f.made)) //nolint:gosec // not negative
 	return c
 }
+
+// PracticeMarkets are the two markets of a practice federation.
+func PracticeMarkets() []Market {
+	return []Market{{ID: 1, Middle: 50_000e8, Tick: 1e6, Lot: 1e4}, {ID: 2, Middle: 150_000, Tick: 10, Lot: 1e5}}
+}

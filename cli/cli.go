@@ -1,0 +1,274 @@
+// Package cli is the command line: the tree of commands, their flags, and how
+// results look to people and to programs. It decides nothing about money: it
+// talks to a running server through api, and to files through node and purse.
+//
+// Where to look: founding in found.go, running a server in serve.go, accounts in
+// account.go, trading in trade.go, looking in show.go, checking in verify.go,
+// members' votes in vote.go, the demonstration in demo.go, what all share here.
+//
+// Floor 5.
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"souk/api"
+	"souk/exchange"
+	"souk/identity"
+	"souk/purse"
+	"souk/store/sealed"
+)
+
+// Version is this binary's version.
+const Version = "0.1.0"
+
+// app is one invocation of the program.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+
+	purse   string
+	servers []string
+	id      string
+	output  string
+	timeout time.Duration
+	pass    passFlags
+}
+
+// Main runs the program and answers its exit status: 0, 1 for an error, 2 for a
+// command line that is not understood.
+func Main(args []string, in io.Reader, out, errw io.Writer) int {
+	a := &app{in: in, out: out, err: errw}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errw)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(errw, "souk: %v\n", err) //nolint:errcheck // nowhere else to say it
+	var usage usageError
+	if errors.As(err, &usage) {
+		return 2
+	}
+	return 1
+}
+
+// usageError is a command line that is not understood.
+type usageError struct{ error }
+
+func (a *app) root() *cobra.Command {
+	c := &cobra.Command{
+		Use:           "souk",
+		Short:         "A cryptocurrency exchange that nobody operates alone",
+		SilenceErrors: true, SilenceUsage: true,
+		Args: cobra.NoArgs,
+	}
+	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
+	})
+	f := c.PersistentFlags()
+	f.StringVar(&a.purse, "purse", "", "folder of the purse (default: souk/purse in the user's config folder)")
+	f.StringSliceVar(&a.servers, "server", nil, "base URL of a server; may be given several times (default: as in the purse)")
+	f.StringVar(&a.id, "id", "", "id of the virtual server (default: as in the purse)")
+	f.StringVarP(&a.output, "output", "o", "table", "table or json")
+	f.DurationVar(&a.timeout, "timeout", 30*time.Second, "how long to wait for an answer")
+	a.pass.add(f)
+	c.AddGroup(
+		&cobra.Group{ID: "trade", Title: "Trading:"}, &cobra.Group{ID: "look", Title: "Looking and checking:"},
+		&cobra.Group{ID: "operate", Title: "Operating a server:"})
+	group := func(id string, commands ...*cobra.Command) {
+		for _, x := range commands {
+			x.GroupID = id
+			c.AddCommand(x)
+		}
+	}
+	group("trade", a.accountCommand(), a.sendCommand(), a.orderCommand(), a.keyCommand())
+	group("look", a.bookCommand(), a.tradesCommand(), a.marketCommand(), a.statusCommand(), a.verifyCommand(), a.auditCommand())
+	group("operate", a.initCommand(), a.federationCommand(), a.serveCommand(), a.configCommand(), a.voteCommand(), a.exportCommand(),
+		a.doctorCommand(), a.demoCommand(), a.versionCommand())
+	return c
+}
+
+func (a *app) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return a.show(map[string]any{
+				"version": Version, "protocol_min": exchange.ProtocolMin, "protocol_max": exchange.ProtocolMax,
+			}, func(w io.Writer) {
+				p(w, "souk %s, protocol versions %d to %d\n", Version, exchange.ProtocolMin, exchange.ProtocolMax)
+			})
+		},
+	}
+}
+
+// p prints to a writer whose errors are found elsewhere.
+func p(w io.Writer, format string, args ...any) { fmt.Fprintf(w, format, args...) } //nolint:errcheck // see above
+
+// show prints a value as the user wants it: as JSON, or as table writes it.
+func (a *app) show(value any, table func(io.Writer)) error {
+	switch a.output {
+	case "json":
+		e := json.NewEncoder(a.out)
+		e.SetIndent("", "  ")
+		e.SetEscapeHTML(false)
+		return e.Encode(value)
+	case "table":
+		w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+		table(w)
+		return w.Flush()
+	}
+	return usageError{fmt.Errorf("-o %s: write table or json", a.output)}
+}
+
+// when is a time in ms for people.
+func when(ms uint64) string {
+	return time.UnixMilli(int64(ms)).UTC().Format("2006-01-02 15:04:05.000") //nolint:gosec // in range
+}
+
+// session is a client with what the purse and the flags say.
+type session struct {
+	client *api.Client
+	id     exchange.ID
+	book   purse.Book
+	purse  purse.Purse
+	pinned bool
+}
+
+func (a *app) pursePath() (purse.Purse, error) {
+	if a.purse != "" {
+		return purse.Purse(a.purse), nil
+	}
+	return purse.Default()
+}
+
+// session connects; without a purse the flags must say where to.
+func (a *app) session() (*session, error) {
+	s := &session{}
+	var err error
+	if s.purse, err = a.pursePath(); err != nil {
+		return nil, err
+	}
+	book, err := s.purse.Book()
+	if err != nil && !errors.Is(err, purse.ErrNone) {
+		return nil, err
+	}
+	s.book = book
+	if a.id != "" {
+		s.book.Server = a.id
+	}
+	if len(a.servers) > 0 {
+		if a.id == "" && err != nil {
+			s.book.Server = ""
+		}
+		s.book.Servers = a.servers
+	}
+	if len(s.book.Servers) == 0 {
+		return nil, usageError{errors.New("no server is known: give --server URL, or make a purse with souk account new --server URL")}
+	}
+	if s.book.Server != "" {
+		if s.id, err = s.book.ID(); err != nil {
+			return nil, err
+		}
+		s.pinned = true
+	}
+	s.client, err = api.NewClient(api.Config{Servers: s.book.Servers, ID: s.id})
+	return s, err
+}
+
+// with runs something with a session and the time limit.
+func (a *app) with(ctx context.Context, run func(context.Context, *session) error) error {
+	s, err := a.session()
+	if err != nil {
+		return err
+	}
+	defer s.client.Close()
+	ctx, cancel := context.WithTimeout(ctx, a.timeout)
+	defer cancel()
+	return run(ctx, s)
+}
+
+// signed is with, and the owner key of the purse.
+func (a *app) signed(ctx context.Context, run func(context.Context, *session, *api.Signer) error) error {
+	return a.with(ctx, func(ctx context.Context, s *session) error {
+		if !s.pinned {
+			return errors.New("the virtual server is not pinned: give --id, or make a purse with souk account new --server URL --id ID")
+		}
+		key, err := s.purse.Key(a.pass.get("Passphrase of the purse: ", false))
+		if err != nil {
+			return err
+		}
+		defer key.Wipe()
+		return run(ctx, s, &api.Signer{Account: identity.AddressOf(key.Public()), Key: key})
+	})
+}
+
+// do sends one command and complains unless it succeeded.
+func (a *app) do(ctx context.Context, s *session, who *api.Signer, body exchange.Body) (exchange.Receipt, error) {
+	receipts, err := s.client.As(who).Do(ctx, body)
+	if err != nil {
+		return exchange.Receipt{}, err
+	}
+	r := receipts[0]
+	if r.Code != exchange.OK {
+		return r, fmt.Errorf("%s (code %d): %s", r.Code, r.Code, api.Message(r.Code))
+	}
+	return r, nil
+}
+
+// passFlags say where a passphrase comes from.
+type passFlags struct {
+	file string
+	fd   int
+	kept sealed.Passphrase
+}
+
+func (f *passFlags) add(flags interface {
+	StringVar(p *string, name, value, usage string)
+	IntVar(p *int, name string, value int, usage string)
+},
+) {
+	flags.StringVar(&f.file, "passphrase-file", "", "file whose first line is the passphrase; only its owner may read it")
+	flags.IntVar(&f.fd, "passphrase-fd", -1, "open file descriptor to read the passphrase from")
+}
+
+// get is the source of the passphrase; without a flag the terminal is asked.
+func (f *passFlags) get(prompt string, confirm bool) sealed.Passphrase {
+	switch {
+	case f.kept != nil:
+	case f.file != "":
+		f.kept = sealed.FromFile(f.file)
+	case f.fd >= 0:
+		f.kept = sealed.FromFD(f.fd)
+	default:
+		f.kept = sealed.FromTerminal(prompt, confirm)
+	}
+	return f.kept
+}
+
+// oneOf finds a word among choices, for flags.
+func oneOf(flag, word string, choices ...string) error {
+	for _, c := range choices {
+		if word == c {
+			return nil
+		}
+	}
+	return usageError{fmt.Errorf("%s %q: write one of %s", flag, word, strings.Join(choices, ", "))}
+}

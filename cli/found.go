@@ -1,0 +1,222 @@
+package cli
+
+import (
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"souk/exchange"
+	"souk/node"
+)
+
+func (a *app) initCommand() *cobra.Command {
+	var home, name, url, p2p, listen string
+	c := &cobra.Command{
+		Use: "init", Short: "Make the keys of a new server, and its member card", Args: cobra.NoArgs,
+		Example: "  souk init --home ./home --name alice --url https://alice.example:8640 --p2p 192.0.2.7:26600",
+		RunE: func(*cobra.Command, []string) error {
+			card, err := node.Init(node.Home(home), node.Setup{
+				Name: name, URL: url, P2P: p2p, Listen: listen, Pass: a.pass.get("New passphrase for the server's keys: ", true), Now: time.Now(),
+			})
+			if err != nil {
+				return err
+			}
+			return a.show(map[string]string{"home": home, "card": card.String()}, func(w io.Writer) {
+				p(w, "%s\n", card.String())
+			})
+		},
+	}
+	homeFlag(c, &home)
+	c.Flags().StringVar(&name, "name", "", "name of the member: 1 to 32 of a-z, 0-9 and dash")
+	c.Flags().StringVar(&url, "url", "http://127.0.0.1:8640", "base URL under which clients reach the server")
+	c.Flags().StringVar(&p2p, "p2p", "127.0.0.1:26600", "address under which the other servers reach it: IP address and port")
+	c.Flags().StringVar(&listen, "http", "", "where HTTP listens (default 127.0.0.1:8640)")
+	return c
+}
+
+func (a *app) federationCommand() *cobra.Command {
+	c := &cobra.Command{Use: "federation", Short: "Found, join and refound virtual servers", Args: cobra.NoArgs}
+	c.AddCommand(a.federationInit(), a.federationCreate(), a.federationJoin(), a.federationRefound(), a.federationShow())
+	return c
+}
+
+func (a *app) federationInit() *cobra.Command {
+	s := node.LocalSetup{Name: "practice"}
+	c := &cobra.Command{
+		Use: "init", Short: "Make a whole federation on this machine, for trials", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			s.Now = time.Now()
+			l, err := node.FoundLocal(s)
+			if err != nil {
+				return err
+			}
+			id := l.Founding.ID()
+			value := map[string]any{"virtual_server": hex.EncodeToString(id[:]), "homes": l.Homes, "http": l.URLs}
+			return a.show(value, func(w io.Writer) {
+				p(w, "virtual server %x\n", id[:])
+				for i, h := range l.Homes {
+					p(w, "  souk serve --home %s --passphrase-file %s\t# %s\n", h, h.PassphraseFile(), l.URLs[i])
+				}
+			})
+		},
+	}
+	c.Flags().IntVar(&s.Servers, "servers", 4, "how many servers")
+	c.Flags().StringVar(&s.Dir, "out", "souk-federation", "folder to make")
+	c.Flags().StringVar(&s.Name, "name", s.Name, "name of the virtual server")
+	c.Flags().StringVar(&s.Profile, "profile", "lan", "timeouts of consensus: lan or wan")
+	c.Flags().IntVar(&s.HTTP, "http-port", 0, "first HTTP port (default: free ones)")
+	c.Flags().IntVar(&s.Consensus, "p2p-port", 0, "first port between servers (default: free ones)")
+	return c
+}
+
+// readCard reads a card given as text or as a file.
+func readCard(arg string) (exchange.Card, error) {
+	if data, err := os.ReadFile(arg); err == nil { //nolint:gosec // the user names it
+		arg = string(data)
+	}
+	return exchange.ParseCardText(arg)
+}
+
+func (a *app) federationCreate() *cobra.Command {
+	var termsFile, out string
+	c := &cobra.Command{
+		Use: "create CARD...", Short: "Make the founding contract out of all members' cards", Args: cobra.MinimumNArgs(1),
+		Long: `Make the founding contract out of the members' cards, given as text or as files, and the
+founding terms, which every founder uses the same file of. Cards in any order give the same contract
+and the same id on every machine: compare the ids before you serve it.`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			data, err := os.ReadFile(termsFile) //nolint:gosec // the user names it
+			if err != nil {
+				return fmt.Errorf("read the founding terms: %w", err)
+			}
+			terms, err := node.ParseTerms(data)
+			if err != nil {
+				return err
+			}
+			var cards []exchange.Card
+			for _, arg := range args {
+				card, err := readCard(arg)
+				if err != nil {
+					return err
+				}
+				cards = append(cards, card)
+			}
+			f, err := node.Found(&terms, cards)
+			if err != nil {
+				return err
+			}
+			return a.writeFounding(f, out)
+		},
+	}
+	c.Flags().StringVar(&termsFile, "terms", "terms.toml", "founding terms, the same file for every founder")
+	c.Flags().StringVar(&out, "out", "founding", "file to write")
+	return c
+}
+
+func (a *app) writeFounding(f *exchange.Founding, out string) error {
+	if err := os.WriteFile(out, f.Append(nil), 0o600); err != nil {
+		return fmt.Errorf("write the founding contract: %w", err)
+	}
+	id := f.ID()
+	return a.show(map[string]any{"virtual_server": hex.EncodeToString(id[:]), "file": out}, func(w io.Writer) {
+		p(w, "virtual server %x\n", id[:])
+		p(w, "%s holds its founding contract; every founder must see the same id\n", filepath.Base(out))
+	})
+}
+
+func (a *app) federationJoin() *cobra.Command {
+	var home string
+	var v node.VirtualConfig
+	c := &cobra.Command{
+		Use: "join FOUNDING", Short: "Let a server host a virtual server", Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			f, err := node.ReadFounding(args[0])
+			if err != nil {
+				return err
+			}
+			if v.Origin != "" {
+				if v.Origin, err = filepath.Abs(v.Origin); err != nil {
+					return err
+				}
+			}
+			if err := node.Home(home).Join(f, v); err != nil {
+				return err
+			}
+			id := f.ID()
+			return a.show(map[string]string{"virtual_server": hex.EncodeToString(id[:])}, func(w io.Writer) {
+				p(w, "joined virtual server %x; start with: souk serve --home %s\n", id[:], home)
+			})
+		},
+	}
+	homeFlag(c, &home)
+	c.Flags().StringVar(&v.Listen, "listen", "", "where the other servers reach this one: IP address and port")
+	c.Flags().StringVar(&v.Origin, "origin", "", "export that a refounded virtual server begins with")
+	c.Flags().BoolVar(&v.StateSync, "state-sync", false, "begin from a copy of the state instead of executing all blocks")
+	c.Flags().Uint64Var(&v.TrustHeight, "trust-height", 0, "height of a header that two members confirmed")
+	c.Flags().StringVar(&v.TrustHash, "trust-hash", "", "its hash")
+	return c
+}
+
+func (a *app) federationRefound() *cobra.Command {
+	var from, out, name string
+	c := &cobra.Command{
+		Use: "refound CARD...", Short: "Found a new virtual server from the state of one that has lost its majority", Args: cobra.MinimumNArgs(1),
+		Long: `When more than a third of the servers are gone for good, no block can be decided any more. The
+remaining members export the state (souk export), compare its height and root, and found a new virtual
+server from it with the cards of its members: balances, orders and keys stay, the id is a new one.`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			var cards []exchange.Card
+			for _, arg := range args {
+				card, err := readCard(arg)
+				if err != nil {
+					return err
+				}
+				cards = append(cards, card)
+			}
+			f, err := node.Refound(from, name, cards)
+			if err != nil {
+				return err
+			}
+			return a.writeFounding(f, out)
+		},
+	}
+	c.Flags().StringVar(&from, "from", "souk-export", "export of the state to begin with")
+	c.Flags().StringVar(&out, "out", "founding", "file to write")
+	c.Flags().StringVar(&name, "name", "", "name of the new virtual server (default: as before)")
+	return c
+}
+
+func (a *app) federationShow() *cobra.Command {
+	return &cobra.Command{
+		Use: "show FOUNDING", Short: "Show what a founding contract says", Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			f, err := node.ReadFounding(args[0])
+			if err != nil {
+				return err
+			}
+			id := f.ID()
+			return a.show(f, func(w io.Writer) {
+				p(w, "virtual server\t%x\n", id[:])
+				p(w, "name\t%s\nfounded\t%s\nprofile\t%s\nprotocol\t%d\n", f.Name, when(f.Created), f.Profile, f.Protocol)
+				for i := range f.Members {
+					m := &f.Members[i]
+					p(w, "member\t%s\t%s\t%s\n", m.Name, m.URL, m.P2P)
+				}
+				for _, x := range f.Assets {
+					p(w, "asset\t%s\tissuer %s\n", x.Symbol, x.Issuer)
+				}
+				for i := range f.Markets {
+					p(w, "market\t%s-%s\n", f.Markets[i].Base, f.Markets[i].Quote)
+				}
+				if f.Origin != nil {
+					p(w, "goes on from\t%x at block %d, root %s\n", f.Origin.Server[:], f.Origin.Height, f.Origin.Root)
+				}
+			})
+		},
+	}
+}

@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"souk/node"
+)
+
+// homeFlag adds --home.
+func homeFlag(c *cobra.Command, home *string) {
+	c.Flags().StringVar(home, "home", "souk-home", "folder of the server")
+}
+
+func (a *app) serveCommand() *cobra.Command {
+	var home string
+	c := &cobra.Command{
+		Use: "serve", Short: "Run the server of a home", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.serve(c.Context(), node.Home(home))
+		},
+	}
+	homeFlag(c, &home)
+	return c
+}
+
+func (a *app) serve(ctx context.Context, home node.Home) error {
+	config, err := node.ReadConfig(home.Config())
+	if err != nil {
+		return err
+	}
+	if len(config.Virtual) == 0 {
+		return fmt.Errorf("%s names no virtual server: found one with souk federation create, or join one with souk federation join", home.Config())
+	}
+	n, err := node.Open(home, node.Options{
+		Pass: a.pass.get("Passphrase of the server's keys: ", false), Log: config.Log.Logger(a.err), Software: Version,
+	})
+	if err != nil {
+		return err
+	}
+	p(a.err, "serving on %s\n", n.Addr())
+	select {
+	case <-ctx.Done():
+		return n.Close()
+	case err := <-n.Done():
+		return errors.Join(err, n.Close())
+	}
+}
+
+func (a *app) configCommand() *cobra.Command {
+	c := &cobra.Command{Use: "config", Short: "Show or check a server's configuration", Args: cobra.NoArgs}
+	var home string
+	var origin bool
+	show := &cobra.Command{
+		Use: "show", Short: "Show what applies, and with --origin where it comes from", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			settings, err := node.Settings(node.Home(home))
+			if err != nil {
+				return err
+			}
+			return a.show(settings, func(w io.Writer) {
+				for _, s := range settings {
+					if origin {
+						p(w, "%s\t= %s\t%s\n", s.Name, s.Value, s.Origin)
+					} else {
+						p(w, "%s\t= %s\n", s.Name, s.Value)
+					}
+				}
+			})
+		},
+	}
+	homeFlag(show, &home)
+	show.Flags().BoolVar(&origin, "origin", false, "say which line or default a value comes from")
+	c.AddCommand(show)
+	return c
+}
+
+func (a *app) exportCommand() *cobra.Command {
+	var home, out string
+	var height uint64
+	c := &cobra.Command{
+		Use: "export", Short: "Write the stored state of a stopped server to a file", Args: cobra.NoArgs,
+		Long: `Write the state of a stopped server's virtual server to a file: the newest state that a signed
+header confirms. The file is what souk federation refound begins with.`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			f, err := os.OpenFile(out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the user names it
+			if err != nil {
+				return fmt.Errorf("export: %w", err)
+			}
+			e, err := node.Export(node.Home(home), height, f)
+			if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+				return errors.Join(err, os.Remove(out))
+			}
+			return a.show(map[string]any{"file": out, "height": e.Height, "root": e.Root.String()}, func(w io.Writer) {
+				p(w, "%s holds the state after block %d, root %s\n", filepath.Base(out), e.Height, e.Root)
+			})
+		},
+	}
+	homeFlag(c, &home)
+	c.Flags().StringVar(&out, "out", "souk-export", "file to write")
+	c.Flags().Uint64Var(&height, "height", 0, "insist on this height; 0 takes the newest")
+	return c
+}
+
+func (a *app) doctorCommand() *cobra.Command {
+	var home string
+	c := &cobra.Command{
+		Use: "doctor", Short: "Look for what could keep a server from working", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			findings := node.Doctor(c.Context(), node.Home(home))
+			bad := 0
+			for _, f := range findings {
+				if f.Bad {
+					bad++
+				}
+			}
+			err := a.show(findings, func(w io.Writer) {
+				for _, f := range findings {
+					mark := "ok"
+					if f.Bad {
+						mark = "BAD"
+					}
+					p(w, "%s\t%s\t%s\n", mark, f.What, f.Detail)
+				}
+			})
+			if err == nil && bad > 0 {
+				err = fmt.Errorf("%d of %d checks failed", bad, len(findings))
+			}
+			return err
+		},
+	}
+	homeFlag(c, &home)
+	return c
+}

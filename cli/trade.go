@@ -1,0 +1,380 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"souk/api"
+	"souk/asset"
+	"souk/exchange"
+	"souk/exchange/market"
+	"souk/identity"
+)
+
+// money reads an amount of an asset that is named by symbol or number.
+func money(ctx context.Context, s *session, amount, name string) (asset.ID, asset.Amount, error) {
+	assets, err := s.client.Assets(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	for i := range assets.Assets {
+		x := &assets.Assets[i]
+		if x.Symbol != name && strconv.FormatUint(uint64(x.ID), 10) != name {
+			continue
+		}
+		n, err := asset.Parse(amount, x.Decimals)
+		return asset.ID(x.ID), n, err
+	}
+	return 0, 0, fmt.Errorf("no asset is called %s; see souk market", name)
+}
+
+func (a *app) orderCommand() *cobra.Command {
+	c := &cobra.Command{Use: "order", Short: "Place, change, cancel and list orders", Args: cobra.NoArgs}
+	c.AddCommand(a.orderPlace(), a.orderAmend(), a.orderCancel(), a.orderCancelAll(), a.orderList())
+	return c
+}
+
+// placeFlags are the flags of order place.
+type placeFlags struct {
+	kind, tif, price, quote, trigger, client string
+	post                                     bool
+	expires                                  time.Duration
+}
+
+func (a *app) orderPlace() *cobra.Command {
+	var f placeFlags
+	c := &cobra.Command{
+		Use: "place MARKET buy|sell [QUANTITY]", Short: "Place an order", Args: cobra.RangeArgs(2, 3),
+		Example: `  souk order place BTC-EUR buy 0.5 --price 50000
+  souk order place BTC-EUR sell 0.5 --kind market --price 49000
+  souk order place BTC-EUR buy --kind market --quote 1000 --price 51000
+  souk order place BTC-EUR sell 0.5 --kind stop --trigger 45000 --price 44000`,
+		Long: `Place an order. Every order has a worst price: --price is the limit of limit orders, and
+the worst price that a market or stop order accepts.`,
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.signed(c.Context(), func(ctx context.Context, s *session, who *api.Signer) error {
+				pair, err := s.client.Pair(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				body, err := f.body(&pair, args[1:], time.Now())
+				if err != nil {
+					return err
+				}
+				r, err := a.do(ctx, s, who, body)
+				if err != nil {
+					return err
+				}
+				return a.showPlaced(&r, &pair, body.Side)
+			})
+		},
+	}
+	c.Flags().StringVar(&f.kind, "kind", "limit", "limit, market, stop, stop-limit, take-profit or take-profit-limit")
+	c.Flags().StringVar(&f.tif, "tif", "", "time in force: gtc, gtd, ioc or fok (default: gtc for limits, ioc for the rest)")
+	c.Flags().StringVar(&f.price, "price", "", "limit or worst price")
+	c.Flags().StringVar(&f.quote, "quote", "", "amount of the quote asset instead of a quantity, market orders only")
+	c.Flags().StringVar(&f.trigger, "trigger", "", "price that sets off a stop or take-profit")
+	c.Flags().StringVar(&f.client, "client", "", "your own order id, at most 36 characters")
+	c.Flags().BoolVar(&f.post, "post-only", false, "cancel the order rather than take")
+	c.Flags().DurationVar(&f.expires, "expires", 0, "time after which the order ends")
+	return c
+}
+
+// body makes the order that arguments and flags describe.
+func (f *placeFlags) body(pair *api.Pair, args []string, now time.Time) (*exchange.Place, error) {
+	b := &exchange.Place{Market: pair.ID, PostOnly: f.post, Client: f.client}
+	var err error
+	if b.Side, err = api.ParseSide(args[0]); err != nil {
+		return nil, usageError{err}
+	}
+	if b.Order, err = api.ParseKind(f.kind); err != nil {
+		return nil, usageError{err}
+	}
+	if b.TIF, err = f.timeInForce(b.Order); err != nil {
+		return nil, usageError{err}
+	}
+	if f.expires != 0 {
+		b.Expiry = uint64(now.Add(f.expires).UnixMilli()) //nolint:gosec // after 1970
+	}
+	if f.price == "" {
+		return nil, usageError{fmt.Errorf("--price is missing: every order has a worst price")}
+	}
+	if b.Price, err = pair.ParsePrice(f.price); err != nil {
+		return nil, usageError{fmt.Errorf("--price: %w", err)}
+	}
+	if f.trigger != "" {
+		if b.Trigger, err = pair.ParsePrice(f.trigger); err != nil {
+			return nil, usageError{fmt.Errorf("--trigger: %w", err)}
+		}
+	}
+	switch {
+	case (len(args) > 1) == (f.quote != ""):
+		return nil, usageError{fmt.Errorf("give a quantity, or --quote with an amount of %s", pair.QuoteSymbol)}
+	case f.quote != "":
+		b.Quote, err = pair.ParseQuote(f.quote)
+	default:
+		b.Quantity, err = pair.ParseBase(args[1])
+	}
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return b, nil
+}
+
+func (f *placeFlags) timeInForce(k market.Kind) (market.TIF, error) {
+	switch {
+	case f.tif != "":
+		return api.ParseTIF(f.tif)
+	case f.expires != 0:
+		return market.GTD, nil
+	case k == market.MarketOrder:
+		return market.IOC, nil
+	}
+	return market.GTC, nil
+}
+
+func (a *app) showPlaced(r *exchange.Receipt, pair *api.Pair, side market.Side) error {
+	return a.showReceipt(r, func(w io.Writer) {
+		p(w, "order %d: filled %s %s", r.Number, pair.FormatBase(r.Filled), pair.BaseSymbol)
+		if r.Filled > 0 {
+			fee := pair.FormatBase(r.Fee) + " " + pair.BaseSymbol
+			if side == market.Sell {
+				fee = pair.FormatQuote(r.Fee) + " " + pair.QuoteSymbol
+			}
+			p(w, " for %s %s, fee %s", pair.FormatQuote(r.Cost), pair.QuoteSymbol, fee)
+		}
+		switch r.Status {
+		case market.Resting:
+			p(w, "; the rest waits in the book\n")
+		case market.Waiting:
+			p(w, "; it waits for its trigger\n")
+		default:
+			p(w, "; nothing is left open\n")
+		}
+	})
+}
+
+// target reads an order id, or a client order id behind "client:".
+func target(s string) (exchange.Target, error) {
+	if client, ok := cutPrefix(s, "client:"); ok && client != "" {
+		return exchange.Target{Client: client}, nil
+	}
+	id, err := strconv.ParseUint(s, 10, 64)
+	if err != nil || id == 0 {
+		return exchange.Target{}, usageError{fmt.Errorf("%q is no order: write its number, or client: and your own order id", s)}
+	}
+	return exchange.Target{Order: market.OrderID(id)}, nil
+}
+
+func cutPrefix(s, prefix string) (string, bool) {
+	if len(s) >= len(prefix) && s[:len(prefix)] == prefix {
+		return s[len(prefix):], true
+	}
+	return s, false
+}
+
+func (a *app) orderAmend() *cobra.Command {
+	var price string
+	c := &cobra.Command{
+		Use: "amend MARKET ORDER QUANTITY", Short: "Change an order's whole quantity, and its price", Args: cobra.ExactArgs(3),
+		RunE: func(c *cobra.Command, args []string) error {
+			t, err := target(args[1])
+			if err != nil {
+				return err
+			}
+			return a.signed(c.Context(), func(ctx context.Context, s *session, who *api.Signer) error {
+				pair, err := s.client.Pair(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				body := &exchange.Amend{Target: t}
+				if body.Quantity, err = pair.ParseBase(args[2]); err != nil {
+					return usageError{err}
+				}
+				if price != "" {
+					if body.Price, err = pair.ParsePrice(price); err != nil {
+						return usageError{err}
+					}
+				}
+				r, err := a.do(ctx, s, who, body)
+				if err != nil {
+					return err
+				}
+				return a.showReceipt(&r, func(w io.Writer) { p(w, "it is order %d now\n", r.Number) })
+			})
+		},
+	}
+	c.Flags().StringVar(&price, "price", "", "new price; without it only the quantity changes")
+	return c
+}
+
+func (a *app) orderCancel() *cobra.Command {
+	return &cobra.Command{
+		Use: "cancel ORDER", Short: "Cancel an order by number, or by client:ID", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			t, err := target(args[0])
+			if err != nil {
+				return err
+			}
+			return a.signed(c.Context(), func(ctx context.Context, s *session, who *api.Signer) error {
+				r, err := a.do(ctx, s, who, &exchange.Cancel{Target: t})
+				if err != nil {
+					return err
+				}
+				return a.showReceipt(&r, func(w io.Writer) { p(w, "cancelled order %d\n", r.Number) })
+			})
+		},
+	}
+}
+
+func (a *app) orderCancelAll() *cobra.Command {
+	var name string
+	var after time.Duration
+	c := &cobra.Command{
+		Use: "cancel-all", Short: "Cancel all orders now, or when a timer runs out", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.signed(c.Context(), func(ctx context.Context, s *session, who *api.Signer) error {
+				var body exchange.Body = &exchange.CancelAll{}
+				switch {
+				case after > 0:
+					body = &exchange.CancelAllAfter{Delay: uint64(after.Milliseconds())} //nolint:gosec // positive
+				case name != "":
+					pair, err := s.client.Pair(ctx, name)
+					if err != nil {
+						return err
+					}
+					body = &exchange.CancelAll{Market: pair.ID}
+				}
+				r, err := a.do(ctx, s, who, body)
+				if err != nil {
+					return err
+				}
+				return a.showReceipt(&r, func(w io.Writer) {
+					if after > 0 {
+						p(w, "all orders will be cancelled in %v unless this is repeated\n", after)
+						return
+					}
+					p(w, "cancelled %d orders\n", r.Number)
+				})
+			})
+		},
+	}
+	c.Flags().StringVar(&name, "market", "", "only this market")
+	c.Flags().DurationVar(&after, "after", 0, "not now, but after this time unless the command is repeated")
+	return c
+}
+
+func (a *app) orderList() *cobra.Command {
+	var name string
+	c := &cobra.Command{
+		Use: "list", Short: "List your live orders", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.signed(c.Context(), func(ctx context.Context, s *session, who *api.Signer) error {
+				orders, err := s.client.Orders(ctx, who, name)
+				if err != nil {
+					return err
+				}
+				return a.show(orders, func(w io.Writer) {
+					p(w, "order\tclient\tmarket\tside\tkind\tprice\tquantity\tfilled\tstatus\n")
+					for i := range orders.Orders {
+						o := &orders.Orders[i]
+						quantity := o.Quantity
+						if quantity == "" {
+							quantity = o.Quote + " (quote)"
+						}
+						p(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", o.ID, o.Client, o.Symbol, o.Side, o.Kind, o.Price, quantity, o.Filled, o.Status)
+					}
+				})
+			})
+		},
+	}
+	c.Flags().StringVar(&name, "market", "", "only this market")
+	return c
+}
+
+func (a *app) keyCommand() *cobra.Command {
+	c := &cobra.Command{Use: "key", Short: "Let other keys act for your account, or change its owner key", Args: cobra.NoArgs}
+	c.AddCommand(a.keyAdd(), a.keyRemove(), a.keyRotate())
+	return c
+}
+
+func (a *app) keyAdd() *cobra.Command {
+	var scopes []string
+	var markets []uint
+	var expires time.Duration
+	c := &cobra.Command{
+		Use: "add PUBLICKEY", Short: "Let a key act within limits", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			key, err := identity.ParsePublicKey(args[0])
+			if err != nil {
+				return usageError{err}
+			}
+			set, err := api.ParseScopes(scopes)
+			if err != nil {
+				return usageError{err}
+			}
+			body := &exchange.AddDelegate{Key: key, Scopes: set}
+			for _, m := range markets {
+				body.Markets = append(body.Markets, uint32(m)) //nolint:gosec // the server refuses what is too large
+			}
+			if expires > 0 {
+				body.Expiry = uint64(time.Now().Add(expires).UnixMilli()) //nolint:gosec // after 1970
+			}
+			return a.keyDo(c, body, "the key may act from the next block on\n")
+		},
+	}
+	c.Flags().StringSliceVar(&scopes, "scope", []string{"read"}, "read, trade, transfer, withdraw")
+	c.Flags().UintSliceVar(&markets, "market", nil, "numbers of the only markets it may trade in, ascending")
+	c.Flags().DurationVar(&expires, "expires", 0, "time after which it has no power")
+	return c
+}
+
+func (a *app) keyDo(c *cobra.Command, body exchange.Body, done string) error {
+	return a.signed(c.Context(), func(ctx context.Context, s *session, who *api.Signer) error {
+		r, err := a.do(ctx, s, who, body)
+		if err != nil {
+			return err
+		}
+		return a.showReceipt(&r, func(w io.Writer) { p(w, "%s", done) })
+	})
+}
+
+func (a *app) keyRemove() *cobra.Command {
+	return &cobra.Command{
+		Use: "remove PUBLICKEY", Short: "Take a key's power away at once", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			key, err := identity.ParsePublicKey(args[0])
+			if err != nil {
+				return usageError{err}
+			}
+			return a.keyDo(c, &exchange.RemoveDelegate{Key: key}, "the key has no power any more\n")
+		},
+	}
+}
+
+func (a *app) keyRotate() *cobra.Command {
+	var cancel bool
+	c := &cobra.Command{
+		Use: "rotate [PUBLICKEY]", Short: "Make another key the owner after the rotation delay, or call that off", Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if cancel {
+				return a.keyDo(c, exchange.CancelRotation{}, "the rotation is called off\n")
+			}
+			if len(args) == 0 {
+				return usageError{fmt.Errorf("name the new owner's public key, or give --cancel")}
+			}
+			key, err := identity.ParsePublicKey(args[0])
+			if err != nil {
+				return usageError{err}
+			}
+			return a.keyDo(c, &exchange.Rotate{Key: key}, "the owner key changes when the delay has passed; souk account show tells when\n")
+		},
+	}
+	c.Flags().BoolVar(&cancel, "cancel", false, "call a pending rotation off")
+	return c
+}

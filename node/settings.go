@@ -1,0 +1,60 @@
+package node
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// Setting is one value of a configuration as it applies.
+type Setting struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Origin string `json:"origin"` // config.toml, or default
+}
+
+// Settings are all values of a home's configuration as they apply.
+func Settings(h Home) ([]Setting, error) {
+	c, err := ReadConfig(h.Config())
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(h.Config())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	var said map[string]any
+	if err := toml.Unmarshal(data, &said); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	section := func(name string, value any, said map[string]any) []Setting {
+		var all []Setting
+		v := reflect.ValueOf(value)
+		for i := range v.NumField() {
+			key := v.Type().Field(i).Tag.Get("toml")
+			s := Setting{Name: name + "." + key, Value: fmt.Sprintf("%#v", v.Field(i).Interface()), Origin: "default"}
+			if _, ok := said[key]; ok {
+				s.Origin = h.Config()
+			}
+			all = append(all, s)
+		}
+		return all
+	}
+	table := func(name string) map[string]any {
+		m, _ := said[name].(map[string]any)
+		return m
+	}
+	all := section("http", c.HTTP, table("http"))
+	all = append(all, section("log", c.Log, table("log"))...)
+	list, _ := said["virtual_server"].([]any)
+	for i := range c.Virtual {
+		var m map[string]any
+		if i < len(list) {
+			m, _ = list[i].(map[string]any)
+		}
+		all = append(all, section(fmt.Sprintf("virtual_server.%d", i+1), c.Virtual[i], m)...)
+	}
+	return all, nil
+}

@@ -1,0 +1,140 @@
+// Package purse owns the user's side: the words that make his keys, sealed on his
+// own disk, and which virtual server he trades on. The words never leave this
+// package except to be shown once to their owner. It does not talk to servers.
+//
+// Floor 3.
+package purse
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"souk/exchange"
+	"souk/identity"
+	"souk/store/sealed"
+)
+
+// Errors.
+var (
+	// ErrExists is returned by Create for a folder that has a purse in it.
+	ErrExists = errors.New("there is a purse already; name another folder with --purse")
+	// ErrNone is returned for a folder without a purse.
+	ErrNone = errors.New("no purse here; make one with: souk account new --server URL")
+)
+
+const kind = "words"
+
+// Book says which virtual server the purse is for and where its servers are. It
+// is no secret.
+type Book struct {
+	Server  string   `toml:"virtual_server"` // id, 64 hexadecimal digits
+	Servers []string `toml:"servers"`        // base URLs
+	Address string   `toml:"address"`        // of the account
+	// Checkpoint is the newest header that was verified, for the light client.
+	Checkpoint string `toml:"checkpoint,omitempty"`
+}
+
+// ID is the virtual server's id.
+func (b *Book) ID() (exchange.ID, error) {
+	data, err := hex.DecodeString(b.Server)
+	if err != nil || len(data) != len(exchange.ID{}) {
+		return exchange.ID{}, fmt.Errorf("virtual server id %q is not 64 hexadecimal digits", b.Server)
+	}
+	return exchange.ID(data), nil
+}
+
+// Purse is a folder with sealed words.
+type Purse string
+
+// Default is where the purse is if the user names no folder.
+func Default() (Purse, error) {
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return "", fmt.Errorf("find the purse: %w; name a folder with --purse", err)
+	}
+	return Purse(filepath.Join(dir, "souk", "purse")), nil
+}
+
+func (p Purse) words() string { return filepath.Join(string(p), "words.age") }
+func (p Purse) book() string  { return filepath.Join(string(p), "purse.toml") }
+
+// Create seals words in a new purse.
+func (p Purse) Create(words identity.Words, b Book, pass sealed.Passphrase, work int) (identity.Address, error) {
+	if _, err := os.Stat(p.words()); err == nil {
+		return identity.Address{}, fmt.Errorf("%s: %w", p, ErrExists)
+	}
+	key, err := words.Key("", 0, 0)
+	if err != nil {
+		return identity.Address{}, err
+	}
+	defer key.Wipe()
+	address := identity.AddressOf(key.Public())
+	b.Address = address.String()
+	if err := sealed.Write(p.words(), kind, []byte(words.Reveal()), pass, work); err != nil {
+		return identity.Address{}, err
+	}
+	return address, p.Save(b)
+}
+
+// Generate makes new words: 12 or 24.
+func Generate(random io.Reader, count int) (identity.Words, error) {
+	return identity.GenerateWords(random, count)
+}
+
+// Words opens the purse's words.
+func (p Purse) Words(pass sealed.Passphrase) (identity.Words, error) {
+	if _, err := os.Stat(p.words()); err != nil {
+		return identity.Words{}, fmt.Errorf("%s: %w", p, ErrNone)
+	}
+	text, err := sealed.Read(p.words(), kind, pass)
+	if err != nil {
+		return identity.Words{}, err
+	}
+	defer clear(text)
+	return identity.ParseWords(string(text))
+}
+
+// Key opens the owner key of the purse's account.
+func (p Purse) Key(pass sealed.Passphrase) (identity.PrivateKey, error) {
+	words, err := p.Words(pass)
+	if err != nil {
+		return identity.PrivateKey{}, err
+	}
+	defer words.Wipe()
+	return words.Key("", 0, 0)
+}
+
+// Book reads what is no secret.
+func (p Purse) Book() (Book, error) {
+	data, err := os.ReadFile(p.book())
+	if err != nil {
+		return Book{}, fmt.Errorf("%s: %w", p, ErrNone)
+	}
+	var b Book
+	if err := toml.Unmarshal(data, &b); err != nil {
+		return b, fmt.Errorf("read %s: %w", p.book(), err)
+	}
+	return b, nil
+}
+
+// Save writes the book.
+func (p Purse) Save(b Book) error {
+	data, err := toml.Marshal(b)
+	if err != nil {
+		return fmt.Errorf("write purse: %w", err)
+	}
+	tmp := p.book() + ".new"
+	if err := os.WriteFile(tmp, data, 0o600); err != nil {
+		return fmt.Errorf("write purse: %w", err)
+	}
+	if err := os.Rename(tmp, p.book()); err != nil {
+		return fmt.Errorf("write purse: %w", err)
+	}
+	return nil
+}
