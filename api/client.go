@@ -28,6 +28,9 @@ var (
 	// every command. A command without a receipt may still be executed until its
 	// expiry; sending it again is safe.
 	ErrUndecided = errors.New("the fate of some commands is not known")
+	// ErrForeign is returned by Submit for a command that was not signed, or not for
+	// this virtual server.
+	ErrForeign = errors.New("not signed for virtual server")
 	// ErrConfig is wrapped by NewClient for a configuration that cannot work.
 	ErrConfig = errors.New("client configuration")
 )

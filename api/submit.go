@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -29,8 +30,15 @@ const (
 // expiry, or an *Error that says that the commands are malformed or too large.
 func (c *Client) Submit(ctx context.Context, commands ...*exchange.Command) ([]exchange.Receipt, error) {
 	receipts := make([]exchange.Receipt, 0, len(commands))
-	if _, err := c.ID(ctx); err != nil {
+	id, err := c.ID(ctx)
+	if err != nil {
 		return nil, err
+	}
+	var buf []byte
+	for i, cmd := range commands {
+		if buf = cmd.AppendSignBytes(buf[:0], id); cmd.ID != sha256.Sum256(buf) {
+			return nil, fmt.Errorf("command %d: %w %x", i+1, ErrForeign, id)
+		}
 	}
 	for len(commands) > 0 {
 		n, size := 0, 0
@@ -172,7 +180,8 @@ func (c *Client) post(ctx context.Context, s *server, body []byte, commands []*e
 // before, but has no receipt of: one that was sent twice has one with some server.
 func (c *Client) elsewhere(ctx context.Context, receipts []exchange.Receipt) []exchange.Receipt {
 	for i := range receipts {
-		if receipts[i].Code != exchange.NonceUsed || receipts[i].Height != 0 {
+		used := receipts[i].Code == exchange.NonceUsed || receipts[i].Code == exchange.NonceStale
+		if !used || receipts[i].Height != 0 {
 			continue
 		}
 		for _, s := range c.order() {

@@ -151,7 +151,9 @@ func receiptsOf(answers []Answer) (receipts []exchange.Receipt, decided bool) {
 		case FateCommitted, FateRefused:
 			receipts[i] = a.Receipt
 		case FateElsewhere:
-			receipts[i] = exchange.Receipt{Code: exchange.NonceUsed}
+			if receipts[i] = a.Receipt; a.Receipt.Code == exchange.OK {
+				receipts[i].Code = exchange.NonceUsed
+			}
 		case FateUnknown, FateWaiting:
 			return nil, false
 		}
