@@ -36,6 +36,7 @@ type chain struct {
 	blocks   []consensus.Block // by height-1
 	roots    []merkle.Hash     // after each, as the model says
 	result   *exchange.Result  // of the last, as the model says
+	retained uint64            // what the last Commit answered
 	bare     bool              // blocks are not applied to the model
 
 	mu   sync.Mutex
@@ -137,6 +138,7 @@ func (n *node) execute(b consensus.Block) {
 	if err != nil {
 		c.tb.Fatal(err)
 	}
+	c.retained = retain
 	if retain > n.Info().Height+1 {
 		c.tb.Fatalf("server %d lets go of block %d, and is at %d after a crash", n.index, retain-1, n.Info().Height)
 	}

@@ -1,0 +1,301 @@
+package replica_test
+
+import (
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"souk/consensus"
+	"souk/exchange"
+	"souk/exchange/exchangetest"
+	"souk/merkle"
+	"souk/replica"
+	"souk/store/memstore"
+)
+
+// joiner is a server without a state.
+func (c *chain) joiner() *node {
+	c.tb.Helper()
+	n := &node{chain: c, store: memstore.New()}
+	n.open()
+	c.tb.Cleanup(func() { _ = n.Close() })
+	return n
+}
+
+// grow makes some blocks of random commands.
+func (c *chain) grow(r *exchangetest.Random, blocks int) {
+	c.tb.Helper()
+	for range blocks {
+		c.commands(0, 10, r.Block(10))
+	}
+}
+
+// snapshot is the newest snapshot that a server serves, with its chunks.
+func (n *node) snapshot(t *testing.T) (consensus.Snapshot, [][]byte) {
+	t.Helper()
+	for n.Metrics().SnapshotsMade.Load() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	all, err := n.Snapshots()
+	if err != nil || len(all) == 0 {
+		t.Fatalf("%d snapshots, %v", len(all), err)
+	}
+	var chunks [][]byte
+	for i := range all[0].Chunks {
+		chunk, err := n.Chunk(all[0].Height, all[0].Format, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		chunks = append(chunks, chunk)
+	}
+	return all[0], chunks
+}
+
+// TestSnapshot is S-20 to S-24: a server that joins by a snapshot, its chunks in any
+// order and some of them damaged, is like one that has executed all blocks.
+func TestSnapshot(t *testing.T) {
+	for _, inline := range []bool{false, true} {
+		config := replica.Config{Inline: inline, Persist: replica.Persist{Blocks: 3}, Keep: replica.Keep{SnapshotEvery: 10, ChunkBytes: 1500, Blocks: 5}}
+		c := newChain(t, 2, config)
+		random := c.random(20, 3)
+		c.grow(random, 25)
+		s, chunks := c.nodes[0].snapshot(t)
+		if s.Height%10 != 0 || len(chunks) < 3 || len(s.Hash) != 32 {
+			t.Fatalf("snapshot %+v", s)
+		}
+		if inline { // servers make the same snapshots
+			if other, _ := c.nodes[1].snapshot(t); !cmp.Equal(s, other) {
+				t.Errorf("another server's snapshot: %s", cmp.Diff(s, other))
+			}
+		}
+		n := c.joiner()
+		root := c.roots[s.Height-1]
+		if err := n.Offer(s, root); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := n.Restore(0, append([]byte{1}, chunks[0]...)); !errors.Is(err, consensus.ErrBadChunk) {
+			t.Errorf("damaged chunk: %v", err)
+		}
+		order := rand.New(rand.NewPCG(1, 2)).Perm(len(chunks))
+		for i, at := range order {
+			done, err := n.Restore(uint32(at), chunks[at])
+			if err != nil || done != (i == len(order)-1) {
+				t.Fatalf("chunk %d: %v, %v", at, done, err)
+			}
+			if again, err := n.Restore(uint32(at), chunks[at]); !done && (err != nil || again) {
+				t.Fatalf("chunk %d again: %v, %v", at, again, err)
+			}
+		}
+		if info := n.Info(); info.Height != s.Height || info.Root != root {
+			t.Errorf("restored to %+v", info)
+		}
+		n.crash(rand.New(rand.NewPCG(1, 2)))
+		c.nodes = append(c.nodes, n)
+		n.replay()
+		c.grow(random, 5)
+		if err := n.Offer(s, root); !errors.Is(err, replica.ErrSnapshot) {
+			t.Errorf("offer to a server with a state: %v", err)
+		}
+	}
+}
+
+// TestSnapshotCutShort is S-24: what a restore that did not end has left is no state.
+func TestSnapshotCutShort(t *testing.T) {
+	c := newChain(t, 1, replica.Config{Inline: true, Persist: replica.Persist{Blocks: 1}, Keep: replica.Keep{SnapshotEvery: 5, ChunkBytes: 1000}})
+	c.grow(c.random(20, 3), 8)
+	s, chunks := c.nodes[0].snapshot(t)
+	n := c.joiner()
+	for cut := range chunks {
+		if err := n.Offer(s, c.roots[s.Height-1]); err != nil {
+			t.Fatal(err)
+		}
+		for i := range cut {
+			if _, err := n.Restore(uint32(i), chunks[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n.crash(rand.New(rand.NewPCG(uint64(cut), 2)))
+		if info := n.Info(); info.Height != 0 {
+			t.Fatalf("%+v after %d chunks", info, cut)
+		}
+		if _, err := n.Restore(uint32(cut), chunks[cut]); !errors.Is(err, replica.ErrSnapshot) {
+			t.Fatalf("goes on: %v", err)
+		}
+	}
+}
+
+// TestSnapshotRefused is S-23.
+func TestSnapshotRefused(t *testing.T) {
+	c := newChain(t, 1, replica.Config{Inline: true, Persist: replica.Persist{Blocks: 1}, Keep: replica.Keep{SnapshotEvery: 5}})
+	c.grow(c.random(5, 3), 8)
+	s, chunks := c.nodes[0].snapshot(t)
+	root := c.roots[s.Height-1]
+	n := c.joiner()
+	for name, edit := range map[string]func(*consensus.Snapshot, *merkle.Hash){
+		"format": func(s *consensus.Snapshot, _ *merkle.Hash) { s.Format++ },
+		"height": func(s *consensus.Snapshot, _ *merkle.Hash) { s.Height++ },
+		"chunks": func(s *consensus.Snapshot, _ *merkle.Hash) { s.Chunks++ },
+		"hash":   func(s *consensus.Snapshot, _ *merkle.Hash) { s.Hash = make([]byte, 32) },
+		"cut":    func(s *consensus.Snapshot, _ *merkle.Hash) { s.Metadata = s.Metadata[:50] },
+		"root":   func(_ *consensus.Snapshot, root *merkle.Hash) { root[0]++ },
+	} {
+		other, otherRoot := s, root
+		edit(&other, &otherRoot)
+		if err := n.Offer(other, otherRoot); !errors.Is(err, replica.ErrSnapshot) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := n.Restore(0, chunks[0]); !errors.Is(err, replica.ErrSnapshot) {
+		t.Errorf("restore without an offer: %v", err)
+	}
+}
+
+// TestSnapshotsKept: old snapshots go, and the engine keeps the blocks behind the oldest.
+func TestSnapshotsKept(t *testing.T) {
+	c := newChain(t, 1, replica.Config{Inline: true, Persist: replica.Persist{Blocks: 1}, Keep: replica.Keep{SnapshotEvery: 4, Snapshots: 2, Blocks: 1}})
+	random := c.random(5, 3)
+	n := c.nodes[0]
+	for range 20 {
+		c.grow(random, 1)
+		c.decide(0, nil)
+		all, err := n.Snapshots()
+		if err != nil || len(all) > 2 {
+			t.Fatalf("%d snapshots, %v", len(all), err)
+		}
+		if len(all) > 0 {
+			oldest := all[len(all)-1].Height
+			if _, err := n.Chunk(oldest, 1, 0); err != nil {
+				t.Error(err)
+			}
+			if _, err := n.Chunk(oldest-4, 1, 0); err == nil {
+				t.Errorf("a chunk of the snapshot at %d is still there", oldest-4)
+			}
+			if c.retained > oldest {
+				t.Errorf("blocks below %d may go, the oldest snapshot is at %d", c.retained, oldest)
+			}
+		} else if c.retained != 0 {
+			t.Errorf("blocks below %d may go, and there is no snapshot", c.retained)
+		}
+	}
+	if c.retained == 0 {
+		t.Error("no block may ever go")
+	}
+	before, err := n.Snapshots()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.restart()
+	if after, err := n.Snapshots(); err != nil || !cmp.Equal(before, after) {
+		t.Errorf("after a restart: %v %s", err, cmp.Diff(before, after))
+	}
+}
+
+// TestExport is S-25: a state goes into a file, and other members go on with it
+// under another id, with all balances.
+func TestExport(t *testing.T) {
+	c := newChain(t, 4, replica.Config{Inline: true, Persist: replica.Persist{Blocks: 1}})
+	c.grow(c.random(20, 3), 15)
+	n := c.nodes[0]
+	var file bytes.Buffer
+	made, err := n.Export(&file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if made.Height != n.Info().Height || made.Root != c.roots[made.Height-1] || made.Leaves == 0 {
+		t.Fatalf("%+v", made)
+	}
+	read := func() *replica.Export {
+		t.Helper()
+		e, err := replica.ReadExport(bytes.NewReader(file.Bytes()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	e := read()
+	old, err := exchange.Load(e.Founding, e.ReadLeaves())
+	if err != nil || e.Err() != nil || old.Root() != e.Root || e.Height != made.Height {
+		t.Fatalf("%v, %v", err, e.Err())
+	}
+
+	next := exchangetest.Founding(3)
+	next.Assets, next.Markets, next.Reserved = nil, nil, nil
+	next.Origin = &exchange.Origin{Server: c.founding.ID(), Height: e.Height, Root: e.Root}
+	open := func(origin *replica.Export) *replica.Replica {
+		t.Helper()
+		r, err := replica.Open(replica.Config{Founding: next, Store: memstore.New(), Origin: origin, Inline: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = r.Close() })
+		return r
+	}
+	found := consensus.Founding{Contract: next.Append(nil)}
+	r := open(read())
+	if _, err := r.Found(found); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.View(func(s *exchange.State) {
+		if s.ID() == old.ID() || !cmp.Equal(s.Audit(), old.Audit()) {
+			t.Errorf("the totals differ: %s", cmp.Diff(old.Audit(), s.Audit()))
+		}
+		for i := range 20 {
+			a := exchangetest.Address("a" + string(rune('0'+i%10)))
+			was, _ := old.Ledger().Find(a)
+			is, ok := s.Ledger().Find(a)
+			if !ok || !slices.Equal(old.Ledger().Account(was).Balances, s.Ledger().Account(is).Balances) {
+				t.Errorf("the balances of account %d differ", i)
+			}
+		}
+	}); err != nil {
+		t.Error(err)
+	}
+	if _, err := open(nil).Found(found); !errors.Is(err, replica.ErrExport) {
+		t.Errorf("without the export: %v", err)
+	}
+	whole := slices.Clone(file.Bytes())
+	for name, edit := range map[string]func(b []byte) []byte{
+		"cut":      func(b []byte) []byte { return b[:len(b)-1] },
+		"longer":   func(b []byte) []byte { return append(b, 0) },
+		"hash":     func(b []byte) []byte { b[len(b)-1]++; return b },
+		"last key": func(b []byte) []byte { b[len(b)-33-60]++; return b },
+	} {
+		file = *bytes.NewBuffer(edit(slices.Clone(whole)))
+		if _, err := open(read()).Found(found); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	for _, bad := range [][]byte{nil, []byte("souk"), whole[:20], append([]byte("x"), whole...)} {
+		if _, err := replica.ReadExport(bytes.NewReader(bad)); !errors.Is(err, replica.ErrExport) {
+			t.Errorf("%d bytes: %v", len(bad), err)
+		}
+	}
+}
+
+func FuzzReadExport(f *testing.F) {
+	c := newChain(f, 1, replica.Config{Inline: true, Persist: replica.Persist{Blocks: 1}})
+	c.fund("alice")
+	c.fund("bob")
+	var file bytes.Buffer
+	if _, err := c.nodes[0].Export(&file); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(file.Bytes())
+	f.Add([]byte("souk export 1\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		e, err := replica.ReadExport(bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		for range e.ReadLeaves() { //nolint:revive // reads to the end
+		}
+		if err := e.Err(); err != nil && !errors.Is(err, replica.ErrExport) {
+			t.Errorf("error %v", err)
+		}
+	})
+}
