@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cometbft/cometbft/blocksync"
@@ -59,7 +60,8 @@ type assembly struct {
 	node      p2p.ID
 	listening bool
 	started   bool
-	syncFrom  *sm.State // begin from a snapshot; the state is the genesis
+	syncFrom  *sm.State  // begin from a snapshot; the state is the genesis
+	bootstrap sync.Mutex // held while a restored state is written
 }
 
 // consensusConfig holds the timeouts of a profile.
@@ -167,10 +169,10 @@ func (a *assembly) build(state sm.State, bulk bool) {
 		a.state.SetPrivValidator(e.signer)
 	}
 
-	sync := config.DefaultStateSyncConfig()
-	sync.ChunkFetchers = 4
+	fetch := config.DefaultStateSyncConfig()
+	fetch.ChunkFetchers = 4
 	a.stateSync = &stateSyncReactor{
-		Reactor: statesync.NewReactor(*sync, snapshotConn{e.bridge}, queryConn{e.bridge}, statesync.NopMetrics()),
+		Reactor: statesync.NewReactor(*fetch, snapshotConn{e.bridge}, queryConn{e.bridge}, statesync.NopMetrics()),
 		quit:    e.ctx.Done(),
 	}
 	a.stateSync.SetLogger(e.lib.With("module", "statesync"))
@@ -267,13 +269,15 @@ func (a *assembly) start(listen string) error {
 	}
 	a.started = true
 	if a.syncFrom != nil {
-		a.engine.wg.Go(a.syncState)
+		go a.syncState() // the library sleeps in it; it touches nothing once the engine closes
 	}
 	return nil
 }
 
 // stop ends everything that start began. The engine's context must be done.
 func (a *assembly) stop() error {
+	a.bootstrap.Lock()
+	defer a.bootstrap.Unlock()
 	var errs []error
 	if a.events.IsRunning() {
 		errs = append(errs, a.events.Stop())

@@ -68,6 +68,13 @@ func (b *bridge) newest() (int64, time.Time) {
 	return b.height, b.at
 }
 
+// synced notes that the state was restored from a snapshot.
+func (b *bridge) synced(height int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.height, b.at = height, time.Now()
+}
+
 // Error implements proxy.AppConnConsensus.
 func (*bridge) Error() error { return nil }
 
@@ -382,6 +389,9 @@ func (b snapshotConn) OfferSnapshot(_ context.Context, req *abci.RequestOfferSna
 
 // ApplySnapshotChunk implements proxy.AppConnSnapshot.
 func (b snapshotConn) ApplySnapshotChunk(_ context.Context, req *abci.RequestApplySnapshotChunk) (*abci.ResponseApplySnapshotChunk, error) {
+	if b.ctx.Err() != nil {
+		return &abci.ResponseApplySnapshotChunk{Result: abci.ResponseApplySnapshotChunk_ABORT}, nil
+	}
 	_, err := b.shots.Restore(req.Index, req.Chunk)
 	switch {
 	case err == nil:

@@ -1,6 +1,7 @@
 package comet_test
 
 import (
+	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,9 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
+	"github.com/cometbft/cometbft/types"
 
 	"souk/consensus"
 	"souk/consensus/comet"
@@ -22,13 +26,14 @@ type cluster struct {
 	servers []server
 	profile comet.Profile
 	log     *slog.Logger
+	voters  int // the first of the servers
+	sync    comet.StateSync
 }
 
 type server struct {
 	dir       string
 	key, node identity.PrivateKey
 	listen    string
-	dead      bool // nobody is told of it
 }
 
 func testKey(parts ...any) identity.PrivateKey {
@@ -53,7 +58,7 @@ func newCluster(tb testing.TB, n int) *cluster {
 			ID: sha256.Sum256([]byte(tb.Name())), Contract: []byte("contract of " + tb.Name()),
 			Time: time.Now().Add(-time.Minute).Truncate(time.Millisecond),
 		},
-		log: slog.New(slog.DiscardHandler),
+		log: slog.New(slog.DiscardHandler), voters: n,
 	}
 	if os.Getenv("SOUK_TEST_LOG") != "" {
 		c.log = slog.New(slog.NewTextHandler(os.Stderr, nil))
@@ -70,7 +75,7 @@ func newCluster(tb testing.TB, n int) *cluster {
 
 func (c *cluster) validators() []consensus.Validator {
 	var out []consensus.Validator
-	for _, s := range c.servers {
+	for _, s := range c.servers[:c.voters] {
 		out = append(out, consensus.Validator{Key: s.key.Public(), Power: 1_000_000})
 	}
 	return out
@@ -89,6 +94,7 @@ func (c *cluster) config(i int) comet.Config {
 	return comet.Config{
 		Dir: s.dir, Genesis: c.genesis, Profile: c.profile, Key: s.key, NodeKey: s.node, Listen: s.listen,
 		Peers: slices.Delete(c.peers(), i, i+1), Logger: c.log.With("server", i),
+		StateSync: c.sync,
 	}
 }
 
@@ -100,3 +106,61 @@ func (c *cluster) Open(i int, app consensus.Application) (consensus.Engine, erro
 // Validators implements consensustest.Cluster.
 func (c *cluster) Validators() []consensus.Validator { return c.validators() }
 
+// signStd signs as validators do.
+func signStd(seed [32]byte, message []byte) []byte {
+	return ed25519.Sign(ed25519.NewKeyFromSeed(seed[:]), message)
+}
+
+type typesVote = types.Vote
+
+// signedVote is a prevote for a block, or for nil if block is zero.
+func signedVote(tb testing.TB, k identity.PrivateKey, chain string, height int64, round int32, block byte) *types.Vote {
+	tb.Helper()
+	pb := vote(height, round, cmtproto.PrevoteType, block, 1_700_000_000)
+	pb.ValidatorAddress = comet.CometKey(k.Public()).Address()
+	pb.Signature = signStd(k.Seed(), types.VoteSignBytes(chain, pb))
+	v, err := types.VoteFromProto(pb)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return v
+}
+
+// forge makes another block of the height of a light block, signed by the first
+// servers of the cluster in the same round.
+func forge(tb testing.TB, c *cluster, raw []byte, signers int) []byte {
+	tb.Helper()
+	b, next, err := comet.DecodeLight(comet.ChainID(c.genesis.ID), raw)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	header := *b.Header
+	header.DataHash = signStd(testKey("forge").Seed(), nil)[:32]
+	part := signStd(testKey("part").Seed(), nil)[:32]
+	id := types.BlockID{Hash: header.Hash(), PartSetHeader: types.PartSetHeader{Total: 1, Hash: part}}
+	commit := &types.Commit{Height: b.Height, Round: b.Commit.Round, BlockID: id}
+	for i, v := range b.ValidatorSet.Validators {
+		sig := types.NewCommitSigAbsent()
+		for _, s := range c.servers[:signers] {
+			if string(comet.CometKey(s.key.Public()).Address()) != string(v.Address) {
+				continue
+			}
+			pb := &cmtproto.Vote{
+				Type: cmtproto.PrecommitType, Height: b.Height, Round: commit.Round, BlockID: id.ToProto(),
+				Timestamp: header.Time, ValidatorAddress: v.Address, ValidatorIndex: int32(i),
+			}
+			sig = types.CommitSig{
+				BlockIDFlag: types.BlockIDFlagCommit, ValidatorAddress: v.Address, Timestamp: header.Time,
+				Signature: signStd(s.key.Seed(), types.VoteSignBytes(header.ChainID, pb)),
+			}
+		}
+		commit.Signatures = append(commit.Signatures, sig)
+	}
+	out, err := comet.EncodeLight(&types.LightBlock{
+		SignedHeader: &types.SignedHeader{Header: &header, Commit: commit}, ValidatorSet: b.ValidatorSet,
+	}, next)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return out
+}

@@ -94,10 +94,12 @@ type StateSync struct {
 	// from different operators.
 	Fetchers []Fetch
 	// TrustHeight and TrustHash are a checkpoint: the hash of the header of a
-	// height, no older than TrustPeriod. Zero: trust begins at the genesis, which must
-	// not be older.
+	// height, no older than TrustPeriod.
 	TrustHeight uint64
 	TrustHash   merkle.Hash
+	// Validators are the first ones, of the founding contract; used instead of a
+	// checkpoint when TrustHeight is zero and the genesis not older than TrustPeriod.
+	Validators []consensus.Validator
 }
 
 // Fetch gets the light block of a height (0: the newest) from one server, as

@@ -66,10 +66,16 @@ func openSigner(dir string, key identity.PrivateKey) (*signer, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
+	s := newSigner(key, log)
+	s.lock = lock
+	return s, nil
+}
+
+func newSigner(key identity.PrivateKey, log *signLog) *signer {
 	return &signer{
-		key: privateKey(key), public: cometKey(public), lock: lock, log: log,
+		key: privateKey(key), public: cometKey(key.Public()), log: log,
 		onVote: func(*cmtproto.Vote) {}, onProposal: func(*cmtproto.Proposal) {},
-	}, nil
+	}
 }
 
 // privateKey is an identity's key as CometBFT holds it.

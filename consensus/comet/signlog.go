@@ -51,6 +51,7 @@ func (m *mark) compare(height int64, round int32, step int8) int {
 	}
 }
 
+// sign is -1, 0 or 1.
 func sign(d int64) int {
 	switch {
 	case d < 0:

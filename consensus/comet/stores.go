@@ -28,14 +28,60 @@ const (
 )
 
 // openDB opens one of a chain's two databases with caches sized for a log that
-// is written once and seldom read: several chains share a process.
-func openDB(dir, name string) (dbm.DB, error) {
-	return dbm.NewGoLevelDBWithOpts(name, dir, &opt.Options{
+// is written once and seldom read: several chains share a process. buffer is how
+// much is gathered before it goes to a table; blocks are large.
+func openDB(dir, name string, buffer int) (dbm.DB, error) {
+	db, err := dbm.NewGoLevelDBWithOpts(name, dir, &opt.Options{
 		BlockCacheCapacity:     1 << 20,
-		WriteBuffer:            2 << 20,
+		WriteBuffer:            buffer,
+		CompactionTableSize:    buffer,
+		CompactionTotalSize:    10 * buffer,
 		OpenFilesCacheCapacity: 64,
 		Filter:                 filter.NewBloomFilter(10),
 	})
+	if err != nil {
+		return nil, err
+	}
+	return &lateDB{DB: db}, nil
+}
+
+// lateDB is a database that finds nothing once it is closed. Goroutines of the
+// library outlive their engine by seconds and panic when a database fails.
+type lateDB struct {
+	dbm.DB
+	mu     sync.RWMutex
+	closed bool
+}
+
+// Get implements dbm.DB.
+func (d *lateDB) Get(key []byte) ([]byte, error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.closed {
+		return nil, nil
+	}
+	return d.DB.Get(key)
+}
+
+// Has implements dbm.DB.
+func (d *lateDB) Has(key []byte) (bool, error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.closed {
+		return false, nil
+	}
+	return d.DB.Has(key)
+}
+
+// Close implements dbm.DB.
+func (d *lateDB) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil
+	}
+	d.closed = true
+	return d.DB.Close()
 }
 
 // stores are the block store and the state store of one chain.
@@ -48,11 +94,11 @@ func openStores(dir string) (*stores, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make %s: %w", dir, err)
 	}
-	blockDB, err := openDB(dir, "blocks")
+	blockDB, err := openDB(dir, "blocks", 8<<20)
 	if err != nil {
 		return nil, fmt.Errorf("open block store in %s: %w", dir, err)
 	}
-	stateDB, err := openDB(dir, "state")
+	stateDB, err := openDB(dir, "state", 1<<20)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open state store in %s: %w", dir, err), blockDB.Close())
 	}

@@ -22,11 +22,16 @@ import (
 // Payloads that a Counter understands. Any other payload only counts.
 const (
 	bad   = "bad:"   // Check and Verify refuse it
+	stale = "stale:" // passes Check but is never proposed
 	halt  = "halt:"  // Finalize answers ErrHalted, unless Disk.Upgrade was called
+	crash = "crash:" // Finalize panics, unless Disk.Upgrade was called
 	power = "power:" // power:<key>:<n> changes a validator
 	due   = "due:"   // due:<unix ms> asks for a block at that time
 	tick  = "tick:"  // what the Counter proposes when something has fallen due
 )
+
+// Power is a payload that gives a validator voting power.
+func Power(key identity.PublicKey, n int64) []byte { return fmt.Appendf(nil, "%s%s:%d", power, key, n) }
 
 var errRefused = errors.New("refused")
 
@@ -46,7 +51,6 @@ type state struct {
 type Disk struct {
 	mu       sync.Mutex
 	saved    state
-	newest   state
 	upgraded bool
 	shots    []state
 }
@@ -67,16 +71,14 @@ type Counter struct {
 	// lag is how many blocks persistence is behind.
 	lag uint64
 
-	mu       sync.Mutex
-	now      state // committed
-	pending  state // finalized
-	seen     map[string]bool
-	restore  *state
-	chunks   [][]byte
-	offered  consensus.Snapshot
-	want     merkle.Hash
-	verified int
-	watch    []chan string
+	mu      sync.Mutex
+	now     state // committed
+	pending state // finalized
+	seen    map[string]bool
+	chunks  [][]byte
+	offered consensus.Snapshot
+	want    merkle.Hash
+	watch   []chan string
 }
 
 var (
@@ -139,7 +141,7 @@ func (c *Counter) Propose(now time.Time, _ uint64, waiting [][]byte) [][]byte {
 		out = append(out, fmt.Appendf(nil, "%s%d", tick, c.now.Due))
 	}
 	for _, p := range waiting {
-		if !c.seen[string(p)] {
+		if !c.seen[string(p)] && !strings.HasPrefix(string(p), stale) {
 			out = append(out, p)
 		}
 	}
@@ -147,16 +149,13 @@ func (c *Counter) Propose(now time.Time, _ uint64, waiting [][]byte) [][]byte {
 }
 
 // Verify implements consensus.Application.
-func (c *Counter) Verify(_ context.Context, now time.Time, p consensus.Proposal) error {
+func (*Counter) Verify(_ context.Context, now time.Time, p consensus.Proposal) error {
 	for _, payload := range p.Payloads {
 		s := string(payload)
 		if strings.HasPrefix(s, bad) || strings.HasPrefix(s, tick) && number(s) > uint64(now.UnixMilli()) {
 			return errRefused
 		}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.verified++
 	return nil
 }
 
@@ -203,6 +202,8 @@ func (c *Counter) execute(s *state, p string, out *consensus.Outcome) error {
 	switch {
 	case strings.HasPrefix(p, halt) && !c.upgraded():
 		return fmt.Errorf("%s: %w", p, consensus.ErrHalted)
+	case strings.HasPrefix(p, crash) && !c.upgraded():
+		panic(p) //nolint:forbidigo // what a broken invariant does
 	case strings.HasPrefix(p, power):
 		key, n, _ := strings.Cut(strings.TrimPrefix(p, power), ":")
 		public, err := identity.ParsePublicKey(key)
@@ -253,7 +254,6 @@ func (c *Counter) Commit() (uint64, error) {
 	}
 	c.disk.mu.Lock()
 	defer c.disk.mu.Unlock()
-	c.disk.newest = c.now
 	if c.lag == 0 || c.now.Height%(c.lag+1) == 0 {
 		c.disk.saved = c.now
 	}

@@ -1,0 +1,97 @@
+package comet
+
+import (
+	abci "github.com/cometbft/cometbft/abci/types"
+	sm "github.com/cometbft/cometbft/state"
+	"github.com/cometbft/cometbft/types"
+
+	"souk/identity"
+)
+
+// For tests of the private validator.
+type (
+	Signer   = signer
+	SignFile = signFile
+)
+
+var OpenSigner = openSigner
+
+const SignLogSize = slotSize * slotCount
+
+// SignerOn returns a signer on a file, as openSigner does on a real one.
+func SignerOn(file SignFile, key identity.PrivateKey) (*Signer, error) {
+	log, err := readSignLog(file)
+	if err != nil {
+		return nil, err
+	}
+	return newSigner(key, log), nil
+}
+
+// For tests of turns, entries and light blocks.
+var (
+	MissedTurns = missedTurns
+	CometKey    = cometKey
+)
+
+// Reencode parses a block's transactions and writes them again.
+func Reencode(txs [][]byte) ([][]byte, error) {
+	e, err := parseEntries(txs)
+	if err != nil {
+		return nil, err
+	}
+	return encodeEntries(e), nil
+}
+
+// ReencodeLight decodes a light block and writes it again.
+func ReencodeLight(chain string, raw []byte) ([]byte, error) {
+	b, err := decodeLightBlock(chain, raw)
+	if err != nil {
+		return nil, err
+	}
+	return b.encode()
+}
+
+// EncodeLight encodes a light block made by a test.
+func EncodeLight(b *types.LightBlock, next *types.ValidatorSet) ([]byte, error) {
+	return (&lightBlock{b, next}).encode()
+}
+
+// VerifyProposal has an engine judge the entries of a proposal for the next height.
+func (e *Engine) VerifyProposal(lastRound int32, txs [][]byte) error {
+	state := e.stores.state.newest()
+	return e.bridge.verify(&abci.RequestProcessProposal{
+		Height: state.LastBlockHeight + 1, Txs: txs, ProposedLastCommit: abci.CommitInfo{Round: lastRound},
+		ProposerAddress: state.Validators.Validators[0].Address,
+	})
+}
+
+// TurnsEntry and PayloadEntry make entries of a block.
+func TurnsEntry(keys ...identity.PublicKey) []byte { return encodeEntries(entries{turns: keys})[0] }
+
+var PayloadEntry = payloadEntry
+
+// DoubleEntry makes an entry that accuses a key of two votes.
+func DoubleEntry(key identity.PublicKey, a, b *types.Vote) []byte {
+	d := newDouble(key, a, b)
+	return d.encode()
+}
+
+// Newest returns an engine's state, and StoredSet the validator set of a height,
+// from the database and not from memory.
+func (e *Engine) Newest() sm.State { return e.stores.state.newest() }
+
+func (e *Engine) StoredSet(height int64) (*types.ValidatorSet, error) {
+	return newStateStore(e.stores.state.db).LoadValidators(height)
+}
+
+// DecodeLight decodes a light block for a test that forges another.
+func DecodeLight(chain string, raw []byte) (*types.LightBlock, *types.ValidatorSet, error) {
+	b, err := decodeLightBlock(chain, raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	return b.LightBlock, b.next, nil
+}
+
+// BreakStore makes the disk under the state store fail.
+func (e *Engine) BreakStore() { _ = e.stores.state.db.(*lateDB).DB.Close() }
