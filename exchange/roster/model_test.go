@@ -770,3 +770,40 @@ func TestParse(t *testing.T) {
 		t.Error("an empty roster has a leaf")
 	}
 }
+
+// the back-off doubles up to ten minutes and is forgiven step by step.
+func TestBackoff(t *testing.T) {
+	s := found(t, 4)
+	height, now := uint64(100), uint64(1_000_000)
+	demote := func() uint64 {
+		height += 10
+		bob := key("bob-1")
+		if id := s.Turns(height, now, []identity.PublicKey{bob, bob, bob}, key("alice-1"), 3); id != 2 {
+			t.Fatalf("demoted %d", id)
+		}
+		m, _ := s.Member(2)
+		backoff := m.Until - now
+		now = m.Until
+		if code := s.Return(2, now); code != roster.OK {
+			t.Fatal(codeName(code))
+		}
+		return backoff / 1000
+	}
+	for _, want := range []uint64{5, 10, 20, 40, 80, 160, 320, 600, 600, 600} {
+		if got := demote(); got != want {
+			t.Fatalf("back-off of %d s, want %d", got, want)
+		}
+	}
+	now += 10*60*1000 - 1
+	if got := demote(); got != 600 {
+		t.Errorf("a millisecond less than ten minutes forgives: %d s", got)
+	}
+	now += 10 * 60 * 1000
+	if got := demote(); got != 320 {
+		t.Errorf("ten minutes forgive not one doubling: %d s", got)
+	}
+	now += 365 * 24 * 3600 * 1000
+	if got := demote(); got != 5 {
+		t.Errorf("a year does not forgive everything: %d s", got)
+	}
+}
