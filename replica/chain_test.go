@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,7 +42,7 @@ type chain struct {
 
 	mu   sync.Mutex
 	pool [][]byte
-	drop bool // payloads that are submitted are lost
+	drop atomic.Bool // payloads that are submitted are lost
 }
 
 // node is one server of a chain.
@@ -300,7 +301,7 @@ func (c *chain) submit(payload []byte) bool {
 	if slices.ContainsFunc(c.pool, func(p []byte) bool { return string(p) == string(payload) }) {
 		return false
 	}
-	if !c.drop {
+	if !c.drop.Load() {
 		c.pool = append(c.pool, payload)
 	}
 	return true

@@ -86,9 +86,8 @@ func elsewhere(c *exchange.Command) Answer {
 // it was executed before.
 func (r *Replica) refuse(c *exchange.Command, code exchange.Code) (Answer, error) {
 	refused := Answer{ID: c.ID, Fate: FateRefused, Receipt: exchange.Receipt{ID: c.ID, Code: code}}
-	switch code {
-	case exchange.NonceUsed, exchange.NonceStale, exchange.Expired, exchange.UnknownKey:
-	default:
+	used := code == exchange.NonceUsed || code == exchange.NonceStale
+	if !used && code != exchange.Expired && code != exchange.UnknownKey {
 		r.metrics.Refused.Add(1)
 		return refused, nil
 	}
@@ -102,7 +101,7 @@ func (r *Replica) refuse(c *exchange.Command, code exchange.Code) (Answer, error
 	case found:
 		r.metrics.Resent.Add(1)
 		return Answer{ID: c.ID, Fate: FateCommitted, Receipt: rc}, nil
-	case code == exchange.NonceUsed || code == exchange.NonceStale:
+	case used:
 		return elsewhere(c), nil
 	}
 	r.metrics.Refused.Add(1)

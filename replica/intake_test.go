@@ -251,6 +251,8 @@ func TestBatches(t *testing.T) {
 		payloads := func(want ...int) {
 			t.Helper()
 			var got []int
+			c.mu.Lock()
+			defer c.mu.Unlock()
 			for _, p := range c.pool {
 				b, err := replica.ParseBatch(c.world.State.ID(), p)
 				if err != nil {
@@ -296,7 +298,7 @@ func TestResubmit(t *testing.T) {
 		c.nodes[0].restart()
 		c.fund("alice", "bob", "carol")
 		n := c.nodes[0]
-		c.drop = true
+		c.drop.Store(true)
 		cmd := c.pay("alice", "bob")
 		answered := make(chan replica.Answer, 1)
 		go func() { answered <- submit(t, n, replica.Request{Data: encode(cmd)})[0] }()
@@ -304,7 +306,7 @@ func TestResubmit(t *testing.T) {
 		if a, _ := n.Fate(cmd.ID); a.Fate != replica.FateWaiting || c.waiting() != 0 {
 			t.Fatalf("fate %+v", a)
 		}
-		c.drop = false
+		c.drop.Store(false)
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if c.waiting() != 1 || n.Metrics().Resubmitted.Load() != 1 {
@@ -315,15 +317,15 @@ func TestResubmit(t *testing.T) {
 			t.Errorf("answer %+v", a)
 		}
 
-		c.drop = true
+		c.drop.Store(true)
 		cmd = c.pay("alice", "bob")
 		go func() { answered <- submit(t, n, replica.Request{Data: encode(cmd)})[0] }()
 		synctest.Wait()
 		c.world.Time += 120_000
-		c.drop = false
+		c.drop.Store(false)
 		other := c.pay("carol", "bob")
 		c.commands(0, 1, []exchange.Command{other})
-		c.drop = true
+		c.drop.Store(true)
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if a := <-answered; a.Fate != replica.FateRefused || a.Receipt.Code != exchange.Expired {

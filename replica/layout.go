@@ -152,7 +152,7 @@ func parsePlace(value []byte) (p place, err error) {
 const tradeSize = 4 + 1 + 8 + 4 + 8 + 8 + 8 + 8 + 1 + 1 + 8 + 8
 
 func (t *Trade) append(dst []byte) []byte {
-	return t.Trade.Append(binary.BigEndian.AppendUint32(dst, t.Index))
+	return t.Append(binary.BigEndian.AppendUint32(dst, t.Index))
 }
 
 func parseTrades(value []byte) ([]Trade, error) {
@@ -177,10 +177,8 @@ const (
 	fillInner = 4
 )
 
-// fillSize is the size of an entry of keyFills. Height and time of its block
-// stand before all entries.
-const fillSize = 4 + 8 + 4 + 8 + 1 + 8*4
-
+// append appends the entry of keyFills. Height and time of the block stand before
+// all entries.
 func (f *Fill) append(dst []byte) []byte {
 	var flags byte
 	if f.Side == market.Buy {

@@ -240,7 +240,7 @@ func (r *Replica) install(s *exchange.State, at Position) {
 	r.mu.Lock()
 	r.state, r.applied, r.position = s, at, at
 	r.mu.Unlock()
-	due := uint64(never)
+	due := never
 	if ms, ok := s.NextDue(); ok {
 		due = ms
 	}
