@@ -7,11 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,6 +17,7 @@ import (
 	"souk/asset"
 	"souk/exchange"
 	"souk/identity"
+	"souk/internal/cluster"
 	"souk/internal/load"
 	"souk/node"
 	"souk/store/sealed"
@@ -67,37 +65,28 @@ start it again, compare all states and audit the books. Without --once the serve
 // demoRun is one demonstration.
 type demoRun struct {
 	a       *app
-	local   *node.Local
-	servers []*process
+	cluster *cluster.Cluster
 	client  *api.Client
 	begin   time.Time
 	report  report
 }
 
-// process is one server.
-type process struct {
-	cmd  *exec.Cmd
-	done chan struct{}
-	log  *os.File
-}
-
 func (a *app) demo(ctx context.Context, dir string, once bool) (err error) {
 	d := &demoRun{a: a, begin: time.Now()}
-	defer func() { err = errors.Join(err, d.stop()) }()
-	d.say("founding a virtual server of four members")
-	if d.local, err = node.FoundLocal(node.LocalSetup{
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	d.say("founding a virtual server of four members and starting their servers, four processes")
+	d.cluster, err = cluster.Start(self, node.LocalSetup{
 		Dir: dir, Name: "demo", Servers: 4, Work: sealed.TestWork, Now: time.Now().Add(-time.Second),
-	}); err != nil {
+	})
+	if err != nil {
 		return err
 	}
-	d.say("starting four servers as four processes")
-	for i := range d.local.Homes {
-		if err := d.start(i); err != nil {
-			return err
-		}
-	}
-	id := d.local.Founding.ID()
-	if d.client, err = api.NewClient(api.Config{Servers: d.local.URLs, ID: id}); err != nil {
+	defer func() { err = errors.Join(err, d.cluster.Close()) }()
+	id := d.cluster.Founding.ID()
+	if d.client, err = d.cluster.Client(); err != nil {
 		return err
 	}
 	defer d.client.Close()
@@ -106,7 +95,7 @@ func (a *app) demo(ctx context.Context, dir string, once bool) (err error) {
 	if err := d.story(story); err != nil {
 		return err
 	}
-	d.report.Servers, d.report.HTTP, d.report.Dir = len(d.servers), d.local.URLs, dir
+	d.report.Servers, d.report.HTTP, d.report.Dir = len(d.cluster.URLs), d.cluster.URLs, dir
 	d.report.VirtualServer = fmt.Sprintf("%x", id[:])
 	d.report.Seconds = time.Since(d.begin).Seconds()
 	if err := d.print(); err != nil {
@@ -127,52 +116,6 @@ func (d *demoRun) say(format string, args ...any) {
 	p(d.a.err, "%6.1f s  %s\n", time.Since(d.begin).Seconds(), fmt.Sprintf(format, args...))
 }
 
-func (d *demoRun) start(i int) error {
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find this program: %w", err)
-	}
-	home := d.local.Homes[i]
-	log, err := os.OpenFile(filepath.Join(string(home), "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("open log: %w", err)
-	}
-	cmd := exec.Command(self, "serve", "--home", string(home), "--passphrase-file", home.PassphraseFile()) //nolint:gosec // this program
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		return errors.Join(fmt.Errorf("start server %d: %w", i+1, err), log.Close())
-	}
-	s := &process{cmd: cmd, done: make(chan struct{}), log: log}
-	go func() {
-		cmd.Wait() //nolint:errcheck,gosec // the log says why
-		close(s.done)
-	}()
-	if i < len(d.servers) {
-		d.servers[i] = s
-	} else {
-		d.servers = append(d.servers, s)
-	}
-	return nil
-}
-
-// stop ends all servers and waits for them.
-func (d *demoRun) stop() error {
-	var errs []error
-	for _, s := range d.servers {
-		s.cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck,gosec // it may be gone
-	}
-	for _, s := range d.servers {
-		select {
-		case <-s.done:
-		case <-time.After(10 * time.Second):
-			s.cmd.Process.Kill() //nolint:errcheck,gosec // it may be gone
-			<-s.done
-		}
-		errs = append(errs, s.log.Close())
-	}
-	return errors.Join(errs...)
-}
-
 const demoTraders = 12
 
 // story is what the demonstration shows.
@@ -186,18 +129,17 @@ func (d *demoRun) story(ctx context.Context) error {
 		return err
 	}
 	d.say("%d commands so far; killing server 3 under load", d.report.Commands)
-	killed := time.AfterFunc(time.Second, func() { d.servers[2].cmd.Process.Kill() }) //nolint:errcheck // it is running
+	killed := time.AfterFunc(time.Second, func() { d.cluster.Kill(2) })
 	defer killed.Stop()
 	if err := d.trade(ctx, accounts, 2, 6*time.Second); err != nil {
 		return err
 	}
-	<-d.servers[2].done
 	d.say("trading went on; the longest pause between two commits was %d ms", d.report.GapMS)
 	back := time.Now()
-	if err := d.start(2); err != nil {
+	if err := d.cluster.Restart(2); err != nil {
 		return err
 	}
-	if err := d.caughtUp(ctx, 2); err != nil {
+	if err := d.cluster.CaughtUp(ctx, 2); err != nil {
 		return err
 	}
 	d.report.BackMS = time.Since(back).Milliseconds()
@@ -210,7 +152,7 @@ func (d *demoRun) story(ctx context.Context) error {
 
 // fund mints play money for new accounts.
 func (d *demoRun) fund(ctx context.Context) ([]load.Account, error) {
-	issuer := d.client.As(api.OwnerOf(d.local.Issuer))
+	issuer := d.cluster.IssuerActor(d.client)
 	var accounts []load.Account
 	var bodies []exchange.Body
 	for range demoTraders {
@@ -285,58 +227,18 @@ func (d *demoRun) trade(ctx context.Context, accounts []load.Account, seed uint6
 	return failed
 }
 
-// caughtUp waits until a server is where the others are.
-func (d *demoRun) caughtUp(ctx context.Context, i int) error {
-	one, err := api.NewClient(api.Config{Servers: []string{d.local.URLs[i]}, ID: d.local.Founding.ID()})
-	if err != nil {
-		return err
-	}
-	defer one.Close()
-	for {
-		all, err := d.client.Status(ctx)
-		if err != nil {
-			return err
-		}
-		s, err := one.Status(ctx)
-		if err == nil && !s.CatchingUp && s.Height+2 >= all.Height {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("server %d does not catch up: %w", i+1, ctx.Err())
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-}
-
 // audit compares the states of all servers and the books, and counts trades.
 func (d *demoRun) audit(ctx context.Context) error {
-	var roots []string
-	for range 100 {
-		roots = roots[:0]
-		for _, url := range d.local.URLs {
-			one, err := api.NewClient(api.Config{Servers: []string{url}, ID: d.local.Founding.ID()})
-			if err != nil {
-				return err
-			}
-			s, err := one.Status(ctx)
-			one.Close()
-			if err != nil {
-				return err
-			}
-			roots = append(roots, s.Root)
-		}
-		if d.report.RootsEqual = len(slices.Compact(slices.Clone(roots))) == 1; d.report.RootsEqual {
-			break
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+	short, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	_, err := d.cluster.Roots(short)
+	d.report.RootsEqual = err == nil
 	audit, err := d.client.Audit(ctx)
 	if err != nil {
 		return err
 	}
 	d.report.AuditBalanced = audit.Balanced
-	for _, m := range d.local.Founding.Markets {
+	for _, m := range d.cluster.Founding.Markets {
 		n, err := d.trades(ctx, m.Base+"-"+m.Quote)
 		if err != nil {
 			return err
@@ -380,5 +282,5 @@ The servers stay up until you press Ctrl-C. In another terminal:
   souk status --server %[1]s
   souk book BTC-EUR --server %[1]s
   souk account new --server %[1]s
-`, d.local.URLs[0])
+`, d.cluster.URLs[0])
 }

@@ -349,8 +349,11 @@ func (f *Founding) readReserved(s *cryptobyte.String) bool {
 
 func (f *Founding) readOrigin(s *cryptobyte.String) bool {
 	var has bool
-	if !readFlag(s, &has) || !has {
-		return !has
+	if !readFlag(s, &has) {
+		return false
+	}
+	if !has {
+		return true
 	}
 	f.Origin = &Origin{}
 	return s.CopyBytes(f.Origin.Server[:]) && s.ReadUint64(&f.Origin.Height) && s.CopyBytes(f.Origin.Root[:])

@@ -97,11 +97,9 @@ func (w *blockWork) mint(t *task) Code {
 	if code := w.checkPay(t, b.To, b.Asset, b.Amount); code != OK {
 		return code
 	}
-	// The units pass through the issuer's account, so that the payee gets them when the block is over.
-	if code := w.s.ledger.Mint(t.cmd.Account, b.Asset, b.Amount, t.account); code != ledger.OK {
+	if code := w.s.ledger.Mint(t.cmd.Account, b.Asset, b.Amount, 0); code != ledger.OK {
 		return ledgerCodes[code]
 	}
-	w.s.ledger.Debit(t.account, b.Asset, b.Amount)
 	w.later(w.s.ledger.Open(b.To), b.Asset, b.Amount)
 	w.event(Event{Kind: EventMinted, Account: t.cmd.Account, Other: b.To, Asset: b.Asset, Amount: b.Amount})
 	return OK
