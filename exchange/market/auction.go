@@ -139,7 +139,7 @@ func (a *auction) open() {
 			rests: o.tif <= GTD && !o.kind.atMarket(), fok: o.tif == FOK,
 		}
 		if o.quote != 0 {
-			e.purse = int32(len(a.budgets))
+			e.purse = int32(len(a.budgets)) //nolint:gosec // at most one per order
 			a.budgets = append(a.budgets, asset.Mul(uint64(o.quote), b.unit))
 		}
 		if e.fok {

@@ -58,7 +58,6 @@ type player struct {
 	t      testing.TB
 	s      *market.State
 	ids    []market.OrderID // by Seq
-	late   []market.OrderID
 	out    market.Result
 	height uint64
 	fills  int

@@ -83,7 +83,7 @@ func (s *State) takeLevel(key uint64) int32 {
 	li := s.freeLevel
 	if li == none {
 		s.levels = append(s.levels, level{})
-		li = int32(len(s.levels) - 1)
+		li = int32(len(s.levels) - 1) //nolint:gosec // fewer than orders
 	} else {
 		s.freeLevel = s.levels[li].free
 	}

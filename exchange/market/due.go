@@ -10,7 +10,7 @@ func (s *State) dueLess(a, b int32) bool {
 
 func (s *State) dueSet(i int, slot int32) {
 	s.due[i] = slot
-	s.orders.at(slot).due = int32(i)
+	s.orders.at(slot).due = int32(i) //nolint:gosec // at most one per order
 }
 
 func (s *State) duePush(slot int32) {

@@ -40,13 +40,13 @@ func (a *auction) killFOK() {
 func (a *auction) worstBroken() *entry {
 	var worst *entry
 	var worstBy int64
-	middle := int64(a.b.reference())
+	middle := int64(a.b.reference()) //nolint:gosec // at most MaxPrice
 	for i := range a.entries {
 		e := &a.entries[i]
 		if !e.fok || !e.in() || e.left == 0 {
 			continue
 		}
-		by := middle - int64(e.side.key(e.key))
+		by := middle - int64(e.side.key(e.key)) //nolint:gosec // at most MaxPrice
 		if e.side == Sell {
 			by = -by
 		}

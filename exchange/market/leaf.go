@@ -21,8 +21,8 @@ const (
 // State has written.
 var ErrLeaf = errors.New("not a market leaf")
 
-// MarketKey is the key of a market's leaf.
-func MarketKey(id ID) merkle.Key {
+// Key is the key of a market's leaf.
+func Key(id ID) merkle.Key {
 	k := merkle.Key{LeafMarket}
 	binary.BigEndian.PutUint32(k[1:], uint32(id))
 	return k
@@ -51,7 +51,7 @@ func appendMarket(dst []byte, m *Market) []byte {
 func ParseMarket(key merkle.Key, value []byte) (Market, error) {
 	s := cryptobyte.String(value)
 	m := Market{ID: ID(binary.BigEndian.Uint32(key[1:]))}
-	if key != MarketKey(m.ID) || !s.ReadUint32((*uint32)(&m.Base)) || !s.ReadUint32((*uint32)(&m.Quote)) ||
+	if key != Key(m.ID) || !s.ReadUint32((*uint32)(&m.Base)) || !s.ReadUint32((*uint32)(&m.Quote)) ||
 		!s.ReadUint8(&m.BaseDecimals) || !readFlag(&s, &m.Paused) || !s.ReadUint64((*uint64)(&m.Last)) ||
 		!m.Read(&s) || len(s) != 0 {
 		return Market{}, fmt.Errorf("market %d: %w", m.ID, ErrLeaf)
@@ -76,7 +76,7 @@ func appendOrder(dst []byte, o *Order) []byte {
 	}
 	dst = binary.BigEndian.AppendUint32(dst, uint32(o.Hold.Asset))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(o.Hold.Amount))
-	return append(append(dst, byte(len(o.Client))), o.Client...)
+	return append(append(dst, byte(len(o.Client))), o.Client...) //nolint:gosec // at most MaxClient
 }
 
 // ParseOrder reads an order's leaf. It checks the encoding, not the values.
@@ -158,7 +158,7 @@ func (s *State) Changes(yield func(key merkle.Key, value []byte)) {
 	for _, b := range s.books {
 		if b.dirty {
 			b.dirty = false
-			yield(MarketKey(b.ID), appendMarket(nil, &b.Market))
+			yield(Key(b.ID), appendMarket(nil, &b.Market))
 		}
 	}
 	var v values
@@ -184,7 +184,7 @@ func (s *State) Leaf(key merkle.Key) ([]byte, bool) {
 	switch key[0] {
 	case LeafMarket:
 		id := ID(binary.BigEndian.Uint32(key[1:]))
-		if b := s.book(id); b != nil && key == MarketKey(id) {
+		if b := s.book(id); b != nil && key == Key(id) {
 			return appendMarket(nil, &b.Market), true
 		}
 	case LeafOrder:
@@ -203,7 +203,7 @@ func (s *State) Leaf(key merkle.Key) ([]byte, bool) {
 // Leaves yields all leaves by ascending key. Values may be kept.
 func (s *State) Leaves(yield func(key merkle.Key, value []byte)) {
 	for _, b := range s.books {
-		yield(MarketKey(b.ID), appendMarket(nil, &b.Market))
+		yield(Key(b.ID), appendMarket(nil, &b.Market))
 	}
 	var v values
 	for r := range s.Orders() {

@@ -130,8 +130,8 @@ func TestParse(t *testing.T) {
 		}
 	}
 	m, _ := w.s.Market(1)
-	v, _ := w.s.Leaf(market.MarketKey(1))
-	if got, err := market.ParseMarket(market.MarketKey(1), v); err != nil || got != m {
+	v, _ := w.s.Leaf(market.Key(1))
+	if got, err := market.ParseMarket(market.Key(1), v); err != nil || got != m {
 		t.Fatalf("ParseMarket: %+v, %v; want %+v", got, err, m)
 	}
 	if _, err := market.ParseMarket(merkle.Key{4, 31: 1}, v); !errors.Is(err, market.ErrLeaf) {

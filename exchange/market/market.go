@@ -124,7 +124,7 @@ func (s *State) Create(base, quote asset.ID, baseDecimals uint8, t Terms) (ID, C
 			return 0, DuplicateMarket
 		}
 	}
-	id := ID(len(s.books) + 1)
+	id := ID(len(s.books) + 1) //nolint:gosec // created by votes
 	s.addBook(Market{ID: id, Base: base, Quote: quote, BaseDecimals: baseDecimals, Terms: t})
 	return id, OK
 }

@@ -70,8 +70,9 @@ func TestCreate(t *testing.T) {
 		t.Errorf("bad settings: %d, %d, %d", a, b, c)
 	}
 	m, ok := s.Market(2)
-	if want := (market.Market{ID: 2, Base: 2, Quote: 1, BaseDecimals: 18, Terms: good}); !ok || m.MakerPPM != 1 || m.TakerPPM != 2 || m.ReservePPM != 3 || m.BandPPM != 7 || m.Base != want.Base {
-		t.Errorf("market 2 is %+v", m)
+	good.MakerPPM, good.TakerPPM, good.ReservePPM, good.BandPPM = 1, 2, 3, 7
+	if want := (market.Market{ID: 2, Base: 2, Quote: 1, BaseDecimals: 18, Terms: good}); !ok || m != want {
+		t.Errorf("market 2 is %+v, want %+v", m, want)
 	}
 	if _, ok := s.Market(3); ok {
 		t.Error("there is no market 3")

@@ -56,7 +56,6 @@ type round struct {
 	height  uint64
 	batch   []*party
 	resting []*plain // by id
-	dropped map[*plain]bool
 	deals   []deal
 	struck  []*plain
 }
@@ -79,10 +78,10 @@ func (r *round) crossesBook(p *party) bool {
 func (m *model) auction(seed [32]byte, height uint64) (fills []market.Fill, all []ended, rested []market.OrderID) {
 	r := &round{m: m, seed: seed, height: height}
 	for _, o := range m.orders {
-		switch o.status {
-		case market.Staged:
+		if o.status == market.Staged {
 			r.batch = append(r.batch, &party{plain: o})
-		case market.Resting:
+		}
+		if o.status == market.Resting {
 			r.resting = append(r.resting, o)
 		}
 	}

@@ -138,7 +138,7 @@ func goesTogether(n *market.New) bool {
 		return false
 	}
 	limit := n.Kind == market.LimitOrder || n.Kind == market.StopLimitOrder || n.Kind == market.TakeProfitLimitOrder
-	if n.PostOnly && !(limit && (n.TIF == market.GTC || n.TIF == market.GTD)) {
+	if n.PostOnly && (!limit || n.TIF != market.GTC && n.TIF != market.GTD) {
 		return false
 	}
 	return n.Quote == 0 || n.Kind == market.MarketOrder && n.TIF == market.IOC && n.Quantity == 0

@@ -70,9 +70,7 @@ func (w *watch) judge(fills []market.Fill, closed []market.Closed) {
 	dropped := map[market.OrderID]bool{}
 	for i := range closed {
 		w.judgeClosed(&closed[i])
-		switch closed[i].Why {
-		case market.Filled, market.Remainder:
-		default:
+		if why := closed[i].Why; why != market.Filled && why != market.Remainder {
 			dropped[closed[i].Order.ID] = true
 		}
 	}
@@ -100,7 +98,7 @@ func (w *watch) judgeFill(f *market.Fill) {
 	if !f.Inner && (taker.PostOnly || f.Price != maker.Price) {
 		w.t.Fatalf("%+v: taker %+v, maker %+v", f, taker, maker)
 	}
-	if f.Inner && !(w.fresh[buy] && w.fresh[sell]) || !f.Inner && !w.fresh[f.Taker] {
+	if f.Inner && (!w.fresh[buy] || !w.fresh[sell]) || !w.fresh[f.Taker] {
 		w.t.Fatalf("%+v: inner cross is of new orders, takers are new", f)
 	}
 	m, _ := w.s.Market(1)

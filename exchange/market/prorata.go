@@ -71,7 +71,7 @@ func (a *auction) proRata(claims []claim, lots, wanted uint64) {
 		a.shares = append(a.shares, sh)
 	}
 	if over > 0 {
-		a.giveOver(int(over))
+		a.giveOver(int(over)) //nolint:gosec // fewer than shares
 	}
 	i := 0
 	for _, sh := range a.shares {

@@ -90,7 +90,7 @@ type slab struct {
 	live  int
 }
 
-func (b *slab) at(slot int32) *order { return &b.pages[uint32(slot)/pageSize][uint32(slot)%pageSize] }
+func (b *slab) at(slot int32) *order { return &b.pages[uint32(slot)/pageSize][uint32(slot)%pageSize] } //nolint:gosec // never none
 
 // take returns a free slot. Its order still holds what the last one left.
 func (b *slab) take() int32 {
@@ -110,7 +110,7 @@ func (b *slab) give(slot int32) {
 }
 
 func (b *slab) grow() {
-	first := int32(len(b.pages)) * pageSize
+	first := int32(len(b.pages)) * pageSize //nolint:gosec // MaxBook bounds the orders of a market, memory those of a state
 	b.pages = append(b.pages, new([pageSize]order))
 	for i := first + pageSize - 1; i >= first; i-- {
 		b.at(i).next = b.free
@@ -142,7 +142,7 @@ func (n *names) add(owner Owner, client string, id OrderID) int32 {
 		return at
 	}
 	n.text = append(n.text, client)
-	return int32(len(n.text) - 1)
+	return int32(len(n.text) - 1) //nolint:gosec // at most one per order
 }
 
 func (n *names) at(i int32) string {

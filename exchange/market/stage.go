@@ -61,7 +61,7 @@ func (s *State) add(n *New, height, now uint64) int32 {
 func (s *State) enter(b *book, p *presence, slot int32) {
 	o := s.orders.at(slot)
 	o.status = Staged
-	o.prev, o.next, o.level = int32(len(b.batch)), none, none
+	o.prev, o.next, o.level = int32(len(b.batch)), none, none //nolint:gosec // bounded by MaxBook
 	b.batch = append(b.batch, slot)
 	b.mark(p, o)
 	if !b.listed {

@@ -21,7 +21,7 @@ const (
 
 // home is where a key would like to be: Fibonacci hashing of the run it is in.
 func (t *table[V]) home(key uint64) int {
-	return int(key/tableRun*0x9e3779b97f4a7c15>>t.shift*tableRun + key%tableRun)
+	return int(key/tableRun*0x9e3779b97f4a7c15>>t.shift*tableRun + key%tableRun) //nolint:gosec // below len(slots)
 }
 
 // get returns the value of key, or nil. The pointer is good until the next put or del.

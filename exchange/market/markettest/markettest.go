@@ -86,7 +86,7 @@ func (m *Mix) Next() Command {
 	roll := m.below(1_000)
 	switch {
 	case roll < m.cfg.Cancels && len(m.live) > 0:
-		i := int(m.below(uint32(len(m.live))))
+		i := int(m.below(uint32(len(m.live)))) //nolint:gosec // far fewer than 2^32 orders
 		target := m.live[i]
 		m.live[i] = m.live[len(m.live)-1]
 		m.live = m.live[:len(m.live)-1]
@@ -109,7 +109,7 @@ func (m *Mix) Next() Command {
 func (m *Mix) place(side market.Side, kind market.Kind, tif market.TIF, price asset.Price) Command {
 	c := Command{Target: -1, Seq: m.seq, Order: market.New{
 		Market: m.cfg.Market, Owner: market.Owner(1 + m.below(m.cfg.Owners)), Side: side, Kind: kind, TIF: tif,
-		Price: price, Quantity: asset.Amount(1+m.below(100)) * m.cfg.Lot, Nonce: uint64(m.seq) + 1,
+		Price: price, Quantity: asset.Amount(1+m.below(100)) * m.cfg.Lot, Nonce: uint64(m.seq) + 1, //nolint:gosec // counts up from 0
 	}}
 	m.seq++
 	if tif == market.GTC {
@@ -118,7 +118,7 @@ func (m *Mix) place(side market.Side, kind market.Kind, tif market.TIF, price as
 	return c
 }
 
-func (m *Mix) side() market.Side { return market.Side(1 + m.below(2)) }
+func (m *Mix) side() market.Side { return market.Side(1 + m.below(2)) } //nolint:gosec // 1 or 2
 
 // away is a price on the order's own side of the middle.
 func (m *Mix) away(side market.Side, ticks uint32) asset.Price {
