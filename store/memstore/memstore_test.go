@@ -16,7 +16,9 @@ import (
 
 func TestStore(t *testing.T) {
 	disk := memstore.NewDisk()
-	storetest.Run(t, func(dir string) (store.Store, error) { return disk.Open(dir) })
+	open := func(dir string) (store.Store, error) { return disk.Open(dir) }
+	t.Run("Calls", func(t *testing.T) { storetest.Run(t, open) })
+	t.Run("Model", func(t *testing.T) { storetest.RunModel(t, open) })
 }
 
 func TestCrash(t *testing.T) {

@@ -15,6 +15,35 @@ import (
 	"souk/store"
 )
 
+// RunModel checks that a store does what a sorted map would, whatever the order
+// of calls: batches, reads, snapshots, checkpoints, closing and opening again.
+func RunModel(t *testing.T, open Open) {
+	root := t.TempDir()
+	runs := 0
+	rapid.Check(t, func(t *rapid.T) {
+		runs++
+		m := &machine{open: open, dir: filepath.Join(root, fmt.Sprint(runs)), model: model{}}
+		var err error
+		if m.store, err = open(m.dir); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { m.store.Close() }() //nolint:errcheck // a failed check leaves it open
+		t.Repeat(map[string]func(*rapid.T){
+			"commit":     m.commit,
+			"get":        m.get,
+			"scan":       m.scan,
+			"snapshot":   m.snapshot,
+			"release":    m.release,
+			"reopen":     m.reopen,
+			"checkpoint": m.checkpoint,
+			"":           func(t *rapid.T) { compare(t, m.store, m.model, nil, nil, unlimited) },
+		})
+		if err := m.store.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 // model is the plainest store there is: a map, sorted when it is looked at.
 type model map[string]string
 
@@ -59,33 +88,6 @@ type frozen struct {
 
 // unlimited is more keys than any model has.
 const unlimited = 1 << 30
-
-func testModel(t *testing.T, open Open) {
-	root := t.TempDir()
-	runs := 0
-	rapid.Check(t, func(t *rapid.T) {
-		runs++
-		m := &machine{open: open, dir: filepath.Join(root, fmt.Sprint(runs)), model: model{}}
-		var err error
-		if m.store, err = open(m.dir); err != nil {
-			t.Fatal(err)
-		}
-		defer func() { m.store.Close() }() //nolint:errcheck // a failed check leaves it open
-		t.Repeat(map[string]func(*rapid.T){
-			"commit":     m.commit,
-			"get":        m.get,
-			"scan":       m.scan,
-			"snapshot":   m.snapshot,
-			"release":    m.release,
-			"reopen":     m.reopen,
-			"checkpoint": m.checkpoint,
-			"":           func(t *rapid.T) { compare(t, m.store, m.model, nil, nil, unlimited) },
-		})
-		if err := m.store.Close(); err != nil {
-			t.Fatal(err)
-		}
-	})
-}
 
 // drawKey draws from few keys, so that they meet.
 func drawKey(t *rapid.T, least int) []byte {

@@ -1,7 +1,7 @@
 // Package storetest is the suite that every adapter of the store port passes.
-// It owns the tests of what the port promises: Run for the calls, RunCrash and
-// History for what survives a loss of power. It leaves to the adapters' own
-// tests how their disks are made to fail. Floor 2.
+// It owns the tests of what the port promises: Run for the calls one by one,
+// RunModel for all of them mixed, RunCrash and History for what survives a loss
+// of power. It leaves to the adapters' own tests how their disks are made to fail. Floor 2.
 package storetest
 
 import (
@@ -23,7 +23,8 @@ import (
 // it is not there.
 type Open func(dir string) (store.Store, error)
 
-// Run checks that the stores that open opens keep the promises of the port.
+// Run checks that the stores that open opens keep the promises of the port, one
+// by one.
 func Run(t *testing.T, open Open) {
 	for _, c := range []struct {
 		name string
@@ -47,7 +48,6 @@ func Run(t *testing.T, open Open) {
 		{"AtomicToReaders", testAtomicToReaders},
 		{"WritersTogether", testWritersTogether},
 		{"CloseUnderLoad", testCloseUnderLoad},
-		{"Model", testModel},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open) })
 	}

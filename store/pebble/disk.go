@@ -1,0 +1,157 @@
+package pebble
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"souk/store"
+)
+
+// disk is the file system that the engine sees. The engine was made for a
+// process that dies at the first disk error: it panics with locks half undone
+// when the log cannot be written, and goes on in a state nobody has thought about
+// when the manifest cannot. So it is never told. At the first error of an
+// operation that changes the store's folder, disk records the failure and stops
+// the goroutine where it stands, and from then on every other that comes to change
+// something. What is on the disk then is what a loss of power at that moment would
+// have left, or more. An engine so stopped keeps its memory and its lock on the
+// folder until the process ends, which after a disk error is soon.
+type disk struct {
+	vfs.FS
+	dir    string
+	failed *failure
+	armed  atomic.Bool // errors are returned as they are until Open is done
+}
+
+// change carries out an operation that changes the store's folder.
+func (d *disk) change(operation func() error) error {
+	armed := d.armed.Load()
+	if armed && d.failed.get() != nil {
+		select {}
+	}
+	err := operation()
+	if armed && err != nil {
+		_ = d.failed.set(err) // told to those who ask
+		select {}
+	}
+	return err
+}
+
+// inside reports whether name is in the store's folder, not in a checkpoint.
+func (d *disk) inside(name string) bool { return d.PathDir(name) == d.dir }
+
+// Create creates a file.
+func (d *disk) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	return d.file(name, func() (vfs.File, error) { return d.FS.Create(name, category) })
+}
+
+// ReuseForWrite renames an old file and opens it to be written anew.
+func (d *disk) ReuseForWrite(old, name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	return d.file(name, func() (vfs.File, error) { return d.FS.ReuseForWrite(old, name, category) })
+}
+
+// OpenReadWrite opens a file to be read and written.
+func (d *disk) OpenReadWrite(name string, category vfs.DiskWriteCategory, options ...vfs.OpenOption) (vfs.File, error) {
+	return d.file(name, func() (vfs.File, error) { return d.FS.OpenReadWrite(name, category, options...) })
+}
+
+// OpenDir opens a folder to be synced.
+func (d *disk) OpenDir(name string) (vfs.File, error) {
+	f, err := d.FS.OpenDir(name)
+	if err == nil && name == d.dir {
+		f = &file{f, d}
+	}
+	return f, err
+}
+
+// Rename renames a file.
+func (d *disk) Rename(old, name string) error {
+	if !d.inside(name) {
+		return d.FS.Rename(old, name)
+	}
+	return d.change(func() error { return d.FS.Rename(old, name) })
+}
+
+// Remove removes a file, and it does not matter if it was not there.
+func (d *disk) Remove(name string) error {
+	if !d.inside(name) {
+		return d.FS.Remove(name)
+	}
+	var missing error
+	err := d.change(func() error {
+		err := d.FS.Remove(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			missing, err = err, nil
+		}
+		return err
+	})
+	if missing != nil {
+		return missing
+	}
+	return err
+}
+
+// MkdirAll makes a folder and its missing parents, for their owner only.
+func (d *disk) MkdirAll(dir string, _ fs.FileMode) error { return d.FS.MkdirAll(dir, 0o700) }
+
+// Lock locks a file against this and other processes.
+func (d *disk) Lock(name string) (io.Closer, error) {
+	lock, err := d.FS.Lock(name)
+	if path := (*fs.PathError)(nil); err != nil && !errors.As(err, &path) {
+		err = fmt.Errorf("%w: %w", store.ErrLocked, err)
+	}
+	return lock, err
+}
+
+// file opens a file by a call that may change the folder.
+func (d *disk) file(name string, open func() (vfs.File, error)) (f vfs.File, err error) {
+	if !d.inside(name) {
+		return open()
+	}
+	err = d.change(func() error {
+		f, err = open()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &file{f, d}, nil
+}
+
+// file is a file, or the folder itself, that may be changed.
+type file struct {
+	vfs.File
+	disk *disk
+}
+
+// Write appends p.
+func (f *file) Write(p []byte) (n int, err error) {
+	err = f.disk.change(func() error { n, err = f.File.Write(p); return err })
+	return n, err
+}
+
+// WriteAt writes p at the offset.
+func (f *file) WriteAt(p []byte, offset int64) (n int, err error) {
+	err = f.disk.change(func() error { n, err = f.File.WriteAt(p, offset); return err })
+	return n, err
+}
+
+// Sync makes the file durable.
+func (f *file) Sync() error { return f.disk.change(f.File.Sync) }
+
+// SyncData makes what is in the file durable.
+func (f *file) SyncData() error { return f.disk.change(f.File.SyncData) }
+
+// SyncTo starts to make the file's first bytes durable.
+func (f *file) SyncTo(length int64) (full bool, err error) {
+	err = f.disk.change(func() error { full, err = f.File.SyncTo(length); return err })
+	return full, err
+}
+
+// Close closes the file.
+func (f *file) Close() error { return f.disk.change(f.File.Close) }
