@@ -75,11 +75,12 @@ type Proposal struct {
 type Block struct {
 	Height   uint64
 	Payloads [][]byte
-	// Proposer is the key that proposed the block.
+	// Proposer is the key that proposed the block, as the block says: more than
+	// two thirds have checked that it is a validator's, not that it was his turn.
 	Proposer identity.PublicKey
-	// Missed are the keys whose turn to propose came before Proposer's in
-	// earlier rounds of this height or were skipped at the previous height, as
-	// far as the engine can prove it to every replica alike, in turn order.
+	// Missed are the keys whose turn to propose the previous block came, in a
+	// round before the one that decided it, and passed: each once, in turn order, and
+	// the same on every replica.
 	Missed []identity.PublicKey
 	// Evidence of double signing, in the engine's order.
 	Evidence []Misbehavior
@@ -175,7 +176,8 @@ type Engine interface {
 	// Status may be called at any time.
 	Status() Status
 	// LightBlock answers the signed header of a height (0: newest) with its
-	// validators, in the engine's own encoding, for light clients.
+	// validators, in the engine's own encoding, for light clients. A height that
+	// was forgotten may be answered with one below it.
 	LightBlock(height uint64) ([]byte, error)
 	// Done is closed when the engine has stopped, by Close or by itself.
 	Done() <-chan struct{}

@@ -52,7 +52,7 @@ type assembly struct {
 	state     *cs.State
 	reactor   *cs.Reactor
 	pusher    *pusher
-	blockSync *blocksync.Reactor
+	blockSync *blockSyncReactor
 	stateSync *stateSyncReactor
 	gossip    *gossip
 	sw        *p2p.Switch
@@ -149,7 +149,10 @@ func (a *assembly) build(state sm.State, bulk bool) {
 	}
 	executor := sm.NewBlockExecutor(e.stores.state, e.lib.With("module", "state"), e.bridge, e.pool, e.proof, e.stores.blocks,
 		sm.BlockExecutorWithBlockTimeTolerance(config.DefaultConsensusConfig().BlockTimeTolerance))
-	a.blockSync = blocksync.NewReactor(bulk, false, state.Copy(), executor, e.stores.blocks, address, 0, blocksync.NopMetrics())
+	a.blockSync = &blockSyncReactor{
+		Reactor: blocksync.NewReactor(bulk, false, state.Copy(), executor, e.stores.blocks, address, 0, blocksync.NopMetrics()),
+		bases:   make(map[p2p.ID]int64),
+	}
 	a.blockSync.SetLogger(e.lib.With("module", "blocksync"))
 
 	trimWAL(walFile(e.cfg.Dir))

@@ -43,12 +43,15 @@ func newSink(vs []consensus.Validator) *sink {
 func (s *sink) Found(consensus.Founding) (consensus.Outcome, error) {
 	return consensus.Outcome{Validators: s.vs}, nil
 }
+
 func (s *sink) Info() consensus.Info {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return consensus.Info{Height: s.height, Root: s.root}
 }
+
 func (s *sink) Propose(_ time.Time, _ uint64, waiting [][]byte) [][]byte { return waiting }
+
 func (s *sink) Finalize(b consensus.Block) (consensus.Outcome, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,6 +61,7 @@ func (s *sink) Finalize(b consensus.Block) (consensus.Outcome, error) {
 	}
 	return consensus.Outcome{Root: s.root}, nil
 }
+
 func (s *sink) Commit() (uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

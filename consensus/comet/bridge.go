@@ -2,6 +2,7 @@ package comet
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -41,13 +42,14 @@ type bridge struct {
 	log    *slog.Logger
 	keep   int64           // newest blocks that are never forgotten
 	found  []byte          // the founding contract
-	ctx    context.Context //nolint:containedctx // the engine's life; ABCI hands in none
+	ctx    context.Context // the engine's life; ABCI hands in none
 	phase  atomic.Int32
 	halt   func(error) // told once, of the error that ends the engine
 
 	// Owned by whoever executes blocks.
 	executing int64
-	block     [][]byte // entries of the block being executed
+	block     [][]byte    // entries of the block being executed
+	hashes    chan []hash // of the entries
 	retained  int64
 
 	mu     sync.Mutex
@@ -97,13 +99,13 @@ func (b *bridge) InitChain(context.Context, *abci.RequestInitChain) (*abci.Respo
 
 // PrepareProposal implements proxy.AppConnConsensus. It never fails: a proposer
 // with nothing to say proposes an empty block.
-func (b *bridge) PrepareProposal(_ context.Context, req *abci.RequestPrepareProposal) (*abci.ResponsePrepareProposal, error) {
+func (b *bridge) PrepareProposal(ctx context.Context, req *abci.RequestPrepareProposal) (*abci.ResponsePrepareProposal, error) {
 	e := entries{turns: b.missed(req.Height, req.LocalLastCommit.Round)}
 	e.doubles = b.proof.pending(b.members(req.Height))
 	size := 0
 	for _, p := range b.app.Propose(time.Now(), uint64(req.Height), b.pool.oldest()) {
 		if len(p) == 0 || len(p) > consensus.MaxPayload {
-			b.log.Error("application proposed a payload of a wrong size", slog.Int("bytes", len(p)))
+			b.log.ErrorContext(ctx, "application proposed a payload of a wrong size", slog.Int("bytes", len(p)))
 			continue
 		}
 		if size += len(p); size > consensus.MaxBlock {
@@ -116,9 +118,9 @@ func (b *bridge) PrepareProposal(_ context.Context, req *abci.RequestPrepareProp
 
 // ProcessProposal implements proxy.AppConnConsensus. A refusal is a nil vote and
 // no error, since an error would end consensus.
-func (b *bridge) ProcessProposal(_ context.Context, req *abci.RequestProcessProposal) (*abci.ResponseProcessProposal, error) {
+func (b *bridge) ProcessProposal(ctx context.Context, req *abci.RequestProcessProposal) (*abci.ResponseProcessProposal, error) {
 	if err := b.verify(req); err != nil {
-		b.log.Warn("proposal refused", slog.Int64("height", req.Height), slog.String("reason", clip(err.Error())))
+		b.log.WarnContext(ctx, "proposal refused", slog.Int64("height", req.Height), slog.String("reason", clip(err.Error())))
 		return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_REJECT}, nil
 	}
 	return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_ACCEPT}, nil
@@ -171,6 +173,8 @@ func (b *bridge) FinalizeBlock(_ context.Context, req *abci.RequestFinalizeBlock
 			Key: e.doubles[i].key, Height: uint64(e.doubles[i].a.Height),
 		})
 	}
+	hashes := make(chan []hash, 1)
+	go func() { hashes <- hashEntries(req.Txs) }() // beside the application, which takes longer
 	out, err := guard(func() (consensus.Outcome, error) { return b.app.Finalize(block) })
 	if err != nil {
 		return nil, b.fail(fmt.Errorf("block %d: %w", req.Height, err))
@@ -179,7 +183,7 @@ func (b *bridge) FinalizeBlock(_ context.Context, req *abci.RequestFinalizeBlock
 	if err != nil {
 		return nil, b.fail(fmt.Errorf("block %d: %w", req.Height, err))
 	}
-	b.executing, b.block = req.Height, req.Txs
+	b.executing, b.block, b.hashes = req.Height, req.Txs, hashes
 	results := make([]*abci.ExecTxResult, len(req.Txs))
 	for i := range results {
 		results[i] = &abci.ExecTxResult{}
@@ -187,6 +191,21 @@ func (b *bridge) FinalizeBlock(_ context.Context, req *abci.RequestFinalizeBlock
 	return &abci.ResponseFinalizeBlock{
 		TxResults: results, ValidatorUpdates: changes, AppHash: slices.Clone(out.Root[:]),
 	}, nil
+}
+
+func hashEntries(txs [][]byte) []hash {
+	out := make([]hash, len(txs))
+	for i, tx := range txs {
+		out[i] = sha256.Sum256(tx)
+	}
+	return out
+}
+
+func payloadBytes(txs [][]byte) (size int) {
+	for _, tx := range txs {
+		size += len(tx)
+	}
+	return size
 }
 
 // Commit implements proxy.AppConnConsensus.
@@ -198,8 +217,11 @@ func (b *bridge) Commit(context.Context) (*abci.ResponseCommit, error) {
 	b.mu.Lock()
 	b.height, b.at = b.executing, time.Now()
 	b.mu.Unlock()
+	if err := b.stores.archive(b.executing); err != nil {
+		return nil, b.fail(err)
+	}
 	b.proof.committed(b.block)
-	b.pool.committed(b.block)
+	b.pool.committed(<-b.hashes, payloadBytes(b.block))
 	b.block = nil
 	return &abci.ResponseCommit{RetainHeight: b.retain(b.executing, retain)}, nil
 }
@@ -371,7 +393,7 @@ func (b snapshotConn) LoadSnapshotChunk(_ context.Context, req *abci.RequestLoad
 }
 
 // OfferSnapshot implements proxy.AppConnSnapshot.
-func (b snapshotConn) OfferSnapshot(_ context.Context, req *abci.RequestOfferSnapshot) (*abci.ResponseOfferSnapshot, error) {
+func (b snapshotConn) OfferSnapshot(ctx context.Context, req *abci.RequestOfferSnapshot) (*abci.ResponseOfferSnapshot, error) {
 	refuse := &abci.ResponseOfferSnapshot{Result: abci.ResponseOfferSnapshot_REJECT}
 	if b.shots == nil || req.Snapshot == nil || len(req.AppHash) != len(merkle.Hash{}) {
 		return refuse, nil
@@ -381,14 +403,14 @@ func (b snapshotConn) OfferSnapshot(_ context.Context, req *abci.RequestOfferSna
 		Height: s.Height, Format: s.Format, Chunks: s.Chunks, Hash: s.Hash, Metadata: s.Metadata,
 	}, merkle.Hash(req.AppHash))
 	if err != nil {
-		b.log.Warn("snapshot refused", slog.Uint64("height", s.Height), slog.String("reason", clip(err.Error())))
+		b.log.WarnContext(ctx, "snapshot refused", slog.Uint64("height", s.Height), slog.String("reason", clip(err.Error())))
 		return refuse, nil
 	}
 	return &abci.ResponseOfferSnapshot{Result: abci.ResponseOfferSnapshot_ACCEPT}, nil
 }
 
 // ApplySnapshotChunk implements proxy.AppConnSnapshot.
-func (b snapshotConn) ApplySnapshotChunk(_ context.Context, req *abci.RequestApplySnapshotChunk) (*abci.ResponseApplySnapshotChunk, error) {
+func (b snapshotConn) ApplySnapshotChunk(ctx context.Context, req *abci.RequestApplySnapshotChunk) (*abci.ResponseApplySnapshotChunk, error) {
 	if b.ctx.Err() != nil {
 		return &abci.ResponseApplySnapshotChunk{Result: abci.ResponseApplySnapshotChunk_ABORT}, nil
 	}
@@ -397,14 +419,14 @@ func (b snapshotConn) ApplySnapshotChunk(_ context.Context, req *abci.RequestApp
 	case err == nil:
 		return &abci.ResponseApplySnapshotChunk{Result: abci.ResponseApplySnapshotChunk_ACCEPT}, nil
 	case errors.Is(err, consensus.ErrBadChunk):
-		b.log.Warn("snapshot chunk is bad", slog.Uint64("chunk", uint64(req.Index)), slog.String("peer", req.Sender))
+		b.log.WarnContext(ctx, "snapshot chunk is bad", slog.Uint64("chunk", uint64(req.Index)), slog.String("peer", req.Sender))
 		return &abci.ResponseApplySnapshotChunk{
 			Result:        abci.ResponseApplySnapshotChunk_RETRY,
 			RefetchChunks: []uint32{req.Index},
 			RejectSenders: []string{req.Sender},
 		}, nil
 	}
-	b.log.Warn("snapshot does not restore", slog.String("reason", clip(err.Error())))
+	b.log.WarnContext(ctx, "snapshot does not restore", slog.String("reason", clip(err.Error())))
 	return &abci.ResponseApplySnapshotChunk{Result: abci.ResponseApplySnapshotChunk_REJECT_SNAPSHOT}, nil
 }
 

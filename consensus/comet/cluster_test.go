@@ -28,6 +28,7 @@ type cluster struct {
 	log     *slog.Logger
 	voters  int // the first of the servers
 	sync    comet.StateSync
+	keep    uint64
 }
 
 type server struct {
@@ -47,7 +48,7 @@ func freePort(tb testing.TB) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	return l.Addr().String()
 }
 
@@ -93,8 +94,8 @@ func (c *cluster) config(i int) comet.Config {
 	s := c.servers[i]
 	return comet.Config{
 		Dir: s.dir, Genesis: c.genesis, Profile: c.profile, Key: s.key, NodeKey: s.node, Listen: s.listen,
-		Peers: slices.Delete(c.peers(), i, i+1), Logger: c.log.With("server", i),
-		StateSync: c.sync,
+		Peers: slices.Delete(c.peers(), i, i+1), Logger: c.log.With(slog.Int("server", i)),
+		StateSync: c.sync, Keep: c.keep,
 	}
 }
 

@@ -54,6 +54,10 @@ var (
 	// ErrFailed is in Status.Halted when consensus ended by itself: a broken
 	// invariant, a full disk. Opening the engine again replays the newest blocks.
 	ErrFailed = errors.New("consensus failed")
+	// ErrBehind is in Status.Halted when this server is so far behind that the
+	// others have forgotten the blocks it needs. It has to begin from a snapshot, in
+	// an empty folder but for "sign".
+	ErrBehind = errors.New("too far behind: the other servers have forgotten the next block")
 	// ErrNoBlock is returned by LightBlock for a height that is not here: not yet or not any more.
 	ErrNoBlock = errors.New("no block of that height here")
 )
@@ -122,7 +126,7 @@ type Engine struct {
 	parts  *assembly
 	dialer *dialer
 
-	ctx     context.Context //nolint:containedctx // the engine's life
+	ctx     context.Context // the engine's life
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
 	done    chan struct{}
@@ -157,7 +161,7 @@ func Open(cfg Config, app consensus.Application) (*Engine, error) {
 	e.lib = newLibraryLogger(cfg.Logger)
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	if err := e.start(app); err != nil {
-		e.shut(nil)
+		e.shut()
 		return nil, err
 	}
 	return e, nil
@@ -215,14 +219,14 @@ func (e *Engine) connect(app consensus.Application) {
 	e.pool = newPool(app.NextDue, func() bool {
 		set := newest().Validators
 		return e.signer != nil && !set.IsNilOrEmpty() && string(set.GetProposer().Address) == string(e.signer.public.Address())
-	})
+	}, e.proof.waits)
 	shots, _ := app.(consensus.Snapshotter)
 	e.bridge = &bridge{
 		app: app, shots: shots, chain: chain, stores: e.stores, pool: e.pool, proof: e.proof,
 		log: e.log, keep: int64(e.cfg.Keep), found: e.cfg.Genesis.Contract, ctx: e.ctx,
 		halt: func(err error) {
 			if e.halt(err) && e.bridge.phase.Load() != phaseReplay { // while replaying, Open returns the error
-				go e.shut(nil)
+				go e.shut()
 			}
 		},
 	}
@@ -294,40 +298,25 @@ func (e *Engine) BadPayloads(id string) uint64 { return e.parts.gossip.bad(p2p.I
 // with others are closed. It returns ErrConfig for a malformed entry.
 func (e *Engine) SetPeers(peers []string) error { return e.dialer.set(peers) }
 
-// LightBlock implements consensus.Engine. It returns ErrNoBlock for a height that
-// is not here.
+// LightBlock implements consensus.Engine. A height whose block has been forgotten
+// is answered with the nearest one below it on either side of a change of
+// validators, which is what a light client needs on its way. It returns ErrNoBlock
+// when there is none.
 func (e *Engine) LightBlock(height uint64) ([]byte, error) {
 	if e.closing.Load() {
 		return nil, consensus.ErrStopped
 	}
-	state := e.stores.state.newest()
+	newest := e.stores.state.newest().LastBlockHeight
 	h := int64(height)
 	if h == 0 {
-		h = state.LastBlockHeight
+		h = newest
 	}
-	if h < 1 || h > state.LastBlockHeight {
+	if h < 1 || h > newest {
 		return nil, fmt.Errorf("height %d: %w", height, ErrNoBlock)
 	}
-	meta, commit := e.stores.blocks.LoadBlockMeta(h), e.stores.blocks.LoadBlockCommit(h)
-	if commit == nil {
-		commit = e.stores.blocks.LoadSeenCommit(h)
-	}
-	if meta == nil || commit == nil {
-		return nil, fmt.Errorf("height %d: %w", h, ErrNoBlock)
-	}
-	set, err := e.stores.state.LoadValidators(h)
+	b, err := e.stores.build(h)
 	if err != nil {
-		return nil, fmt.Errorf("height %d: %w: %w", h, ErrNoBlock, err)
-	}
-	next, err := e.stores.state.LoadValidators(h + 1)
-	if err != nil {
-		return nil, fmt.Errorf("height %d: %w: %w", h, ErrNoBlock, err)
-	}
-	b := lightBlock{
-		LightBlock: &types.LightBlock{
-			SignedHeader: &types.SignedHeader{Header: &meta.Header, Commit: commit}, ValidatorSet: set,
-		},
-		next: next,
+		return e.stores.archived(h)
 	}
 	return b.encode()
 }
@@ -337,7 +326,7 @@ func (e *Engine) Done() <-chan struct{} { return e.done }
 
 // Close implements consensus.Engine. The application is left as it is.
 func (e *Engine) Close() error {
-	e.shut(nil)
+	e.shut()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.closed
@@ -358,8 +347,9 @@ func (e *Engine) halt(err error) bool {
 }
 
 // shut stops everything, once, and returns when it is done.
-func (e *Engine) shut(err error) {
+func (e *Engine) shut() {
 	e.once.Do(func() {
+		var err error
 		e.closing.Store(true)
 		e.lib.quiet.Store(true)
 		e.cancel()
@@ -367,7 +357,7 @@ func (e *Engine) shut(err error) {
 			e.pool.close()
 		}
 		if e.parts != nil {
-			err = errors.Join(err, e.parts.stop())
+			err = e.parts.stop()
 		}
 		e.wg.Wait()
 		if e.signer != nil {
@@ -398,7 +388,7 @@ func (e *Engine) watch() {
 			return
 		case <-ended:
 			if !e.closing.Load() && e.halt(fmt.Errorf("%w: %s", ErrFailed, e.lib.lastFailure())) {
-				go e.shut(nil)
+				go e.shut()
 			}
 			return
 		case <-tick.C:
@@ -421,6 +411,12 @@ func (e *Engine) watch() {
 		}
 		stalled := !e.stalled.IsZero() && time.Since(e.stalled) > stallAfter
 		e.mu.Unlock()
+		if e.parts.reactor.WaitSync() && e.parts.blockSync.behind(height, len(e.dialer.all())) {
+			if e.halt(fmt.Errorf("%w: height %d", ErrBehind, height)) {
+				go e.shut()
+			}
+			return
+		}
 		if stalled && !warned {
 			warned = true
 			e.log.Warn("no block although one is wanted", slog.Int64("height", height), slog.Int("peers", e.parts.sw.Peers().Size()))

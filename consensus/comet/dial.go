@@ -3,8 +3,10 @@ package comet
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -97,6 +99,13 @@ func (d *dialer) member(id p2p.ID) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.peers[id] != nil
+}
+
+// all returns the ids of the servers told of.
+func (d *dialer) all() []p2p.ID {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Collect(maps.Keys(d.peers))
 }
 
 func (d *dialer) run(ctx context.Context) {

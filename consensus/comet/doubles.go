@@ -70,6 +70,9 @@ func (d *doubles) add(proof double) bool {
 func (d *doubles) pending(members *types.ValidatorSet) []double {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if len(d.proofs) == 0 || members.IsNilOrEmpty() {
+		return nil
+	}
 	var out []double
 	for _, v := range members.Validators { // in one order everywhere, though it need not be
 		proof, ok := d.proofs[soukKey(v)]
@@ -79,6 +82,9 @@ func (d *doubles) pending(members *types.ValidatorSet) []double {
 	}
 	return out
 }
+
+// waits tells whether a proof against a member waits for a block.
+func (d *doubles) waits() bool { return len(d.pending(d.members())) > 0 }
 
 // committed settles the accusations of a block.
 func (d *doubles) committed(txs [][]byte) {

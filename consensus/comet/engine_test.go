@@ -277,13 +277,13 @@ func TestBadPayloads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer a.Close()
+	defer func() { _ = a.Close() }()
 	good := consensustest.NewCounter(&consensustest.Disk{}, 0, c.validators())
 	b, err := comet.Open(c.config(1), good)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer b.Close()
+	defer func() { _ = b.Close() }()
 	for len(a.Status().Peers) == 0 || b.Status().CatchUp || a.Status().CatchUp {
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -313,6 +313,7 @@ func TestBadPayloads(t *testing.T) {
 type careless struct{ *consensustest.Counter }
 
 func (*careless) Check(context.Context, []byte) error { return nil }
+
 func (*careless) Verify(context.Context, time.Time, consensus.Proposal) error {
 	return nil
 }
@@ -336,30 +337,58 @@ func TestStalePayload(t *testing.T) {
 	n.Wait("the stale one to be forgotten", func() bool { return n.Nodes[0].Status().Waiting == 0 })
 }
 
-// C-52: blocks are forgotten only below what the application has persisted.
+// C-52, C-66: blocks are forgotten, but not those that the application may need
+// again; and a client gets past the forgotten ones from the genesis to the newest.
 func TestPrune(t *testing.T) {
-	c := newCluster(t, 1)
-	app := consensustest.NewCounter(&consensustest.Disk{}, 0, c.validators())
-	cfg := c.config(0)
-	cfg.Keep = 20
-	e, err := comet.Open(cfg, app)
-	if err != nil {
-		t.Fatal(err)
+	c := newCluster(t, 4)
+	c.keep = 20
+	n := consensustest.NewNet(t, c, 4)
+	vs := c.validators()
+	sent := 0
+	send := func(payload string) {
+		n.Submit(sent%3, payload)
+		sent++
+		n.Wait("payload", func() bool { return len(n.Nodes[0].App.Log()) >= sent })
 	}
-	defer e.Close()
-	w := app.Committed()
-	for i := range 350 {
-		if err := e.Submit(t.Context(), fmt.Appendf(nil, "payload %d", i)); err != nil {
+	for i := range 120 {
+		if i%30 == 10 { // change the powers of all four, so that nobody can skip past it
+			for j, v := range vs {
+				send(string(consensustest.Power(v.Key, int64(i*1000+j+1))))
+			}
+		}
+		send(fmt.Sprintf("payload %d", i))
+	}
+	n.WaitLog(sent)
+	for i := range 3 { // whose persistence lags by 0, 1 and 2 blocks
+		n.Stop(i)
+		n.Start(i)
+	}
+	send("after")
+	n.WaitLog(sent)
+	height := func(raw []byte, err error) int64 {
+		if err != nil {
 			t.Fatal(err)
 		}
-		<-w
+		b, _, err := comet.DecodeLight(comet.ChainID(c.genesis.ID), raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b.Height
 	}
-	if _, err := e.LightBlock(100); !errors.Is(err, comet.ErrNoBlock) {
-		t.Errorf("old block is still there: %v", err)
+	h := n.Nodes[0].Status().Height
+	if got := height(n.Nodes[0].LightBlock(h - 20)); got != int64(h-20) {
+		t.Errorf("height %d of %d is forgotten", h-20, h)
 	}
-	h := e.Status().Height
-	if _, err := e.LightBlock(h - 20); err != nil {
-		t.Errorf("kept block: %v", err)
+	if got := height(n.Nodes[0].LightBlock(10)); got != 1 {
+		t.Errorf("height 10 was answered with %d: nothing is forgotten", got)
+	}
+	cfg := comet.LightConfig{ID: c.genesis.ID, Trust: comet.Trust{Validators: vs}}
+	for i, node := range n.Nodes {
+		cfg.Sources = append(cfg.Sources, comet.Source{Name: fmt.Sprint(i), Fetch: fetchFrom(node)})
+	}
+	lc := client(t, cfg)
+	if got, err := lc.Head(t.Context()); err != nil || got.Height < h {
+		t.Errorf("from the genesis: %+v, %v; blames %v", got, err, lc.Faulty())
 	}
 }
 

@@ -65,7 +65,7 @@ type gossip struct {
 	// caughtUp is called when this server begins to follow the chain block by block.
 	caughtUp func()
 	log      *slog.Logger
-	ctx      context.Context //nolint:containedctx // the engine's life
+	ctx      context.Context // the engine's life
 	work     chan unchecked
 	open     atomic.Bool // following the chain: payloads make sense
 	wg       sync.WaitGroup

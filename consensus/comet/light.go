@@ -130,7 +130,7 @@ type LightClient struct {
 // NewLightClient begins with what cfg trusts. It returns ErrExpired, ErrCheckpoint,
 // ErrUnverified, ErrUnconfirmed, a ForkError, or ErrConfig.
 func NewLightClient(ctx context.Context, cfg LightConfig) (*LightClient, error) {
-	if len(cfg.Sources) < 2 && !(cfg.Alone && len(cfg.Sources) == 1) {
+	if n := len(cfg.Sources); n == 0 || n == 1 && !cfg.Alone {
 		return nil, fmt.Errorf("%w: a light client needs two servers to ask", ErrConfig)
 	}
 	c := &LightClient{cfg: cfg, chain: ChainID(cfg.ID), now: cfg.Now, faulty: make(map[string]string)}
@@ -238,7 +238,7 @@ func (c *LightClient) Head(ctx context.Context) (Verified, error) {
 		if err == nil {
 			return b.verified(), nil
 		}
-		if !errors.Is(err, errLie) {
+		if !errors.Is(err, errLie) && !errors.Is(err, ErrUnverified) {
 			return Verified{}, err
 		}
 	}
@@ -268,7 +268,7 @@ func (c *LightClient) at(ctx context.Context, height uint64) (*lightBlock, error
 			continue
 		}
 		b, err = c.accept(ctx, answer{s, b})
-		if err == nil || !errors.Is(err, errLie) {
+		if err == nil || !errors.Is(err, errLie) && !errors.Is(err, ErrUnverified) {
 			return b, err
 		}
 		last = err
@@ -422,13 +422,30 @@ func (c *LightClient) reach(ctx context.Context, s Source, b *lightBlock) ([]*li
 		case to.Height == from.Height+1:
 			return nil, fmt.Errorf("%w: %w", errLie, err)
 		}
-		middle, err := c.fetch(ctx, s, uint64(from.Height+(to.Height-from.Height)/2))
+		middle, err := c.between(ctx, s, from.Height, to.Height)
 		if err != nil {
-			return nil, fmt.Errorf("%w: on the way from height %d to %d: %w", ErrUnverified, from.Height, to.Height, err)
+			return nil, err
 		}
 		ahead = append(ahead, middle)
 	}
 	return nil, fmt.Errorf("more than %d steps: %w", maxHops, errLie)
+}
+
+// between gets a block between two heights of which the members differ: the
+// middle one, or where the source has forgotten that, one where members changed.
+func (c *LightClient) between(ctx context.Context, s Source, from, to int64) (*lightBlock, error) {
+	for low, high := from, to; high-low > 1; {
+		ask := low + (high-low)/2
+		b, err := c.fetchNear(ctx, s, uint64(ask))
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("%w: on the way from height %d to %d: %w", ErrUnverified, from, to, err)
+		case b.Height > from:
+			return b, nil
+		}
+		low = ask // no change between from and there
+	}
+	return nil, fmt.Errorf("%w: %s has nothing between height %d and %d", ErrUnverified, s.Name, from, to)
 }
 
 // backwards verifies a block below all that are trusted by the chain of hashes.
@@ -525,13 +542,24 @@ type answer struct {
 	block  *lightBlock
 }
 
+// fetch gets the block of a height from a source.
 func (c *LightClient) fetch(ctx context.Context, s Source, height uint64) (*lightBlock, error) {
+	b, err := c.fetchNear(ctx, s, height)
+	if err == nil && height != 0 && uint64(b.Height) != height {
+		return nil, fmt.Errorf("%s has forgotten height %d", s.Name, height)
+	}
+	return b, err
+}
+
+// fetchNear gets the block of a height or, where the source has forgotten it, the
+// next below that it has kept.
+func (c *LightClient) fetchNear(ctx context.Context, s Source, height uint64) (*lightBlock, error) {
 	raw, err := s.Fetch(ctx, height)
 	if err != nil {
 		return nil, fmt.Errorf("ask %s for height %d: %w", s.Name, height, err)
 	}
 	b, err := decodeLightBlock(c.chain, raw)
-	if err == nil && height != 0 && uint64(b.Height) != height {
+	if err == nil && height != 0 && uint64(b.Height) > height {
 		err = fmt.Errorf("height %d, not %d: %w", b.Height, height, ErrLightBlock)
 	}
 	if err != nil {

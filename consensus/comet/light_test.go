@@ -116,8 +116,8 @@ func (l *ledger) block(t testing.TB, height int64) *types.LightBlock {
 }
 
 func (*ledger) id(b *types.LightBlock) types.BlockID {
-	h := sha256.Sum256(b.Header.Hash())
-	return types.BlockID{Hash: b.Header.Hash(), PartSetHeader: types.PartSetHeader{Total: 1, Hash: h[:]}}
+	h := sha256.Sum256(b.Hash())
+	return types.BlockID{Hash: b.Hash(), PartSetHeader: types.PartSetHeader{Total: 1, Hash: h[:]}}
 }
 
 func (l *ledger) raw(t testing.TB, height int64) []byte {

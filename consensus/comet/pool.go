@@ -55,10 +55,11 @@ type waiting struct {
 type pool struct {
 	*mempl.NopMempool
 	bell chan struct{}
-	// due tells when the application needs a block; next whether this server is
-	// the next proposer.
-	due  func() (time.Time, bool)
-	next func() bool
+	// due tells when the application needs a block, next whether this server is
+	// the next proposer, and accuses whether a proof waits for a block.
+	due     func() (time.Time, bool)
+	next    func() bool
+	accuses func() bool
 
 	mu        sync.Mutex
 	order     *list.List // of *waiting, oldest first
@@ -74,11 +75,11 @@ type pool struct {
 
 var _ mempl.Mempool = (*pool)(nil)
 
-func newPool(due func() (time.Time, bool), next func() bool) *pool {
+func newPool(due func() (time.Time, bool), next, accuses func() bool) *pool {
 	p := &pool{
 		NopMempool: &mempl.NopMempool{},
 		bell:       make(chan struct{}, 1),
-		due:        due, next: next,
+		due:        due, next: next, accuses: accuses,
 		order: list.New(), byHash: make(map[hash]*list.Element),
 		bySource: make(map[p2p.ID]int), done: make(map[hash]struct{}),
 	}
@@ -172,14 +173,9 @@ func (p *pool) older(age time.Duration, most int) []hash {
 	return out
 }
 
-// committed forgets what a block contained and rings if more waits or is due.
-func (p *pool) committed(txs [][]byte) {
-	hashes := make([]hash, len(txs))
-	size := 0
-	for i, tx := range txs {
-		hashes[i] = sha256.Sum256(tx)
-		size += len(tx)
-	}
+// committed forgets what a block of so many bytes contained, and rings if more
+// waits or is due.
+func (p *pool) committed(hashes []hash, size int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, h := range hashes {
@@ -191,7 +187,7 @@ func (p *pool) committed(txs [][]byte) {
 	if size < consensus.MaxBlock/2 {
 		p.passOver()
 	}
-	p.rouse(len(txs) == 0)
+	p.rouse(len(hashes) == 0)
 }
 
 // start rings if something waits or is due; consensus begins to listen.
@@ -231,6 +227,9 @@ func (p *pool) rouse(empty bool) {
 		}
 		wait = slowBell
 	}
+	if p.accuses() {
+		wait = min(wait, dueAgain)
+	}
 	if due, ok := p.due(); ok {
 		least := time.Duration(0)
 		if empty {
@@ -254,7 +253,7 @@ func (p *pool) tick() {
 	if p.closed {
 		return
 	}
-	if _, due := p.due(); due || p.order.Len() > 0 {
+	if _, due := p.due(); due || p.order.Len() > 0 || p.accuses() {
 		p.ring()
 	}
 	p.timer.Reset(maxTimer)

@@ -43,7 +43,7 @@ type pusher struct {
 	blocks *store.BlockStore
 	// size is the number of validators at a height.
 	size func(height int64) int
-	ctx  context.Context //nolint:containedctx // the engine's life
+	ctx  context.Context // the engine's life
 	wg   sync.WaitGroup
 
 	mu       sync.Mutex

@@ -142,7 +142,7 @@ func TestSignerDamage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }()
 		b := make([]byte, 1)
 		_, _ = f.ReadAt(b, at)
 		b[0] ^= 0x40

@@ -1,6 +1,7 @@
 package comet
 
 import (
+	"errors"
 	"os"
 	"syscall"
 )
@@ -11,7 +12,7 @@ type dataSync struct{ *os.File }
 func (f dataSync) Sync() error {
 	for {
 		err := syscall.Fdatasync(int(f.Fd()))
-		if err != syscall.EINTR { //nolint:errorlint // system calls return it bare
+		if !errors.Is(err, syscall.EINTR) {
 			return os.NewSyscallError("fdatasync", err)
 		}
 	}

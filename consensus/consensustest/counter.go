@@ -287,7 +287,7 @@ func (c *Counter) Log() []string {
 	return slices.DeleteFunc(slices.Clone(c.now.Log), func(p string) bool { return strings.HasPrefix(p, tick) })
 }
 
-// Height, Count and Root return where the committed state stands.
+// Height returns the height of the committed state.
 func (c *Counter) Height() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
