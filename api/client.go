@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"mime"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -361,7 +363,7 @@ type attempt[T any] struct {
 	err    error
 }
 
-// roundError is that no server of a round gave a good answer.
+// roundError is that no server of a round gave a usable answer.
 type roundError struct{ problems []error }
 
 func (e *roundError) Error() string {
@@ -370,79 +372,96 @@ func (e *roundError) Error() string {
 
 func (e *roundError) Unwrap() []error { return append([]error{ErrServers}, e.problems...) }
 
-// agreed is the last server's refusal, if all of them refused the request itself.
-func (e *roundError) agreed() *Error {
-	var last *Error
-	for _, p := range e.problems {
-		var final finalError
-		if !errors.As(p, &final) {
-			return nil
-		}
-		last = final.refusal
-	}
-	return last
-}
-
-// race asks servers one after the other until one gives a good or a final answer:
-// the next at once when one fails, and besides when one is silent for the resend
-// time. The late ones are called off. try is told which servers were silent.
+// race asks servers one after the other until one gives a good answer: the next at
+// once when one fails, and besides when one is silent for longer than the client's
+// patience. The late ones are called off. try is told which servers were silent.
 //
-// With believe, a server's refusal of the request itself is the answer; without,
-// the next server is asked even so.
-func race[T any](ctx context.Context, c *Client, believe bool, try func(ctx context.Context, s *server, silent []*server) (T, error)) (T, error) {
-	servers := c.order()
+// A server's refusal of the request itself is the answer only if no other server
+// gives a better one within the time doubt: one that lies or is broken does not
+// keep the caller from the others.
+func race[T any](ctx context.Context, c *Client, doubt time.Duration, try func(ctx context.Context, s *server, silent []*server) (T, error)) (T, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	answers := make(chan attempt[T], len(servers))
-	next, open := 0, map[*server]bool{}
-	start := func() {
-		if next == len(servers) {
-			return
-		}
-		s := servers[next]
-		next++
-		var silent []*server
-		for _, o := range servers {
-			if open[o] {
-				silent = append(silent, o)
-			}
-		}
-		open[s] = true
-		go func() {
-			v, err := try(ctx, s, silent)
-			answers <- attempt[T]{s, v, err}
-		}()
-	}
-	start()
+	r := &round[T]{ctx: ctx, servers: c.order(), try: try, open: map[*server]bool{}}
+	r.answers = make(chan attempt[T], len(r.servers))
+	r.start()
 	wait := c.patience()
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	var none T
+	var refusal error
 	failed := &roundError{}
-	for len(open) > 0 {
+	for len(r.open) > 0 {
 		select {
 		case <-ctx.Done():
 			return none, fmt.Errorf("%w: %w", ctx.Err(), errors.Join(failed.problems...))
 		case <-timer.C:
-			start()
+			if refusal != nil {
+				return none, refusal
+			}
+			for s := range r.open {
+				r.late = append(r.late, s)
+			}
+			r.start()
 			timer.Reset(wait)
-		case a := <-answers:
-			delete(open, a.server)
+		case a := <-r.answers:
+			delete(r.open, a.server)
+			if a.err == nil {
+				c.settle(a.server, r.late, r.last)
+				return a.value, nil
+			}
 			var final finalError
-			if a.err == nil || believe && errors.As(a.err, &final) {
-				for s := range open {
-					s.failed() // it was silent longer than the one that answered
-				}
-				c.prefer(a.server)
-				return a.value, a.err
+			if errors.As(a.err, &final) && refusal == nil {
+				refusal, wait = a.err, max(wait, doubt)
 			}
 			a.server.failed()
 			failed.problems = append(failed.problems, fmt.Errorf("%s: %w", a.server.base, a.err))
-			start()
+			r.start()
 			timer.Reset(wait)
 		}
 	}
+	if refusal != nil {
+		return none, refusal
+	}
 	return none, failed
+}
+
+// round is a race under way.
+type round[T any] struct {
+	ctx     context.Context
+	servers []*server // not asked yet
+	try     func(ctx context.Context, s *server, silent []*server) (T, error)
+	open    map[*server]bool // asked, without an answer
+	late    []*server        // those that were silent for too long
+	last    *server          // asked last
+	answers chan attempt[T]
+}
+
+// start asks the next server, if there is one.
+func (r *round[T]) start() {
+	if len(r.servers) == 0 {
+		return
+	}
+	s := r.servers[0]
+	r.servers = r.servers[1:]
+	silent := slices.Collect(maps.Keys(r.open))
+	r.open[s], r.last = true, s
+	go func() {
+		v, err := r.try(r.ctx, s, silent)
+		r.answers <- attempt[T]{s, v, err}
+	}()
+}
+
+// settle remembers who answered and who was silent. One that answered after all,
+// perhaps because another one did the work, is not preferred for it.
+func (c *Client) settle(winner *server, late []*server, last *server) {
+	for _, s := range late {
+		s.failed()
+		if s == winner {
+			winner = last
+		}
+	}
+	c.prefer(winner)
 }
 
 // persist repeats rounds of all servers until one gives an answer or patience ends.
@@ -455,21 +474,16 @@ func persist[T any](ctx context.Context, patience time.Duration, round func(cont
 	pause := 50 * time.Millisecond
 	for {
 		v, err := round(ctx)
-		if err == nil {
-			return v, nil
-		}
-		var all *roundError
 		var final finalError
-		if errors.As(err, &all) {
-			if e := all.agreed(); e != nil {
-				return v, e
-			}
-		} else if errors.As(err, &final) {
+		switch {
+		case err == nil:
+			return v, nil
+		case errors.As(err, &final) && !errors.Is(err, ErrServers) && ctx.Err() == nil:
 			return v, final.refusal
 		}
 		select {
 		case <-ctx.Done():
-			return v, err
+			return v, errors.Join(ctx.Err(), err)
 		case <-time.After(pause):
 		}
 		pause = min(2*pause, time.Second)
@@ -487,7 +501,7 @@ func fetch[T any](ctx context.Context, c *Client, r *call, accept func(data []by
 	}
 	r.method, r.limit = http.MethodGet, 5*time.Second
 	return persist(ctx, DefaultPatience, func(ctx context.Context) (T, error) {
-		return race(ctx, c, true, func(ctx context.Context, s *server, _ []*server) (T, error) {
+		return race(ctx, c, 0, func(ctx context.Context, s *server, _ []*server) (T, error) {
 			data, err := c.send(ctx, s, r)
 			if err != nil {
 				var none T

@@ -105,7 +105,7 @@ func (c *Client) decide(ctx context.Context, commands []*exchange.Command) ([]ex
 		body = cmd.Append(body)
 	}
 	receipts, err := persist(ctx, 0, func(ctx context.Context) ([]exchange.Receipt, error) {
-		return race(ctx, c, false, func(ctx context.Context, s *server, silent []*server) ([]exchange.Receipt, error) {
+		return race(ctx, c, maxPatience, func(ctx context.Context, s *server, silent []*server) ([]exchange.Receipt, error) {
 			if len(silent) > 0 && !c.missing(ctx, s, commands[len(commands)-1].ID) {
 				silent = nil
 			}

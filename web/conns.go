@@ -15,14 +15,17 @@ import (
 const (
 	headerGrace = time.Second     // from opening to the first whole request header
 	bodyGrace   = 2 * time.Second // for a body to arrive
+	// leastTime is what every connection that is let in has to begin a request, even
+	// if others have to wait in the listener's queue for that.
+	leastTime = 25 * time.Millisecond
 )
 
 // conns keeps connections apart and their number in bounds. When there is no room
-// for a new one it closes one that does nothing: first one that has long been open
-// without a request, then one whose body does not arrive, then the latest that waits
-// between requests, then one that has just been opened. A connection whose request is
-// being worked on is never closed. So a flood of idle connections displaces itself,
-// and those that were there before it and work stay.
+// for a new one it closes one that does nothing (H-52): first one that has long been
+// open without a request, then one whose body does not arrive, then, if most are new,
+// the oldest of these, else the one between requests that has had the fewest of them,
+// the latest first. A connection whose request is being worked on is never closed. So a
+// flood of idle connections displaces itself, and those that are used stay.
 type conns struct {
 	limit, perSource int
 	meter            *meter
@@ -40,11 +43,12 @@ type tracked struct {
 	local  bool         // from this machine
 
 	// Under conns.mu.
-	since   time.Time // opened, became idle, or began to read a body
-	used    bool      // has had a request
-	working int       // requests under way
-	reading int       // of them, those whose body is still arriving
-	closed  bool
+	opened   time.Time
+	requests int       // so far
+	working  int       // requests under way
+	reading  int       // of them, those whose body is still arriving
+	began    time.Time // when the last of these began to arrive
+	closed   bool
 }
 
 func newConns(limit, perSource int, m *meter) *conns {
@@ -66,26 +70,35 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if t := l.conns.admit(c, time.Now()); t != nil {
+		t, wait := l.conns.admit(c, time.Now())
+		for wait > 0 {
+			time.Sleep(wait)
+			t, wait = l.conns.admit(c, time.Now())
+		}
+		if t != nil {
 			return t, nil
 		}
 		_ = c.Close()
 	}
 }
 
-// admit takes a connection up, at the cost of another one if need be; nil if there is no room.
-func (c *conns) admit(conn net.Conn, now time.Time) *tracked {
-	t := &tracked{Conn: conn, conns: c, since: now}
+// admit takes a connection up, at the cost of another one if need be; nil if there
+// is no room. If that other one was let in just now, it is asked again after a wait.
+func (c *conns) admit(conn net.Conn, now time.Time) (t *tracked, wait time.Duration) {
+	t = &tracked{Conn: conn, conns: c, opened: now}
 	t.source, t.local = source(conn.RemoteAddr())
 	c.mu.Lock()
 	var victim *tracked
-	full := len(c.open) >= c.limit
-	crowded := !t.local && c.sources[t.source] >= c.perSource
-	if full || crowded {
-		if victim = c.victim(now, t, crowded); victim == nil {
+	same := !t.local && c.sources[t.source] >= c.perSource
+	if same || len(c.open) >= c.limit {
+		if victim = c.victim(now, t, same); victim == nil {
 			c.mu.Unlock()
 			c.meter.refused.Inc()
-			return nil
+			return nil, 0
+		}
+		if age := now.Sub(victim.opened); victim.requests == 0 && age < leastTime {
+			c.mu.Unlock()
+			return nil, leastTime - age
 		}
 		c.drop(victim)
 	}
@@ -97,19 +110,26 @@ func (c *conns) admit(conn net.Conn, now time.Time) *tracked {
 		c.meter.evicted.Inc()
 		_ = victim.Conn.Close()
 	}
-	return t
+	return t, 0
 }
 
 // victim is the connection that can best be spared, of the same source only if so
 // asked; nil if all are at work.
 func (c *conns) victim(now time.Time, t *tracked, same bool) *tracked {
+	fresh := 0
+	for o := range c.open {
+		if o.requests == 0 {
+			fresh++
+		}
+	}
+	crowd := 2*fresh > c.limit
 	var best *tracked
 	bestRank := 0
 	for o := range c.open {
 		if same && o.source != t.source {
 			continue
 		}
-		rank := o.rank(now)
+		rank := o.rank(now, crowd)
 		if rank == 0 {
 			continue
 		}
@@ -124,38 +144,44 @@ func (c *conns) victim(now time.Time, t *tracked, same bool) *tracked {
 const (
 	rankFresh   = 1 // just opened
 	rankIdle    = 2 // between requests
-	rankReading = 3 // its body takes long
-	rankStale   = 4 // long open without a request
+	rankCrowd   = 3 // just opened, like most
+	rankReading = 4 // its body takes long
+	rankStale   = 5 // long open without a request
 )
 
-func (t *tracked) rank(now time.Time) int {
-	age := now.Sub(t.since)
+func (t *tracked) rank(now time.Time, crowd bool) int {
 	switch {
 	case t.working > t.reading:
 		return 0
 	case t.working > 0:
-		if age < bodyGrace {
+		if now.Sub(t.began) < bodyGrace {
 			return 0
 		}
 		return rankReading
-	case t.used:
+	case t.requests > 0:
 		return rankIdle
-	case age < headerGrace:
-		return rankFresh
+	case now.Sub(t.opened) >= headerGrace:
+		return rankStale
+	case crowd:
+		return rankCrowd
 	}
-	return rankStale
+	return rankFresh
 }
 
 // rather tells whether a is to be closed rather than b, of the same rank: that of
-// the source with more connections, then the later one if both wait, else the earlier.
+// the source with more connections; if both wait, that with fewer requests, or else
+// the later one; of others the earlier one.
 func (c *conns) rather(a, b *tracked, rank int) bool {
 	if na, nb := c.sources[a.source], c.sources[b.source]; na != nb {
 		return na > nb
 	}
-	if rank == rankIdle || rank == rankFresh {
-		return a.since.After(b.since)
+	if rank != rankIdle {
+		return a.opened.Before(b.opened)
 	}
-	return a.since.Before(b.since)
+	if a.requests != b.requests {
+		return a.requests < b.requests
+	}
+	return a.opened.After(b.opened)
 }
 
 // drop forgets a connection; under mu.
@@ -204,13 +230,12 @@ func (t *tracked) begin() (end func()) {
 		return func() {}
 	}
 	t.conns.mu.Lock()
-	t.used = true
+	t.requests++
 	t.working++
 	t.conns.mu.Unlock()
 	return func() {
 		t.conns.mu.Lock()
 		t.working--
-		t.since = time.Now()
 		t.conns.mu.Unlock()
 	}
 }
@@ -222,7 +247,7 @@ func (t *tracked) read() (done func()) {
 	}
 	t.conns.mu.Lock()
 	t.reading++
-	t.since = time.Now()
+	t.began = time.Now()
 	t.conns.mu.Unlock()
 	return func() {
 		t.conns.mu.Lock()
