@@ -1,15 +1,20 @@
 // Package cluster runs a federation on this machine as processes of the souk
 // binary: the demonstration, the measurements and the tests of whole processes
-// start, kill, stop and restart servers through it.
+// start, kill, stop and restart servers through it, and, through forwarders
+// between them, cut and hold the links of their network (network.go).
 package cluster
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -18,29 +23,68 @@ import (
 	"souk/node"
 )
 
-// Cluster is a federation whose servers are processes.
+// Cluster is a federation whose servers are processes. Its methods may be called
+// concurrently.
 type Cluster struct {
 	*node.Local
-	binary  string
-	servers []*process
+	// Net is the network between the servers, if they were founded with Networked.
+	Net    *Network
+	binary string
+
+	mu      sync.Mutex // guards what follows
+	servers []*process // nil: never started
 }
 
 // process is one server.
 type process struct {
 	cmd  *exec.Cmd
 	done chan struct{}
-	log  *os.File
+}
+
+// running tells whether the process has not ended.
+func (p *process) running() bool {
+	if p == nil {
+		return false
+	}
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
 }
 
 // Start founds a federation and starts all its servers. binary is the souk
 // program; what a server logs goes to the file log in its home.
 func Start(binary string, s node.LocalSetup) (*Cluster, error) {
-	local, err := node.FoundLocal(s)
+	c, err := Found(binary, s)
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{Local: local, binary: binary, servers: make([]*process, len(local.Homes))}
-	for i := range local.Homes {
+	return c.startAll()
+}
+
+// Networked is Start with a Network of forwarders between the servers.
+func Networked(binary string, s node.LocalSetup) (*Cluster, error) {
+	first, err := FreePorts(3 * s.Servers)
+	if err != nil {
+		return nil, err
+	}
+	s.HTTP, s.Consensus = first, first+s.Servers
+	n := &Network{}
+	if err := n.listen(&s, first+2*s.Servers); err != nil {
+		return nil, errors.Join(err, n.close())
+	}
+	c, err := Found(binary, s)
+	if err != nil {
+		return nil, errors.Join(err, n.close())
+	}
+	c.Net, n.cluster = n, c
+	return c.startAll()
+}
+
+func (c *Cluster) startAll() (*Cluster, error) {
+	for i := range c.Homes {
 		if err := c.Restart(i); err != nil {
 			return nil, errors.Join(err, c.Close())
 		}
@@ -48,10 +92,78 @@ func Start(binary string, s node.LocalSetup) (*Cluster, error) {
 	return c, nil
 }
 
+// Found founds a federation and starts nothing: Restart does. Ports that the setup
+// leaves open are taken from below those that outgoing connections use, so that
+// none of these sits on the port of a server that is down.
+func Found(binary string, s node.LocalSetup) (*Cluster, error) {
+	if err := ports(&s); err != nil {
+		return nil, err
+	}
+	local, err := node.FoundLocal(s)
+	if err != nil {
+		return nil, err
+	}
+	return &Cluster{Local: local, binary: binary, servers: make([]*process, len(local.Homes))}, nil
+}
+
+// Ports for servers: above what needs privileges and common services, below what
+// systems use for outgoing connections.
+const (
+	lowestPort  = 12_000
+	highestPort = 32_000
+)
+
+// ports fills in the ports of a setup.
+func ports(s *node.LocalSetup) error {
+	if s.HTTP != 0 || s.Consensus != 0 {
+		return nil
+	}
+	first, err := FreePorts(2 * s.Servers)
+	if err != nil {
+		return err
+	}
+	s.HTTP, s.Consensus = first, first+s.Servers
+	return nil
+}
+
+// FreePorts finds n ports of the loopback address in a row that nobody listens on,
+// and answers the first.
+func FreePorts(n int) (int, error) {
+	var err error
+	for range 100 {
+		first := lowestPort + rand.IntN(highestPort-lowestPort-n) //nolint:gosec // no secret
+		if err = allFree(first, n); err == nil {
+			return first, nil
+		}
+	}
+	return 0, fmt.Errorf("find free ports: %w", err)
+}
+
+func allFree(first, n int) error {
+	for port := first; port < first+n; port++ {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			return err
+		}
+		if err := l.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// LogFile is where a server's log is.
+func (c *Cluster) LogFile(i int) string { return filepath.Join(string(c.Homes[i]), "log") }
+
 // Restart starts a server that is not running.
 func (c *Cluster) Restart(i int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.servers[i].running() {
+		return fmt.Errorf("server %d is running already", i+1)
+	}
 	home := c.Homes[i]
-	log, err := os.OpenFile(filepath.Join(string(home), "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(c.LogFile(i), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
@@ -62,7 +174,7 @@ func (c *Cluster) Restart(i int) error {
 	if err := cmd.Start(); err != nil {
 		return errors.Join(fmt.Errorf("start server %d: %w", i+1, err), log.Close())
 	}
-	p := &process{cmd: cmd, done: make(chan struct{}), log: log}
+	p := &process{cmd: cmd, done: make(chan struct{})}
 	go func() {
 		cmd.Wait()  //nolint:errcheck,gosec // the log says why
 		log.Close() //nolint:errcheck,gosec // written by the process
@@ -72,40 +184,91 @@ func (c *Cluster) Restart(i int) error {
 	return nil
 }
 
+// process is a server's process, nil if it was never started.
+func (c *Cluster) process(i int) *process {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.servers[i]
+}
+
+// Running tells whether a server's process runs.
+func (c *Cluster) Running(i int) bool { return c.process(i).running() }
+
+// Ended answers when a server's process has ended.
+func (c *Cluster) Ended(i int) <-chan struct{} { return c.process(i).done }
+
 // Signal sends a signal to a server, such as SIGSTOP and SIGCONT.
 func (c *Cluster) Signal(i int, s syscall.Signal) error {
-	return c.servers[i].cmd.Process.Signal(s)
+	if p := c.process(i); p != nil {
+		return p.cmd.Process.Signal(s)
+	}
+	return fmt.Errorf("server %d: %w", i+1, os.ErrProcessDone)
 }
 
-// Kill ends a server as a loss of power does to a process, and waits for its end.
-func (c *Cluster) Kill(i int) {
-	c.servers[i].cmd.Process.Kill() //nolint:errcheck,gosec // it may be gone
-	<-c.servers[i].done
+// Kill ends servers at once, as a loss of power does to a process, and waits for
+// their end.
+func (c *Cluster) Kill(servers ...int) {
+	for _, i := range servers {
+		if p := c.process(i); p.running() {
+			p.cmd.Process.Kill() //nolint:errcheck,gosec // it may be gone
+		}
+	}
+	for _, i := range servers {
+		if p := c.process(i); p != nil {
+			<-p.done
+		}
+	}
 }
 
-// PID is a server's process id.
-func (c *Cluster) PID(i int) int { return c.servers[i].cmd.Process.Pid }
+// stopWithin is how long a server may take to stop in good order.
+const stopWithin = 20 * time.Second
 
-// Close stops all servers in good order and waits for them.
-func (c *Cluster) Close() error {
-	for _, p := range c.servers {
-		if p != nil {
+// Stop ends servers in good order and waits for their end. One that takes too long
+// is killed, which the error says.
+func (c *Cluster) Stop(servers ...int) error {
+	for _, i := range servers {
+		if p := c.process(i); p.running() {
 			p.cmd.Process.Signal(syscall.SIGCONT) //nolint:errcheck,gosec // it may be gone
 			p.cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck,gosec // it may be gone
 		}
 	}
-	for _, p := range c.servers {
+	timer := time.NewTimer(stopWithin)
+	defer timer.Stop()
+	for _, i := range servers {
+		p := c.process(i)
 		if p == nil {
 			continue
 		}
 		select {
 		case <-p.done:
-		case <-time.After(20 * time.Second):
-			p.cmd.Process.Kill() //nolint:errcheck,gosec // it may be gone
-			<-p.done
+		case <-timer.C:
+			c.Kill(servers...)
+			return fmt.Errorf("server %d did not stop within %v", i+1, stopWithin)
 		}
 	}
 	return nil
+}
+
+// PID is a server's process id, 0 if it does not run.
+func (c *Cluster) PID(i int) int {
+	if p := c.process(i); p.running() {
+		return p.cmd.Process.Pid
+	}
+	return 0
+}
+
+// Close stops all servers in good order, waits for them, and ends the network
+// between them.
+func (c *Cluster) Close() error {
+	all := make([]int, len(c.Homes))
+	for i := range all {
+		all[i] = i
+	}
+	err := c.Stop(all...)
+	if c.Net != nil {
+		err = errors.Join(err, c.Net.close())
+	}
+	return err
 }
 
 // Client talks to some of the servers, the first one preferred; without numbers to all.
@@ -143,11 +306,17 @@ func (c *Cluster) Ready(ctx context.Context) error {
 	return nil
 }
 
-// CaughtUp waits until a server answers and is where the others are.
+// CaughtUp waits until a server answers and is where the others are. It does not
+// wait for one whose process has ended.
 func (c *Cluster) CaughtUp(ctx context.Context, i int) error {
 	for {
-		s, err := c.Status(ctx, i)
-		if err == nil && !s.CatchingUp && c.near(ctx, i, s.Height) {
+		if !c.Running(i) {
+			return fmt.Errorf("server %d has ended: %s", i+1, c.lastWords(i))
+		}
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		s, err := c.Status(short, i)
+		cancel()
+		if err == nil && !s.CatchingUp && s.Halted == "" && c.near(ctx, i, s.Height) {
 			return nil
 		}
 		select {
@@ -158,16 +327,21 @@ func (c *Cluster) CaughtUp(ctx context.Context, i int) error {
 	}
 }
 
+// lastWords is the end of a server's log.
+func (c *Cluster) lastWords(i int) string {
+	data, err := os.ReadFile(c.LogFile(i))
+	if err != nil {
+		return err.Error()
+	}
+	text := strings.TrimSpace(string(data))
+	return text[max(0, len(text)-400):]
+}
+
 // near tells whether no running server is more than two blocks ahead of height.
 func (c *Cluster) near(ctx context.Context, i int, height uint64) bool {
 	for j := range c.URLs {
-		if j == i {
+		if j == i || !c.Running(j) {
 			continue
-		}
-		select {
-		case <-c.servers[j].done:
-			continue
-		default:
 		}
 		short, cancel := context.WithTimeout(ctx, time.Second)
 		s, err := c.Status(short, j)
@@ -179,29 +353,44 @@ func (c *Cluster) near(ctx context.Context, i int, height uint64) bool {
 	return true
 }
 
-// Roots waits until all servers have the same state root, and answers it.
+// Roots waits until all running servers have the same state root at the same
+// height, and answers it.
 func (c *Cluster) Roots(ctx context.Context) (root string, err error) {
 	for {
-		same := true
-		for i := range c.URLs {
-			s, err := c.Status(ctx, i)
-			if err != nil {
-				return "", err
-			}
-			if i == 0 {
-				root = s.Root
-			}
-			same = same && s.Root == root
-		}
-		if same {
+		root, err = c.sameRoot(ctx)
+		if err == nil {
 			return root, nil
 		}
 		select {
 		case <-ctx.Done():
-			return "", fmt.Errorf("the servers' states differ: %w", ctx.Err())
+			return "", errors.Join(ctx.Err(), err)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+func (c *Cluster) sameRoot(ctx context.Context) (string, error) {
+	var first *api.Status
+	for i := range c.URLs {
+		if !c.Running(i) {
+			continue
+		}
+		s, err := c.Status(ctx, i)
+		if err != nil {
+			return "", err
+		}
+		if first == nil {
+			first = s
+		}
+		if s.Root != first.Root {
+			return "", fmt.Errorf("the servers' states differ: %s after block %d at %s, %s after block %d at %s",
+				first.Root, first.Height, first.Member, s.Root, s.Height, s.Member)
+		}
+	}
+	if first == nil {
+		return "", errors.New("no server runs")
+	}
+	return first.Root, nil
 }
 
 // MustOK returns an error unless all receipts say success.

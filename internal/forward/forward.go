@@ -1,6 +1,7 @@
 // Package forward is a TCP forwarder that makes a good network bad: it delays,
-// cuts and holds connections. Demonstrations, measurements and tests put it
-// between servers. Test and measurement support.
+// cuts and holds connections, all of them or those from one source.
+// Demonstrations, measurements and tests put it between servers. Test and
+// measurement support.
 package forward
 
 import (
@@ -12,6 +13,16 @@ import (
 	"time"
 )
 
+// Sources of connections. A source is what the function given to Source says, from
+// 0 on.
+const (
+	// Unknown is the source of a connection that nobody can tell where it is from.
+	// While any source is cut or held, none such is let in.
+	Unknown = -1
+	// All means every source where a method wants one.
+	All = -2
+)
+
 // Forwarder passes connections on to a target.
 type Forwarder struct {
 	listener net.Listener
@@ -20,9 +31,10 @@ type Forwarder struct {
 	jitter   time.Duration
 
 	mu     sync.Mutex // guards what follows
-	conns  map[net.Conn]bool
-	cut    bool // refuse and close
-	held   chan struct{}
+	source func(from net.Addr) int
+	conns  map[net.Conn]int // open ones and their source
+	cut    map[int]bool
+	held   map[int]chan struct{} // closed when mended
 	closed bool
 	wg     sync.WaitGroup
 }
@@ -34,7 +46,10 @@ func Listen(address, target string, delay, jitter time.Duration) (*Forwarder, er
 	if err != nil {
 		return nil, err
 	}
-	f := &Forwarder{listener: l, target: target, delay: delay, jitter: jitter, conns: map[net.Conn]bool{}}
+	f := &Forwarder{
+		listener: l, target: target, delay: delay, jitter: jitter,
+		source: func(net.Addr) int { return Unknown }, conns: map[net.Conn]int{}, cut: map[int]bool{}, held: map[int]chan struct{}{},
+	}
 	f.wg.Go(f.accept)
 	return f, nil
 }
@@ -42,34 +57,58 @@ func Listen(address, target string, delay, jitter time.Duration) (*Forwarder, er
 // Addr is where it listens.
 func (f *Forwarder) Addr() string { return f.listener.Addr().String() }
 
-// Cut closes all connections and refuses new ones; Mend ends that.
-func (f *Forwarder) Cut() {
+// Source tells how to know where a connection is from. It counts for connections
+// that come after it.
+func (f *Forwarder) Source(source func(from net.Addr) int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.cut = true
-	for c := range f.conns {
-		c.Close() //nolint:errcheck,gosec // that is the point
+	f.source = source
+}
+
+// Cut closes the connections from a source and refuses new ones; Mend ends that.
+func (f *Forwarder) Cut(source int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.cut[source] = true
+	f.release(source) // what was held is lost
+	for c, from := range f.conns {
+		if source == All || source == from {
+			c.Close() //nolint:errcheck,gosec // that is the point
+		}
 	}
 }
 
-// Mend lets connections pass again.
-func (f *Forwarder) Mend() {
+// Hold keeps connections from a source open and passes nothing on, in neither
+// direction, as a silent loss of the network does; Mend ends that.
+func (f *Forwarder) Hold(source int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.cut = false
-	if f.held != nil {
-		close(f.held)
-		f.held = nil
+	if f.held[source] == nil {
+		f.held[source] = make(chan struct{})
 	}
 }
 
-// Hold keeps connections open and passes nothing on, as a silent loss of the
-// network does; Mend ends that.
-func (f *Forwarder) Hold() {
+// Mend lets connections from a source pass again. With All it ends everything that
+// was ever cut or held.
+func (f *Forwarder) Mend(source int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.held == nil {
-		f.held = make(chan struct{})
+	if source != All {
+		delete(f.cut, source)
+		f.release(source)
+		return
+	}
+	clear(f.cut)
+	for s := range f.held {
+		f.release(s)
+	}
+}
+
+// release ends a hold; under mu.
+func (f *Forwarder) release(source int) {
+	if held := f.held[source]; held != nil {
+		close(held)
+		delete(f.held, source)
 	}
 }
 
@@ -79,8 +118,8 @@ func (f *Forwarder) Close() error {
 	f.mu.Lock()
 	f.closed = true
 	f.mu.Unlock()
-	f.Cut()
-	f.Mend()
+	f.Mend(All)
+	f.Cut(All)
 	f.wg.Wait()
 	return err
 }
@@ -91,21 +130,27 @@ func (f *Forwarder) accept() {
 		if err != nil {
 			return
 		}
-		if !f.keep(c) {
-			c.Close() //nolint:errcheck,gosec // refused
-			continue
-		}
-		f.wg.Go(func() { f.serve(c) })
+		f.wg.Go(func() {
+			f.mu.Lock()
+			source := f.source
+			f.mu.Unlock()
+			from := source(c.RemoteAddr())
+			if !f.keep(c, from) {
+				c.Close() //nolint:errcheck,gosec // refused
+				return
+			}
+			f.serve(c, from)
+		})
 	}
 }
 
-func (f *Forwarder) keep(c net.Conn) bool {
+func (f *Forwarder) keep(c net.Conn, from int) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.cut || f.closed {
+	if f.closed || f.cut[All] || f.cut[from] || from == Unknown && len(f.cut)+len(f.held) > 0 {
 		return false
 	}
-	f.conns[c] = true
+	f.conns[c] = from
 	return true
 }
 
@@ -116,20 +161,20 @@ func (f *Forwarder) drop(c net.Conn) {
 	c.Close() //nolint:errcheck,gosec // done with
 }
 
-func (f *Forwarder) serve(c net.Conn) {
+func (f *Forwarder) serve(c net.Conn, from int) {
 	defer f.drop(c)
 	t, err := net.Dial("tcp", f.target)
 	if err != nil {
 		return
 	}
-	if !f.keep(t) {
+	if !f.keep(t, from) {
 		t.Close() //nolint:errcheck,gosec // refused
 		return
 	}
 	defer f.drop(t)
 	var wg sync.WaitGroup
-	wg.Go(func() { f.pass(t, c) })
-	wg.Go(func() { f.pass(c, t) })
+	wg.Go(func() { f.pass(t, c, from) })
+	wg.Go(func() { f.pass(c, t, from) })
 	wg.Wait()
 }
 
@@ -140,14 +185,14 @@ type piece struct {
 }
 
 // pass copies from one connection to the other, late.
-func (f *Forwarder) pass(to, from net.Conn) {
+func (f *Forwarder) pass(to, from net.Conn, source int) {
 	way := make(chan piece, 4096)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer to.Close() //nolint:errcheck // nothing more will come
 		for p := range way {
 			time.Sleep(time.Until(p.due))
-			f.wait()
+			f.wait(source)
 			if _, err := to.Write(p.data); err != nil {
 				from.Close()    //nolint:errcheck,gosec // ends the reader
 				for range way { //nolint:revive // let the reader end
@@ -155,6 +200,7 @@ func (f *Forwarder) pass(to, from net.Conn) {
 				return
 			}
 		}
+		f.wait(source) // an end is held like everything else
 	})
 	buf := make([]byte, 64<<10)
 	last := time.Time{}
@@ -173,6 +219,7 @@ func (f *Forwarder) pass(to, from net.Conn) {
 		}
 		if err != nil {
 			if !errors.Is(err, io.EOF) {
+				f.wait(source)
 				to.Close() //nolint:errcheck,gosec // broken
 			}
 			break
@@ -182,12 +229,18 @@ func (f *Forwarder) pass(to, from net.Conn) {
 	wg.Wait()
 }
 
-// wait returns when nothing is held.
-func (f *Forwarder) wait() {
-	f.mu.Lock()
-	held := f.held
-	f.mu.Unlock()
-	if held != nil {
+// wait returns when nothing from a source is held.
+func (f *Forwarder) wait(source int) {
+	for {
+		f.mu.Lock()
+		held := f.held[All]
+		if held == nil {
+			held = f.held[source]
+		}
+		f.mu.Unlock()
+		if held == nil {
+			return
+		}
 		<-held
 	}
 }
