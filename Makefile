@@ -11,7 +11,7 @@
 SEEDS    ?= 20000
 FUZZTIME ?= 30s
 SOAK     ?= 10m
-# Further arguments of souk demo and souk bench.
+# Further arguments of souk demo and of the measurement (-only one,four ...).
 ARGS     ?=
 
 .PHONY: all build demo test lint bench sim fuzz mutate soak clean
@@ -40,7 +40,7 @@ lint:
 	scripts/lint
 
 bench: build
-	bin/souk bench --out bin/bench.json $(ARGS)
+	go run ./internal/bench -out bin/bench.json $(ARGS)
 
 sim:
 	@scripts/setup

@@ -1,0 +1,140 @@
+// Command bench measures Souk on this machine, in one run: signatures, auctions,
+// blocks, whole federations, failure and distance. It prints what it finds and
+// writes it as one JSON object. make bench runs it.
+//
+// Figures per CPU-second count the processor time of the measuring process, user
+// and system, so that other load on the machine disturbs them least. Figures of
+// whole federations are those of souk processes that share this machine with each
+// other and with the clients.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// run is one measuring.
+type run struct {
+	ctx     context.Context //nolint:containedctx // the whole program is one measuring
+	binary  string
+	dir     string
+	seconds time.Duration
+	figures map[string]any
+}
+
+// part is a group of figures that are measured together.
+type part struct {
+	name    string
+	measure func(*run) error
+}
+
+var parts = []part{
+	{"verify", (*run).verify}, {"auction", (*run).auction}, {"apply", (*run).apply}, {"worst", (*run).worst},
+	{"million", (*run).million}, {"one", (*run).one}, {"four", (*run).four}, {"idle", (*run).idle}, {"gap", (*run).gap},
+	{"flood", (*run).flood}, {"wan", (*run).wan},
+}
+
+func main() {
+	if err := bench(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err) //nolint:errcheck // nowhere else to say it
+		os.Exit(1)
+	}
+}
+
+func bench() error {
+	var names []string
+	for _, p := range parts {
+		names = append(names, p.name)
+	}
+	only := flag.String("only", "", "measure only these parts, with commas: "+strings.Join(names, ","))
+	out := flag.String("out", "bin/bench.json", "file for the figures")
+	binary := flag.String("souk", "bin/souk", "souk binary to measure")
+	seconds := flag.Duration("window", 10*time.Second, "length of a throughput measurement")
+	flag.Parse()
+	dir, err := os.MkdirTemp("", "souk-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // temporary
+	path, err := filepath.Abs(*binary)
+	if err != nil {
+		return err
+	}
+	r := &run{ctx: context.Background(), binary: path, dir: dir, seconds: *seconds, figures: map[string]any{}}
+	r.set("cores", runtime.NumCPU())
+	r.set("go", runtime.Version())
+	for _, p := range parts {
+		if *only != "" && !slices.Contains(strings.Split(*only, ","), p.name) {
+			continue
+		}
+		fmt.Printf("--- %s\n", p.name) //nolint:forbidigo // this is the program's output
+		if err := p.measure(r); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+	}
+	r.ratios()
+	data, err := json.MarshalIndent(r.figures, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(*out), 0o755); err != nil { //nolint:gosec // nothing secret
+		return err
+	}
+	return os.WriteFile(*out, append(data, '\n'), 0o644) //nolint:gosec // nothing secret
+}
+
+// set notes a figure and prints it.
+func (r *run) set(name string, value any) {
+	if f, ok := value.(float64); ok {
+		switch {
+		case f >= 100:
+			value = float64(int64(f + 0.5))
+		default:
+			value = float64(int64(f*1000+0.5)) / 1000
+		}
+	}
+	r.figures[name] = value
+	fmt.Printf("%-28s %v\n", name, value) //nolint:forbidigo // this is the program's output
+}
+
+// ratios compares end to end figures with the raw rate of the same run.
+func (r *run) ratios() {
+	raw, ok := r.figures["raw_verify_per_s"].(float64)
+	if !ok {
+		return
+	}
+	if one, ok := r.figures["one_server_per_s"].(float64); ok {
+		r.set("one_server_of_raw", one/raw)
+	}
+	if four, ok := r.figures["four_servers_per_s"].(float64); ok {
+		r.set("four_servers_of_quarter_raw", four/(raw/4))
+	}
+}
+
+// cpu is the processor time that this process has used.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// quantile is the value below which a part of a sorted list lies.
+func quantile(sorted []time.Duration, q float64) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
+}
+
+func ms(d time.Duration) float64 { return float64(d) / 1e6 }
