@@ -9,6 +9,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"souk/internal/bulk"
 	"souk/store"
 	"souk/store/memstore"
 	"souk/store/storetest"
@@ -22,7 +23,7 @@ func TestStore(t *testing.T) {
 }
 
 func TestCrash(t *testing.T) {
-	storetest.RunCrash(t, 100, func(t *testing.T) storetest.Machine {
+	storetest.RunCrash(t, bulk.Count(100), func(t *testing.T) storetest.Machine {
 		return &machine{t: t, disk: memstore.NewDisk()}
 	})
 }

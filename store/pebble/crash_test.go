@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
+	"souk/internal/bulk"
 	"souk/store"
 	"souk/store/pebble"
 	"souk/store/storetest"
@@ -48,7 +49,7 @@ func (m *machine) Crash(random *rand.Rand) {
 }
 
 func TestCrash(t *testing.T) {
-	storetest.RunCrash(t, 30, func(t *testing.T) storetest.Machine {
+	storetest.RunCrash(t, bulk.Count(30), func(t *testing.T) storetest.Machine {
 		return &machine{t: t, files: vfs.NewCrashableMem()}
 	})
 }
@@ -75,7 +76,7 @@ type camera struct {
 // step carries out an operation, perhaps after taking an image.
 func (c *camera) step(what, name string, operation func() error) error {
 	c.mu.Lock()
-	if c.dice.IntN(12) == 0 && len(c.images) < 60 {
+	if c.dice.IntN(10) == 0 && len(c.images) < 80 {
 		percent := []int{0, 20, 80, 100}[c.dice.IntN(4)]
 		synced := c.history.Synced()
 		c.steps.Lock()
@@ -136,26 +137,28 @@ func (f *exposed) Sync() error     { return f.camera.step("sync", f.name, f.File
 func (f *exposed) SyncData() error { return f.camera.step("sync", f.name, f.File.SyncData) }
 
 // Power is lost at arbitrary operations of the engine, those in the background
-// included: the log is rotated, a table written, the manifest switched.
+// included: the log is rotated or replayed, a table written, the manifest switched.
 func TestCrashAtAnyOperation(t *testing.T) {
-	for seed := range uint64(12) {
+	for seed := range uint64(bulk.Count(12)) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		disk := vfs.NewCrashableMem()
 		c := &camera{
 			FS: disk, disk: disk, history: storetest.NewHistory(random),
 			dice: rand.New(rand.NewPCG(seed, 2)),
 		}
-		s, err := open(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for range 150 {
-			if err := c.history.Commit(s, random.IntN(10) == 0); err != nil {
+		for range 3 {
+			s, err := open(c)
+			if err != nil {
 				t.Fatal(err)
 			}
-		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
+			for range 50 {
+				if err := c.history.Commit(s, random.IntN(10) == 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
 		}
 		if len(c.images) < 20 {
 			t.Fatalf("only %d images", len(c.images))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -45,9 +46,26 @@ func (d *disk) change(operation func() error) error {
 // inside reports whether name is in the store's folder, not in a checkpoint.
 func (d *disk) inside(name string) bool { return d.PathDir(name) == d.dir }
 
-// Create creates a file.
+// Create creates a file. The engine points to a new manifest before it has made
+// sure that the folder lists it; Create makes sure.
 func (d *disk) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	return d.file(name, func() (vfs.File, error) { return d.FS.Create(name, category) })
+	f, err := d.file(name, func() (vfs.File, error) { return d.FS.Create(name, category) })
+	if err != nil || !d.inside(name) || !strings.HasPrefix(d.PathBase(name), "MANIFEST-") {
+		return f, err
+	}
+	if err := d.sync(); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// sync makes what the folder lists durable.
+func (d *disk) sync() error {
+	f, err := d.OpenDir(d.dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // ReuseForWrite renames an old file and opens it to be written anew.

@@ -31,7 +31,7 @@ const (
 	// and costs a flush. Twice the size saves a busy server a fifth of the
 	// processor time of writing.
 	DefaultMemTable = 4 << 20
-	// DefaultCache is the size of the block cache, in bytes, memtables apart.
+	// DefaultCache is the size of the block cache in bytes.
 	DefaultCache = 4 << 20
 )
 
@@ -61,9 +61,7 @@ type Config struct {
 // Cache is a block cache that several stores share.
 type Cache struct{ blocks *engine.Cache }
 
-// NewCache returns a cache of the given size in bytes. The memtables of the
-// stores that share it are counted in, so allow twice Config.MemTable for each
-// store besides what is meant for blocks.
+// NewCache returns a cache of the given size in bytes.
 func NewCache(size int) *Cache {
 	return &Cache{blocks: engine.NewCache(int64(size))}
 }
@@ -71,12 +69,25 @@ func NewCache(size int) *Cache {
 // Close gives the cache back once the stores that share it are closed too.
 func (c *Cache) Close() { c.blocks.Unref() }
 
+// share enters a store with memtables of the given size. The engine takes their
+// memory from the cache, so that a busy store would leave nothing of a small one;
+// here a cache grows by what its stores hold at most times.
+func (c *Cache) share(memTable int) (leave func()) {
+	c.blocks.Ref()
+	shrink := c.blocks.Reserve(-2 * memTable)
+	return func() {
+		shrink()
+		c.blocks.Unref()
+	}
+}
+
 // Store is an open store on disk.
 type Store struct {
 	db     *engine.DB
 	dir    string
 	gate   gate
 	failed *failure
+	leave  func() // the cache
 
 	mu        sync.Mutex
 	snapshots map[*snapshot]struct{} // open ones; under mu
@@ -101,18 +112,16 @@ func Open(dir string, config Config) (*Store, error) {
 	}
 	s := &Store{dir: dir, failed: newFailure(config.Logger, dir), snapshots: make(map[*snapshot]struct{})}
 	files := &disk{FS: config.FS, dir: config.FS.PathDir(config.FS.PathJoin(dir, "x")), failed: s.failed}
-	options := s.options(config, files)
-	defer options.Cache.Unref() // the engine has its own hold then
-
 	var err error
-	s.db, err = open(dir, options)
+	s.db, err = open(dir, s.options(config, files))
 	if failed := s.failed.get(); failed != nil {
 		err = failed
 	}
-	if err != nil && s.db != nil { // it failed in the background
-		_ = s.db.Close() // err says more
-	}
 	if err != nil {
+		if s.db != nil { // it failed in the background
+			_ = s.db.Close() // err says more
+		}
+		s.leave()
 		return nil, fmt.Errorf("open store %s: %w", dir, named(err))
 	}
 	files.armed.Store(true)
@@ -139,7 +148,7 @@ func open(dir string, options *engine.Options) (db *engine.DB, err error) {
 	return db, err
 }
 
-// options returns the engine's settings, with a hold on the cache.
+// options returns the engine's settings, and enters the store at its cache.
 func (s *Store) options(config Config, files vfs.FS) *engine.Options {
 	memTable := config.MemTable
 	if memTable == 0 {
@@ -147,10 +156,10 @@ func (s *Store) options(config Config, files vfs.FS) *engine.Options {
 	}
 	cache := config.Cache
 	if cache == nil {
-		cache = NewCache(DefaultCache + 2*memTable)
-	} else {
-		cache.blocks.Ref()
+		cache = NewCache(DefaultCache)
+		defer cache.Close()
 	}
+	s.leave = cache.share(memTable)
 	o := &engine.Options{
 		FS:                 files,
 		Cache:              cache.blocks,
@@ -240,6 +249,7 @@ func (s *Store) Close() error {
 			for n := range s.snapshots {
 				n.release()
 			}
+			defer s.leave()
 			return s.db.Close()
 		})
 	}
