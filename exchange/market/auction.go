@@ -18,32 +18,35 @@ type auction struct {
 	height uint64
 	out    *Result
 
-	entries []entry      // the batch, in stage order
-	best    [2]uint64    // best resting key per side as the block's cancels left it
-	has     [2]bool      // whether the side had any resting order
-	movers  [2][]mover   // entries that may trade on arrival, best limit first
-	budgets []asset.Wide // of orders by quote amount: quote units times b.unit
-	purses  []asset.Wide // what is left of each budget in this plan
-	foks    int          // live fill-or-kill entries
+	entries     []entry      // the batch, in stage order
+	best        [2]uint64    // best resting key per side as the block's cancels left it
+	has         [2]bool      // whether the side had any resting order
+	movers      [2][]mover   // entries that may trade on arrival, best limit first
+	budgets     []asset.Wide // of orders by quote amount: quote units times b.unit
+	purses      []asset.Wide // what is left of each budget in this plan
+	foks        int          // fill-or-kill entries
+	asked       int          // questions of this plan (M-49)
+	askedBefore int          // questions of the plans before it
 
 	// The plan.
 	strikes []int32 // resting orders to cancel for self-trade prevention
 	fills   []fill
 
 	// Scratch of the steps.
-	inners  [2][]claim
-	prices  []uint64
-	takers  []mover
-	claims  []claim
-	makers  []claim
-	shares  []share
-	joiners joinerHeap
-	own     []ownResting
-	ownNext int
-	order   []int32
-	nonces  []int32
-	offered []cumulated // by resting orders
-	fresh   []cumulated // by new orders
+	inners    [2][]claim
+	prices    []uint64
+	takerList []mover
+	takers    []mover // what is left of takerList
+	claims    []claim
+	makers    []claim
+	shares    []share
+	joiners   joinerHeap
+	own       [2]ownResting // by the side that takes
+	sweepOwn  *ownResting
+	order     []int32
+	nonces    []int32
+	offered   []cumulated // by resting orders
+	fresh     []cumulated // by new orders
 }
 
 // entry is an order of the batch during the auction.
@@ -57,6 +60,7 @@ type entry struct {
 	side  Side
 	rests bool // GTC or GTD: what it cannot trade joins the book
 	fok   bool
+	cut   bool   // it still crosses where its sweep was ended (M-49)
 	fate  Reason // why it is out, 0 if it is in
 }
 
@@ -126,6 +130,7 @@ func (s *State) Auction(id ID, seed [32]byte, height uint64, out *Result) {
 func (a *auction) open() {
 	b := a.b
 	a.entries, a.budgets, a.strikes, a.fills, a.foks = a.entries[:0], a.budgets[:0], a.strikes[:0], a.fills[:0], 0
+	a.asked, a.askedBefore, a.own[0].known, a.own[1].known = 0, 0, false, false
 	a.best[0], _, a.has[0] = b.sides[0].best()
 	a.best[1], _, a.has[1] = b.sides[1].best()
 	for _, slot := range b.batch {
@@ -198,9 +203,11 @@ func (a *auction) plan() {
 		a.s.orders.at(slot).flags &^= struck
 	}
 	a.strikes, a.fills = a.strikes[:0], a.fills[:0]
+	a.askedBefore += a.asked
+	a.asked = 0
 	a.purses = append(a.purses[:0], a.budgets...)
 	for i := range a.entries {
-		a.entries[i].left = a.entries[i].lots
+		a.entries[i].left, a.entries[i].cut = a.entries[i].lots, false
 	}
 	a.innerCross()
 	first := Sell
@@ -243,7 +250,7 @@ func (a *auction) apply() {
 		e := &a.entries[i]
 		switch {
 		case e.slot == none:
-		case e.rests:
+		case e.rests && !e.cut:
 			s.rest(b, e.slot, a.height)
 			a.out.Rested = append(a.out.Rested, s.orders.at(e.slot).id)
 		default:

@@ -5,6 +5,7 @@ import (
 	"syscall"
 	"testing"
 
+	"souk/asset"
 	"souk/exchange/market"
 	"souk/exchange/market/markettest"
 )
@@ -106,4 +107,69 @@ func cpuTime(t testing.TB) int64 {
 		t.Fatal(err)
 	}
 	return u.Utime.Nano() + u.Stime.Nano()
+}
+
+// BenchmarkWorstBlock stages 16,384 orders that are made to be as much work for
+// one auction as the rules allow, and reports the CPU time of the auction.
+func BenchmarkWorstBlock(b *testing.B) {
+	const orders, accounts = 16_384, 8_192
+	order := func(owner int, side market.Side, tif market.TIF, lots, price int) market.New {
+		return market.New{
+			Market: 1, Owner: market.Owner(owner), Side: side, Kind: market.LimitOrder, TIF: tif,
+			Quantity: asset.Amount(lots), Price: asset.Price(price),
+		}
+	}
+	// A book of small levels, 100 orders of each of 200 accounts.
+	levels := func(k int) market.New { return order(20_000+k/100, market.Sell, market.GTC, 1, 10_000+k) }
+	same := func(k int) market.New { return order(20_000+k/100, market.Sell, market.GTC, 1+k%3, 10_000) }
+	for _, c := range []struct {
+		name        string
+		book, block func(k int) market.New
+	}{
+		{"equal takers, many levels", levels, func(k int) market.New { return order(k%accounts, market.Buy, market.GTC, 5, 40_000) }},
+		{"the same with fill-or-kill orders", levels, func(k int) market.New {
+			if k < 100 {
+				return order(k, market.Buy, market.FOK, 1_000, 39_000)
+			}
+			return order(k%accounts, market.Buy, market.IOC, 5, 40_000)
+		}},
+		{"by quote amount, many levels", levels, func(k int) market.New {
+			n := order(k%accounts, market.Buy, market.IOC, 0, 40_000)
+			n.Kind, n.Quote = market.MarketOrder, 60_000
+			return n
+		}},
+		{"takers of one level", same, func(k int) market.New { return order(k%accounts, market.Buy, market.GTC, 1+k%7, 10_000) }},
+		{"inner cross", levels, func(k int) market.New { return order(k%accounts, market.Side(1+k%2), market.GTC, 1+k%7, 5_000+k%100) }},
+		{"own orders", levels, func(k int) market.New { return order(20_000+k%200, market.Buy, market.GTC, 5, 40_000) }},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			var cpu int64
+			fills := 0
+			for b.Loop() {
+				p := newPlayer(b, market.Terms{Tick: 1, Lot: 1, Reference: 10_000})
+				p.s.SetOrderLimit(1_000_000)
+				stage := func(n market.New) {
+					if _, code := p.s.Check(&n, 0); code != market.OK {
+						b.Fatalf("%+v: code %d", n, code)
+					}
+					p.s.Stage(&n, p.height, 0)
+				}
+				for k := range 20_000 {
+					stage(c.book(k))
+				}
+				p.s.Auction(1, [32]byte{}, 0, &p.out)
+				p.out.Reset()
+				p.height = 1
+				for k := range orders {
+					stage(c.block(k))
+				}
+				before := cpuTime(b)
+				p.s.Auction(1, [32]byte{}, 1, &p.out)
+				cpu += cpuTime(b) - before
+				fills = len(p.out.Fills)
+			}
+			b.ReportMetric(float64(cpu)/float64(b.N)/1e6, "cpu-ms/auction")
+			b.ReportMetric(float64(fills), "fills")
+		})
+	}
 }

@@ -63,14 +63,13 @@ func (s *State) NextDue() (uint64, bool) {
 	return s.orders.at(s.due[0]).expiry, true
 }
 
-// Expired closes all orders whose expiry is at or before now, by (expiry, id).
+// Expired closes the orders whose expiry is at or before now, by (expiry, id). It
+// leaves some for the next block if there are very many (M-72).
 func (s *State) Expired(now uint64, out *Result) {
-	for len(s.due) > 0 {
-		slot := s.due[0]
-		o := s.orders.at(slot)
-		if o.expiry > now {
+	for range s.bounds.expired {
+		if len(s.due) == 0 || s.orders.at(s.due[0]).expiry > now {
 			return
 		}
-		s.closePair(slot, Expired, out)
+		s.closePair(s.due[0], Expired, out)
 	}
 }

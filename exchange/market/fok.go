@@ -18,7 +18,7 @@ func (a *auction) settleFOK() {
 			return
 		}
 		broken.fate = Killed
-		if round > maxFOKRounds {
+		if round > maxFOKRounds || a.askedBefore+a.asked >= a.s.bounds.asked {
 			a.killFOK()
 		}
 		a.plan()

@@ -79,6 +79,7 @@ type Market struct {
 // State is all markets and all live orders. It is not safe for concurrent use;
 // what its methods return are copies, unless they say otherwise.
 type State struct {
+	bounds
 	limit     uint32 // orders that may rest or wait per owner and market
 	nextOrder OrderID
 	nextTrade TradeID
@@ -92,10 +93,10 @@ type State struct {
 	names     names
 	due       []int32 // heap of the slots of orders that expire
 
-	staged  []ID // markets with a batch
-	sweeps  uint64
-	fired   []int32
-	auction auction
+	staged   []ID // markets with a batch
+	searches uint64
+	fired    []int32
+	auction  auction
 
 	changed      []OrderID // live orders whose leaves changed, each once
 	gone         []OrderID // orders whose leaves must be deleted, each once
@@ -104,10 +105,24 @@ type State struct {
 	loadingBooks []Market
 }
 
+// bounds keep the work of the worst block small, whatever orders there are. They
+// are part of the rules; only tests change them.
+type bounds struct {
+	// asked is how many times a plan may ask an order what it wants or gives at a
+	// level before its sweeps end (M-49). Sharing a level pro rata asks everybody
+	// who has a part in it; without a bound, many equal orders times many small
+	// levels would make a block that takes minutes.
+	asked int
+	// triggered is how many stops of a market trigger in a block (M-60).
+	triggered int
+	// expired is how many orders expire in a block (M-72).
+	expired int
+}
+
 // NewState returns a state without markets.
 func NewState() *State {
 	return &State{
-		limit: DefaultOrderLimit, nextOrder: 1, nextTrade: 1, counters: true,
+		bounds: bounds{1 << 18, 4_096, 16_384}, limit: DefaultOrderLimit, nextOrder: 1, nextTrade: 1, counters: true,
 		orders: slab{free: none}, freeLevel: none,
 		names: names{index: map[name]OrderID{}},
 	}

@@ -16,6 +16,7 @@ type party struct {
 	*plain
 	out   market.Reason // why it is dropped, 0 if it is not
 	rem   uint64        // base units left in this plan
+	cut   bool          // the sweep was ended before it was done
 	spent *big.Int      // price*base spent or got in this plan
 }
 
@@ -58,6 +59,8 @@ type round struct {
 	resting []*plain // by id
 	deals   []deal
 	struck  []*plain
+	asked   int // in this plan
+	before  int // in the plans before
 }
 
 func (r *round) best(side market.Side) (price uint64, ok bool) {
@@ -99,7 +102,7 @@ func (m *model) auction(seed [32]byte, height uint64) (fills []market.Fill, all 
 			break
 		}
 		broken.out = market.Killed
-		if n > 16 {
+		if n > 16 || r.before+r.asked >= m.asked {
 			for _, p := range r.batch {
 				if p.TIF == market.FOK && p.out == 0 {
 					p.out = market.Killed
@@ -180,8 +183,9 @@ func (r *round) worstBroken() (worst *party) {
 
 func (r *round) plan() {
 	r.deals, r.struck = nil, nil
+	r.before, r.asked = r.before+r.asked, 0
 	for _, p := range r.batch {
-		p.rem, p.spent = p.left, i(0)
+		p.rem, p.spent, p.cut = p.left, i(0), false
 	}
 	r.inner()
 	first := market.Sell
@@ -403,16 +407,22 @@ func (r *round) sweep(side market.Side) {
 			}
 		}
 		for _, p := range r.batch {
-			if p.Side != side && p.out == 0 && p.rests() && p.rem > 0 {
+			if p.Side != side && p.out == 0 && p.rests() && p.rem > 0 && !p.cut {
 				consider(uint64(p.Price))
 			}
 		}
-		takers = slices.DeleteFunc(takers, func(p *party) bool { return !ok || !reaches(side, uint64(p.Price), price) || r.want(p, price) == 0 })
+		takers = slices.DeleteFunc(takers, func(p *party) bool { return !ok || !reaches(side, uint64(p.Price), price) })
 		if len(takers) == 0 {
 			return
 		}
+		if r.asked >= r.m.asked {
+			for _, p := range takers {
+				p.cut = true
+			}
+			return
+		}
 		for _, o := range r.resting {
-			mine := func(p *party) bool { return p.Owner == o.Owner }
+			mine := func(p *party) bool { return p.Owner == o.Owner && r.want(p, price) > 0 }
 			if o.Side != side && uint64(o.Price) == price && !r.gone(o) && slices.ContainsFunc(takers, mine) {
 				r.struck = append(r.struck, o)
 			}
@@ -446,23 +456,44 @@ func (r *round) take(side market.Side, price uint64, takers []*party) bool {
 		}
 	}
 	for _, p := range r.batch {
-		if p.Side != side && p.out == 0 && p.rests() && p.rem > 0 && uint64(p.Price) == price {
+		if p.Side != side && p.out == 0 && p.rests() && p.rem > 0 && !p.cut && uint64(p.Price) == price {
 			makers = append(makers, &ask{p: p, o: p.plain, rank: new(big.Int).Neg(i(r.height)), want: p.rem})
 		}
 	}
 	for _, a := range makers {
 		there = add(there, i(a.want))
 	}
+	if there.Sign() == 0 {
+		return true
+	}
+	slices.SortStableFunc(takers, func(x, y *party) int { return r.limitRank(y).Cmp(r.limitRank(x)) })
 	wanted := i(0)
 	var asks []*ask
-	for _, p := range takers {
+	for k, p := range takers {
+		if k > 0 && p.Price != takers[k-1].Price && wanted.Cmp(there) >= 0 {
+			break
+		}
+		r.asked++
 		w := r.want(p, price)
+		if w == 0 {
+			p.rem = 0 // done: not worth a lot any more
+			continue
+		}
 		asks = append(asks, &ask{p: p, o: p.plain, rank: r.limitRank(p), want: w})
 		wanted = add(wanted, i(w))
 	}
 	base := there
 	if wanted.Cmp(there) < 0 {
 		base = wanted
+	}
+	slices.SortStableFunc(makers, func(x, y *ask) int { return y.rank.Cmp(x.rank) })
+	given := i(0)
+	for k, a := range makers {
+		if k > 0 && a.rank.Cmp(makers[k-1].rank) != 0 && given.Cmp(base) >= 0 || base.Sign() == 0 {
+			break
+		}
+		r.asked++
+		given = add(given, i(a.want))
 	}
 	r.pair(r.serve(asks, base), r.serve(makers, base), price, false)
 	return wanted.Cmp(there) >= 0
@@ -494,7 +525,7 @@ func (r *round) carryOut() (fills []market.Fill, all []ended, rested []market.Or
 			continue
 		}
 		switch {
-		case p.rests():
+		case p.rests() && !p.cut:
 			p.status, p.joined = market.Resting, r.height
 			rested = append(rested, p.id)
 		case p.TIF == market.FOK:

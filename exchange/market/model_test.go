@@ -13,14 +13,15 @@ import (
 // be written and sharing no code with the package: every order in one list, every
 // question answered by looking at all of them, every product and sum a big.Int.
 type model struct {
-	terms  market.Terms
-	dec    uint8
-	paused bool
-	last   uint64
-	limit  int // order limit
-	nextID market.OrderID
-	trades market.TradeID
-	orders []*plain // live, by id
+	terms                      market.Terms
+	dec                        uint8
+	paused                     bool
+	last                       uint64
+	limit                      int // order limit
+	asked, triggered, expiring int // bounds of M-49, M-60 and M-72
+	nextID                     market.OrderID
+	trades                     market.TradeID
+	orders                     []*plain // live, by id
 }
 
 // plain is a live order of the model.
@@ -267,10 +268,10 @@ func (m *model) need(o *plain) uint64 {
 }
 
 func (m *model) expired(now uint64) (all []ended) {
-	for {
+	for n := 0; ; n++ {
 		due := slices.Clone(m.orders)
 		due = slices.DeleteFunc(due, func(o *plain) bool { return o.Expiry == 0 || o.Expiry > now })
-		if len(due) == 0 {
+		if len(due) == 0 || n == m.expiring {
 			return all
 		}
 		slices.SortFunc(due, func(x, y *plain) int { return cmp.Or(cmp.Compare(x.Expiry, y.Expiry), cmp.Compare(x.id, y.id)) })
@@ -283,19 +284,29 @@ func (m *model) trigger() (ids []market.OrderID, all []ended) {
 	if m.paused || m.last == 0 {
 		return nil, nil
 	}
-	for _, o := range slices.Clone(m.orders) {
-		if o.status != market.Waiting {
-			continue
-		}
+	var rising, falling []*plain
+	for _, o := range m.orders {
 		up := o.Side == market.Buy
 		if o.Kind == market.TakeProfitOrder || o.Kind == market.TakeProfitLimitOrder {
 			up = !up
 		}
-		if up && m.last >= uint64(o.Trigger) || !up && m.last <= uint64(o.Trigger) {
-			o.status = market.Staged
-			ids = append(ids, o.id)
-			all = append(all, m.part(o)...)
+		switch {
+		case o.status != market.Waiting:
+		case up && m.last >= uint64(o.Trigger):
+			rising = append(rising, o)
+		case !up && m.last <= uint64(o.Trigger):
+			falling = append(falling, o)
 		}
+	}
+	slices.SortStableFunc(rising, func(x, y *plain) int { return cmp.Compare(x.Trigger, y.Trigger) })
+	slices.SortStableFunc(falling, func(x, y *plain) int { return cmp.Compare(y.Trigger, x.Trigger) })
+	fired := append(rising, falling...)
+	fired = fired[:min(len(fired), m.triggered)]
+	slices.SortFunc(fired, func(x, y *plain) int { return cmp.Compare(x.id, y.id) })
+	for _, o := range fired {
+		o.status = market.Staged
+		ids = append(ids, o.id)
+		all = append(all, m.part(o)...)
 	}
 	return ids, all
 }

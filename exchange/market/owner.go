@@ -9,7 +9,7 @@ type presence struct {
 	sides      uint8     // bits 1<<Side of the sides he is on in the batch
 	fok        bool      // he has a fill-or-kill order in the batch
 	round      uint64    // the batch that sides and fok speak of
-	swept      uint64    // the last sweep that looked for his resting orders
+	searched   uint64    // the last search for own resting orders that came to him
 }
 
 func presenceKey(owner Owner, id ID) uint64 { return uint64(id)<<32 | uint64(owner) }

@@ -163,6 +163,9 @@ func TestModel(t *testing.T) {
 	t.Parallel()
 	eachBook(t, func(g *maker) {
 		w := newWorld(t, g.terms, g.dec)
+		if g.IntN(8) == 0 {
+			w.bind(g.IntN(20), 1+g.IntN(2), 1+g.IntN(2))
+		}
 		g.block(w, 8)
 		for range 3 {
 			g.block(w, 1+g.IntN(10))

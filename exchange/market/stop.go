@@ -58,12 +58,13 @@ func (s *State) HasTriggered() bool {
 // Trigger moves the stops that the last prices have reached from the waiting
 // lists into this block's batch, by market and id, and closes the limit legs of
 // their OCO pairs. It appends to out.Triggered and out.Closed. It must be called
-// once per block before the first Stage (M-61).
+// once per block before the first Stage (M-61). It leaves some for the next block
+// if there are very many.
 func (s *State) Trigger(out *Result) {
 	for _, b := range s.books {
 		fired := s.fired[:0]
 		for d := rising; d <= falling; d++ {
-			for lvl, ok := b.reached(d); ok; lvl, ok = b.reached(d) {
+			for lvl, ok := b.reached(d); ok && len(fired) < s.bounds.triggered; lvl, ok = b.reached(d) {
 				slot := s.levels[lvl].head
 				s.leave(&b.waiting[d], slot)
 				fired = append(fired, slot)

@@ -5,13 +5,6 @@ import (
 	"slices"
 )
 
-// ownResting is a resting order that orders of its own owner may come to take.
-type ownResting struct {
-	key   uint64
-	slot  int32
-	owner Owner
-}
-
 // sweep lets one side's takers take the other side level by level, best first,
 // each fill at the maker's price (M-49). What the other side's new orders have
 // left stands in the book as its youngest makers (M-47).
@@ -23,116 +16,127 @@ func (a *auction) sweep(side Side) {
 	a.listJoiners(side.other())
 	a.listOwn(side)
 	ladder := a.b.ladder(side.other())
-	at := ladder.top()
-	lo, hi := 0, len(a.takers)
-	for lo < hi {
-		key, lvl, resting := ladder.at(at)
-		if young, ok := a.joiners.best(); !resting || ok && young > key {
-			if !ok {
-				return
-			}
-			key, resting = young, false
+	for at := ladder.top(); ; {
+		key, lvl, ok := ladder.at(at)
+		if young, any := a.joiners.best(); any && (!ok || young > key) {
+			key, lvl, ok = young, none, true
 		}
-		for hi > lo && !crosses(a.takers[hi-1].key, key) {
-			hi--
-		}
-		if lo == hi {
+		if !ok || !a.reach(key) {
 			return
 		}
-		if resting {
+		if a.asked >= a.s.bounds.asked {
+			a.cut()
+			return
+		}
+		if lvl != none {
 			at = ladder.worse(at)
-		} else {
-			lvl = none
 		}
-		if !a.takeLevel(side, key, lvl, a.takers[lo:hi]) {
+		if !a.takeLevel(side.other().key(key), key, lvl) {
 			return
-		}
-		for lo < hi && a.entries[a.takers[lo].entry].left == 0 {
-			lo++
 		}
 	}
 }
 
-// listTakers lists a side's takers: orders that cross the resting book, orders
-// by quote amount, and what else must trade now or never (M-48).
+// listTakers lists a side's takers, best limit first: orders that cross the
+// resting book, and all that must trade now or never (M-48).
 func (a *auction) listTakers(side Side) {
-	a.takers = a.takers[:0]
+	a.takerList = a.takerList[:0]
 	for _, m := range a.movers[side.index()] {
 		e := &a.entries[m.entry]
 		if e.in() && e.left > 0 && (!e.rests || a.takesBook(e)) {
-			a.takers = append(a.takers, m)
+			a.takerList = append(a.takerList, m)
 		}
+	}
+	a.takers = a.takerList
+}
+
+// reach leaves only the takers that cross a level, and tells whether there are any.
+func (a *auction) reach(key uint64) bool {
+	n := len(a.takers)
+	for n > 0 && !crosses(a.takers[n-1].key, key) {
+		n--
+	}
+	a.takers = a.takers[:n]
+	return n > 0
+}
+
+// cut ends a sweep early: what still crosses must not rest.
+func (a *auction) cut() {
+	for _, m := range a.takers {
+		a.entries[m.entry].cut = true
 	}
 }
 
 // takeLevel lets the takers, all of which cross the price, take one level: a
 // resting one unless lvl is none, together with the joiners at the same price. It
 // answers false when the level outlasts them.
-func (a *auction) takeLevel(side Side, key uint64, lvl int32, takers []mover) bool {
-	price := side.other().key(key)
-	before := len(a.strikes)
-	a.strike(key, price, takers)
+func (a *auction) takeLevel(price, key uint64, lvl int32) bool {
+	own := a.strike(price, key)
 	young := a.joiners.take(key)
 	there := uint64(0)
 	for _, i := range young {
 		there += a.entries[i].left
 	}
 	if lvl != none {
-		there += a.s.levels[lvl].lots
-		for _, slot := range a.strikes[before:] {
-			there -= a.s.orders.at(slot).lots
-		}
+		there += a.s.levels[lvl].lots - own
 	}
-	wanted := a.claim(price, takers, there)
 	if there == 0 {
-		return true
+		return true // it was all the takers' own
 	}
-	lots := min(there, wanted)
+	lots := min(there, a.ask(price, there))
 	a.serve(a.claims, lots)
 	a.listMakers(lvl, young, lots)
 	a.pair(a.claims, a.makers, price, false)
+	a.asked += len(a.makers)
 	return lots == there
 }
 
-// claim lists what takers want at a price, best limit first, rank by rank until
-// there is nothing left to want, and returns the sum.
-func (a *auction) claim(price uint64, takers []mover, there uint64) (wanted uint64) {
+// ask lists what takers want at a price, best limit first, rank by rank until it
+// is as much as there is, and returns the sum. Takers that are done drop out; an
+// order by quote amount that is not worth a lot any more is done (M-52).
+func (a *auction) ask(price, there uint64) (wanted uint64) {
 	a.claims = a.claims[:0]
-	for i, m := range takers {
-		if wanted >= there && m.key != takers[max(i, 1)-1].key {
+	n := 0
+	for ; n < len(a.takers); n++ {
+		m := a.takers[n]
+		if wanted >= there && m.key != a.takers[n-1].key {
 			break
 		}
 		e := &a.entries[m.entry]
-		if want := a.want(e, price); want > 0 {
-			a.claims = append(a.claims, claim{rank: m.key, want: want, owner: m.owner, slot: e.slot, entry: m.entry})
-			wanted += want
+		if e.left == 0 {
+			continue
+		}
+		a.asked++
+		want := a.want(e, price)
+		if want == 0 {
+			e.left = 0
+			continue
+		}
+		a.claims = append(a.claims, claim{rank: m.key, want: want, owner: m.owner, slot: e.slot, entry: m.entry})
+		wanted += want
+	}
+	// Move those that were asked and go on together, next to those that were not.
+	live := n
+	for k := n - 1; k >= 0; k-- {
+		if m := a.takers[k]; a.entries[m.entry].left > 0 {
+			live--
+			a.takers[live] = m
 		}
 	}
+	a.takers = a.takers[live:]
 	return wanted
 }
 
-// want is how many lots an entry can take at a price. An order by quote amount
-// that will never again afford a lot is marked as done (M-52).
+// want is how many lots an entry can take at a price.
 func (a *auction) want(e *entry, price uint64) uint64 {
-	if !e.byQuote() || e.left == 0 {
+	if !e.byQuote() {
 		return e.left
 	}
-	purse := a.purses[e.purse]
-	want := min(e.left, a.b.lotsFor(purse, price))
-	if want == 0 {
-		dearest := price // a buyer's prices only get worse
-		if e.side == Sell {
-			dearest = e.side.key(e.key) // a seller's proceeds per lot get smaller, down to his limit
-		}
-		if a.b.lotsFor(purse, dearest) == 0 {
-			e.left = 0
-		}
-	}
-	return want
+	return min(e.left, a.b.lotsFor(a.purses[e.purse], price))
 }
 
-// listMakers lists who gives the lots that trade at a level: older blocks first,
-// pro rata within a block (M-50).
+// listMakers lists who gives the lots that trade at a level, and how much: older
+// blocks first, pro rata within a block (M-50).
 func (a *auction) listMakers(lvl int32, young []int32, lots uint64) {
 	a.makers = a.makers[:0]
 	given := uint64(0)
@@ -151,7 +155,7 @@ func (a *auction) listMakers(lvl int32, young []int32, lots uint64) {
 				}
 				slot = o.next
 			}
-			a.sortByOwner(a.makers[first:])
+			sortByOwner(a.makers[first:])
 		}
 	}
 	if given < lots {
@@ -160,66 +164,16 @@ func (a *auction) listMakers(lvl int32, young []int32, lots uint64) {
 			e := &a.entries[i]
 			a.makers = append(a.makers, claim{rank: ^a.height, want: e.left, owner: e.owner, slot: e.slot, entry: i})
 		}
-		a.sortByOwner(a.makers[first:])
+		sortByOwner(a.makers[first:])
 	}
 	a.serve(a.makers, lots)
 }
 
 // sortByOwner sorts claims that stand by sort position, keeping that order within an owner.
-func (a *auction) sortByOwner(claims []claim) {
+func sortByOwner(claims []claim) {
 	if len(claims) > 1 {
 		slices.SortStableFunc(claims, func(x, y claim) int { return cmp.Compare(x.owner, y.owner) })
 	}
-}
-
-// listOwn lists the resting orders that a sweep may have to cancel because their
-// own owner is among the takers, best first (M-51).
-func (a *auction) listOwn(side Side) {
-	s, other := a.s, side.other()
-	s.sweeps++
-	a.own, a.ownNext = a.own[:0], 0
-	for _, m := range a.takers {
-		p := s.presence(m.owner, a.b.ID)
-		if p.resting[other.index()] == 0 || p.swept == s.sweeps {
-			continue
-		}
-		p.swept = s.sweeps // his best limit stands first: it reaches farthest
-		for slot := p.head; slot != none; {
-			o := s.orders.at(slot)
-			if o.status == Resting && o.side == other && crosses(m.key, o.key()) {
-				a.own = append(a.own, ownResting{o.key(), slot, o.owner})
-			}
-			slot = o.ownerNext
-		}
-	}
-	if len(a.own) > 1 {
-		slices.SortFunc(a.own, func(x, y ownResting) int {
-			return cmp.Or(cmp.Compare(y.key, x.key), cmp.Compare(s.orders.at(x.slot).id, s.orders.at(y.slot).id))
-		})
-	}
-}
-
-// strike cancels the resting orders at a level whose owners still want to take
-// there (M-51).
-func (a *auction) strike(key, price uint64, takers []mover) {
-	for ; a.ownNext < len(a.own) && a.own[a.ownNext].key >= key; a.ownNext++ {
-		r := a.own[a.ownNext]
-		if r.key == key && a.active(r.owner, price, takers) {
-			a.s.orders.at(r.slot).flags |= struck
-			a.strikes = append(a.strikes, r.slot)
-		}
-	}
-}
-
-// active tells whether an owner still wants to take at a price.
-
-func (a *auction) active(owner Owner, price uint64, takers []mover) bool {
-	for _, m := range takers {
-		if m.owner == owner && a.want(&a.entries[m.entry], price) > 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // joinerHeap holds the new orders of the side that is swept, best limit first
@@ -240,9 +194,9 @@ func (j joiner) before(o joiner) bool { return j.key > o.key || j.key == o.key &
 func (a *auction) listJoiners(side Side) {
 	h := &a.joiners
 	h.heap = h.heap[:0]
-	reach := a.takers[0].key
+	farthest := a.takers[0].key
 	for i := range a.entries {
-		if e := &a.entries[i]; e.side == side && e.in() && e.rests && e.left > 0 && crosses(reach, e.key) {
+		if e := &a.entries[i]; e.side == side && e.in() && e.rests && !e.cut && e.left > 0 && crosses(farthest, e.key) {
 			h.heap = append(h.heap, joiner{e.key, int32(i)})
 		}
 	}
