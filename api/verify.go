@@ -35,7 +35,7 @@ type HeaderSource interface {
 	// Header answers what the signed header of a height states: the state root,
 	// which is that after the block before, and the header's time in ms. It may
 	// wait for a height that is about to come.
-	Header(ctx context.Context, height uint64) (root merkle.Hash, time uint64, err error)
+	Header(ctx context.Context, height uint64) (root merkle.Hash, ms uint64, err error)
 }
 
 // Verifier checks proofs against signed headers. What it answers is read out of

@@ -56,6 +56,7 @@ func (i *instant) ProveLeaf(merkle.Key) (web.LeafProof, error) { return web.Leaf
 func (i *instant) ProveResult(uint64, uint32) (web.ResultProof, error) {
 	return web.ResultProof{}, errNone
 }
+
 func (i *instant) ProveReceipt(exchange.CommandID) (web.ResultProof, error) {
 	return web.ResultProof{}, errNone
 }

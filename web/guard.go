@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"souk/api"
+	"souk/consensus"
 	"souk/exchange"
 )
 
@@ -242,7 +243,7 @@ func problem(err error) *api.Error {
 		e.RetryAfter = time.Second
 	case errors.Is(err, ErrPruned):
 		e = api.NewError(api.NotKept, "", "This server does not keep it any more. Ask another one.")
-	case errors.Is(err, ErrStopped):
+	case errors.Is(err, ErrStopped), errors.Is(err, consensus.ErrHalted), errors.Is(err, consensus.ErrStopped):
 		e = api.NewError(api.Halted, "", "This virtual server has stopped here. Ask another server.")
 		e.RetryAfter = 5 * time.Second
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
