@@ -43,11 +43,13 @@ func (s *State) join(l *ladder, key uint64, slot int32) {
 		l.insert(at, key, li)
 	}
 	lv := &s.levels[li]
-	o.level, o.prev, o.next = li, lv.tail, none
+	o.level = li
+	n := s.orders.link(slot)
+	n.prev, n.next = lv.tail, none
 	if lv.tail == none {
 		lv.head = slot
 	} else {
-		s.orders.at(lv.tail).next = slot
+		s.orders.link(lv.tail).next = slot
 	}
 	lv.tail = slot
 	lv.lots += o.lots
@@ -59,15 +61,16 @@ func (s *State) join(l *ladder, key uint64, slot int32) {
 func (s *State) leave(l *ladder, slot int32) {
 	o := s.orders.at(slot)
 	lv := &s.levels[o.level]
-	if o.prev == none {
-		lv.head = o.next
+	n := s.orders.link(slot)
+	if n.prev == none {
+		lv.head = n.next
 	} else {
-		s.orders.at(o.prev).next = o.next
+		s.orders.link(n.prev).next = n.next
 	}
-	if o.next == none {
-		lv.tail = o.prev
+	if n.next == none {
+		lv.tail = n.prev
 	} else {
-		s.orders.at(o.next).prev = o.prev
+		s.orders.link(n.next).prev = n.prev
 	}
 	lv.lots -= o.lots
 	lv.orders--

@@ -96,7 +96,7 @@ func (a *auction) ownWithin(e *entry) (lots uint64) {
 	if p.resting[e.side.other().index()] == 0 {
 		return 0
 	}
-	for slot := p.head; slot != none; slot = a.s.orders.at(slot).ownerNext {
+	for slot := p.head; slot != none; slot = a.s.orders.link(slot).ownerNext {
 		if o := a.s.orders.at(slot); o.status == Resting && o.side != e.side && crosses(e.key, o.key()) {
 			lots += o.lots
 		}

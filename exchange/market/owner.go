@@ -24,11 +24,12 @@ func (s *State) enlist(slot int32) *presence {
 	if fresh {
 		p.head, p.tail = none, none
 	}
-	o.ownerPrev, o.ownerNext = p.tail, none
+	n := s.orders.link(slot)
+	n.ownerPrev, n.ownerNext = p.tail, none
 	if p.tail == none {
 		p.head = slot
 	} else {
-		s.orders.at(p.tail).ownerNext = slot
+		s.orders.link(p.tail).ownerNext = slot
 	}
 	p.tail = slot
 	if o.stays() {
@@ -38,17 +39,18 @@ func (s *State) enlist(slot int32) *presence {
 }
 
 // delist takes an order out of the list of its owner.
-func (s *State) delist(o *order) {
+func (s *State) delist(slot int32) {
+	o, n := s.orders.at(slot), s.orders.link(slot)
 	p := s.presence(o.owner, o.market)
-	if o.ownerPrev == none {
-		p.head = o.ownerNext
+	if n.ownerPrev == none {
+		p.head = n.ownerNext
 	} else {
-		s.orders.at(o.ownerPrev).ownerNext = o.ownerNext
+		s.orders.link(n.ownerPrev).ownerNext = n.ownerNext
 	}
-	if o.ownerNext == none {
-		p.tail = o.ownerPrev
+	if n.ownerNext == none {
+		p.tail = n.ownerPrev
 	} else {
-		s.orders.at(o.ownerNext).ownerPrev = o.ownerPrev
+		s.orders.link(n.ownerNext).ownerPrev = n.ownerPrev
 	}
 	if o.stays() {
 		p.stay--

@@ -67,9 +67,8 @@ func (s *State) OwnedIn(dst []OrderID, owner Owner, id ID) []OrderID {
 		return dst
 	}
 	for slot := p.head; slot != none; {
-		o := s.orders.at(slot)
-		dst = append(dst, o.id)
-		slot = o.ownerNext
+		dst = append(dst, s.orders.at(slot).id)
+		slot = s.orders.link(slot).ownerNext
 	}
 	return dst
 }

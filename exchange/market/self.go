@@ -12,8 +12,8 @@ func (a *auction) dropSelfCrossing() {
 	for _, owner := range a.b.mixed {
 		a.nonces = a.nonces[:0]
 		if p := a.s.presence(owner, a.b.ID); p != nil {
-			for slot := p.head; slot != none; slot = a.s.orders.at(slot).ownerNext {
-				if o := a.s.orders.at(slot); o.status == Staged && a.entries[o.prev].in() {
+			for slot := p.head; slot != none; slot = a.s.orders.link(slot).ownerNext {
+				if o := a.s.orders.at(slot); o.status == Staged && a.entries[o.place].in() {
 					a.nonces = append(a.nonces, slot)
 				}
 			}
@@ -25,7 +25,7 @@ func (a *auction) dropSelfCrossing() {
 		var best [2]uint64
 		var has [2]bool
 		for _, slot := range a.nonces {
-			e := &a.entries[a.s.orders.at(slot).prev]
+			e := &a.entries[a.s.orders.at(slot).place]
 			mine, other := e.side.index(), e.side.other().index()
 			if has[other] && crosses(e.key, best[other]) {
 				e.fate = SelfCross
@@ -81,12 +81,10 @@ func (a *auction) findOwn(side Side) {
 			continue
 		}
 		p.searched = s.searches // his best limit stands first: it reaches farthest
-		for slot := p.head; slot != none; {
-			o := s.orders.at(slot)
-			if o.status == Resting && o.side == other && crosses(m.key, o.key()) {
+		for slot := p.head; slot != none; slot = s.orders.link(slot).ownerNext {
+			if o := s.orders.at(slot); o.status == Resting && o.side == other && crosses(m.key, o.key()) {
 				own.orders = append(own.orders, ownOrder{o.key(), slot, o.owner})
 			}
-			slot = o.ownerNext
 		}
 	}
 	if len(own.orders) > 1 {

@@ -83,7 +83,7 @@ func (a *auction) afterFill(slot int32, o *order, lots uint64) {
 		return
 	}
 	if o.status == Staged {
-		a.entries[o.prev].slot = none
+		a.entries[o.place].slot = none
 	}
 	s.close(slot, Filled, a.out)
 }

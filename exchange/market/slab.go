@@ -7,25 +7,22 @@ import (
 // none is the absent slot, level or position.
 const none int32 = -1
 
-// order is an order as the state keeps it: in slots of a slab, linked by slot
-// numbers, without pointers. Amounts of base are counted in lots here.
+// order is an order as the state keeps it: in slots of a slab, without pointers.
+// Amounts of base are counted in lots here.
 type order struct {
-	// One cache line: what the book, the auction and the order's neighbours in
-	// its lists look at.
-	id         OrderID
-	price      uint64
-	lots       uint64 // still to trade; orders by quote amount: at most this many
-	joined     uint64 // height at which it joined the book
-	next, prev int32  // neighbours in its level's queue; a staged order's prev is its place in the batch
-	level      int32  // level it is queued in
-	ownerNext  int32  // neighbours among the orders of its owner in its market
-	ownerPrev  int32
-	market     ID
-	owner      Owner
-	side       Side
-	tif        TIF
-	status     Status
-	flags      uint8
+	// What the book and the auction look at stands first, in one cache line.
+	id     OrderID
+	price  uint64
+	lots   uint64 // still to trade; orders by quote amount: at most this many
+	joined uint64 // height at which it joined the book
+	level  int32  // level it is queued in
+	place  int32  // place in the batch of a staged order
+	market ID
+	owner  Owner
+	side   Side
+	tif    TIF
+	status Status
+	flags  uint8
 
 	kind    Kind
 	sibling int32 // slot of the other leg of an OCO pair
@@ -80,17 +77,28 @@ func (s Side) index() int { return int(s >> 1) }
 // other side with key other.
 func crosses(k, other uint64) bool { return other >= ^k }
 
+// links chain an order with its neighbours by slot numbers. They stand apart from
+// the orders and close together: joining or leaving a chain touches neighbours
+// that nothing else has looked at for long.
+type links struct {
+	next, prev           int32 // in its level's queue
+	ownerNext, ownerPrev int32 // among the orders of its owner in its market
+}
+
 const pageSize = 1024
 
 // slab keeps orders in pages that never move, so that pointers to orders stay
 // good and no growth copies the book.
 type slab struct {
 	pages []*[pageSize]order
-	free  int32 // first free slot, linked by next
+	links []links // by slot
+	free  int32   // first free slot, linked by next
 	live  int
 }
 
 func (b *slab) at(slot int32) *order { return &b.pages[uint32(slot)/pageSize][uint32(slot)%pageSize] } //nolint:gosec // never none
+
+func (b *slab) link(slot int32) *links { return &b.links[slot] }
 
 // take returns a free slot. Its order still holds what the last one left.
 func (b *slab) take() int32 {
@@ -98,13 +106,13 @@ func (b *slab) take() int32 {
 		b.grow()
 	}
 	slot := b.free
-	b.free = b.at(slot).next
+	b.free = b.links[slot].next
 	b.live++
 	return slot
 }
 
 func (b *slab) give(slot int32) {
-	b.at(slot).next = b.free
+	b.links[slot].next = b.free
 	b.free = slot
 	b.live--
 }
@@ -112,8 +120,9 @@ func (b *slab) give(slot int32) {
 func (b *slab) grow() {
 	first := int32(len(b.pages)) * pageSize //nolint:gosec // MaxBook bounds the orders of a market, memory those of a state
 	b.pages = append(b.pages, new([pageSize]order))
+	b.links = append(b.links, make([]links, pageSize)...)
 	for i := first + pageSize - 1; i >= first; i-- {
-		b.at(i).next = b.free
+		b.links[i].next = b.free
 		b.free = i
 	}
 }

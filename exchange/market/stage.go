@@ -61,7 +61,7 @@ func (s *State) add(n *New, height, now uint64) int32 {
 func (s *State) enter(b *book, p *presence, slot int32) {
 	o := s.orders.at(slot)
 	o.status = Staged
-	o.prev, o.next, o.level = int32(len(b.batch)), none, none //nolint:gosec // bounded by MaxBook
+	o.place, o.level = int32(len(b.batch)), none //nolint:gosec // bounded by MaxBook
 	b.batch = append(b.batch, slot)
 	b.mark(p, o)
 	if !b.listed {
@@ -145,7 +145,7 @@ func (s *State) close(slot int32, why Reason, out *Result) {
 	case Waiting:
 		s.leave(&b.waiting[o.direction()], slot)
 	case Staged:
-		b.batch[o.prev] = none
+		b.batch[o.place] = none
 	case Gone:
 		panic("market: closed an order twice") //nolint:forbidigo // corrupt links
 	}
@@ -154,7 +154,7 @@ func (s *State) close(slot int32, why Reason, out *Result) {
 	end.Why, end.Release = why, end.Order.Hold
 	end.Order.Status, end.Order.Hold.Amount = Gone, 0
 
-	s.delist(o)
+	s.delist(slot)
 	if o.expiry != 0 {
 		s.dueRemove(slot)
 	}

@@ -153,7 +153,7 @@ func (a *auction) listMakers(lvl int32, young []int32, lots uint64) {
 					a.makers = append(a.makers, claim{rank: ^joined, want: o.lots, owner: o.owner, slot: slot, entry: none})
 					given += o.lots
 				}
-				slot = o.next
+				slot = a.s.orders.link(slot).next
 			}
 			sortByOwner(a.makers[first:])
 		}
