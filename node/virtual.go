@@ -23,6 +23,11 @@ import (
 	"souk/web"
 )
 
+// memTable is how much of the newest state a store collects in memory, in bytes,
+// before it goes into files. At full load a store takes some 30 MB a second, most
+// of it soon overwritten; small tables would all be merged again and again.
+const memTable = 64 << 20
+
 // virtual is one virtual server at work on this server.
 type virtual struct {
 	node     *Node
@@ -83,7 +88,7 @@ func (v *virtual) openParts() (p *parts, err error) {
 			p = nil
 		}
 	}()
-	p.store, err = pebble.Open(filepath.Join(v.dir, "state"), pebble.Config{Logger: v.log, Cache: v.node.cache})
+	p.store, err = pebble.Open(filepath.Join(v.dir, "state"), pebble.Config{Logger: v.log, Cache: v.node.cache, MemTable: memTable})
 	if err != nil {
 		return p, fmt.Errorf("open state: %w", err)
 	}
