@@ -6,11 +6,10 @@
 # make sim      SEEDS whole federations by seed; run it again to go on where it stopped
 # make fuzz     every fuzz target for FUZZTIME
 # make mutate   how many of the listed faults the tests catch
-# make soak     real servers behind slow links for SOAK
+# make soak     the tests of real servers, at length
 
 SEEDS    ?= 20000
 FUZZTIME ?= 30s
-SOAK     ?= 10m
 # Further arguments of souk demo and of the measurement (-only one,four ...).
 ARGS     ?=
 
@@ -56,7 +55,7 @@ mutate:
 
 soak:
 	@scripts/setup
-	SOUK_SOAK=$(SOAK) go test ./node -run='^TestSoak' -count=1 -timeout=0 -v
+	go test ./internal/e2e -count=1 -timeout=0 -v -args -soak
 
 clean:
 	rm -rf bin .cache

@@ -69,19 +69,31 @@ func rules() []Rule {
 				"store", "store/pebble", "store/memstore", "store/sealed", "replica", "api", "web"),
 		},
 		{
-			Package: "cli", Floor: 5, Imports: with(state, "store/sealed", "purse", "api", "node"),
+			Package: "cli", Floor: 5, Imports: with(state, "store/sealed", "purse", "api", "node", "internal/cluster", "internal/load"),
 			Owns: []string{"github.com/spf13/cobra"},
 		},
 		{Package: "cmd/souk", Floor: 5, Imports: []string{"cli"}},
+		// Federations on one machine, for the demonstration, measurements and tests.
+		{Package: "internal/cluster", Floor: 5, Imports: []string{"api", "exchange", "node", "internal/forward"}},
+		{Package: "internal/forward", Floor: 5},
+		{Package: "internal/load", Floor: 5, Imports: state},
 
 		// Beside the floors.
 		{
 			Package: "sim", Floor: Beside, Test: true,
-			Imports: with(state, "exchange/exchangetest", "consensus", "store", "store/memstore", "replica", "internal/bulk"),
+			Imports: with(state, "exchange/exchangetest", "consensus", "store", "store/memstore", "replica",
+				"sim/check", "sim/workload", "internal/bulk"),
 		},
+		{Package: "sim/check", Floor: Beside, Test: true, Imports: state},
+		{Package: "sim/workload", Floor: Beside, Test: true, Imports: with(state, "exchange/exchangetest")},
 		{Package: "internal/arch", Floor: Beside},
+		{
+			Package: "internal/bench", Floor: Beside,
+			Imports: with(state, "exchange/exchangetest", "exchange/market/markettest", "consensus", "store/pebble",
+				"store/sealed", "replica", "api", "node", "internal/cluster", "internal/forward", "internal/load"),
+		},
 		{Package: "internal/bulk", Floor: Beside, Test: true},
-		{Package: "internal/load", Floor: Beside, Imports: with(state, "exchange/exchangetest")},
+		{Package: "internal/e2e", Floor: Beside, Test: true},
 		{Package: "internal/mutate", Floor: Beside},
 		{Package: "internal/tally", Floor: Beside},
 	}
