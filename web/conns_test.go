@@ -103,6 +103,7 @@ func TestFlood(t *testing.T) {
 
 // Which connection goes when there is no room (H-52).
 func TestEviction(t *testing.T) {
+	t.Parallel()
 	f := newFederation(t, 1, web.Config{Conns: 4})
 	n := f.nodes[0]
 	often, once, late := dial(t, n), dial(t, n), dial(t, n)
@@ -131,6 +132,7 @@ func TestEviction(t *testing.T) {
 
 // Requests under way keep their connection, and then others have to wait outside.
 func TestNoRoom(t *testing.T) {
+	t.Parallel()
 	f := newFederation(t, 1, web.Config{Conns: 2, Wait: 2 * time.Second})
 	f.fund("alice", "bob")
 	n := f.nodes[0]
@@ -158,6 +160,7 @@ func TestNoRoom(t *testing.T) {
 
 // A header or a body that comes drop by drop does not hold a connection for long (H-51).
 func TestSlowLoris(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes six seconds")
 	}

@@ -226,6 +226,7 @@ func code(err error) api.Code {
 // Who may read an account: its owner and delegates with the scope read; the refusal
 // does not tell whether the account exists (H-22).
 func TestWhoMayRead(t *testing.T) {
+	t.Parallel()
 	f := newFederation(t, 1, web.Config{})
 	f.fund("alice", "bob")
 	ctx := within(t, 20*time.Second)
@@ -361,6 +362,7 @@ func TestFate(t *testing.T) {
 // Two virtual servers in one process answer below their ids, and stopping one leaves
 // the other alone (H-1).
 func TestVirtualServers(t *testing.T) {
+	t.Parallel()
 	f, g := newFederation(t, 1, web.Config{}), newFederation(t, 2, web.Config{})
 	both := f.nodes[0]
 	if err := both.server.Add(web.Virtual{Founding: g.founding, Replica: adapter{g.nodes[0].replica}, Engine: g.nodes[0]}); err != nil {
