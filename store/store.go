@@ -2,9 +2,8 @@
 // contract (docs/spec/09-storage.md) and nothing else: it knows bytes only, and
 // what keys mean belongs to those who own the data. Adapters are store/pebble
 // (disk) and store/memstore (memory, with crash simulation); store/storetest is
-// the suite that each of them passes. Two folders here are apart from the port:
-// store/durable replaces whole files safely and store/sealed encrypts small
-// ones. Floor 2.
+// the suite that each of them passes. store/sealed, which encrypts small files, is
+// apart from the port. Floor 2.
 package store
 
 import (

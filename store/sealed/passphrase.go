@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"golang.org/x/term"
 )
@@ -13,105 +14,96 @@ import (
 // maxPassphrase is the longest passphrase in bytes.
 const maxPassphrase = 1024
 
-// ErrNoTerminal is returned by FromTerminal where nobody can be asked.
-var ErrNoTerminal = errors.New("no terminal to ask for the passphrase; give --passphrase-file or --passphrase-fd")
+// Errors of where a passphrase comes from.
+var (
+	// ErrEmpty is returned for an empty passphrase.
+	ErrEmpty = errors.New("the passphrase is empty")
+	// ErrLong is returned for a passphrase of more than 1,024 bytes.
+	ErrLong = errors.New("the passphrase is longer than 1024 bytes")
+	// ErrDiffer is returned when a new passphrase is typed in two ways.
+	ErrDiffer = errors.New("the two passphrases differ; try again")
+	// ErrNoTerminal is returned by FromTerminal where nobody can be asked.
+	ErrNoTerminal = errors.New("no terminal to ask for the passphrase; give --passphrase-file or --passphrase-fd")
+)
+
+// Passphrase gets a passphrase from where the user keeps it. The caller of it
+// wipes what it answers.
+type Passphrase func() ([]byte, error)
 
 // FromFile reads the first line of a file that only its owner may read.
 func FromFile(path string) Passphrase {
 	return func() ([]byte, error) {
-		info, err := os.Stat(path)
-		if err != nil {
-			return nil, fmt.Errorf("passphrase file: %w", err)
-		}
-		if info.Mode().Perm()&0o077 != 0 {
-			return nil, fmt.Errorf("passphrase file %s: others may read it; chmod 600 it: %w", path, ErrPermissions)
-		}
 		f, err := os.Open(path) //nolint:gosec // the user names it
 		if err != nil {
 			return nil, fmt.Errorf("passphrase file: %w", err)
 		}
 		defer f.Close() //nolint:errcheck // nothing was written
+		info, err := f.Stat()
+		if err != nil {
+			return nil, fmt.Errorf("passphrase file: %w", err)
+		}
+		if err := private(path, info); err != nil {
+			return nil, fmt.Errorf("passphrase file: %w", err)
+		}
 		return firstLine(f)
 	}
 }
 
-// FromFD reads the first line of an open file descriptor, once; it answers the
-// same again later.
+// FromFD reads the first line of an open file descriptor and closes it, once; it
+// answers the same again later.
 func FromFD(fd int) Passphrase {
-	var kept []byte
-	return func() ([]byte, error) {
-		if kept == nil {
-			f := os.NewFile(uintptr(fd), "passphrase") //nolint:gosec // the user names it
-			if f == nil {
-				return nil, fmt.Errorf("passphrase: file descriptor %d is not open", fd)
-			}
-			defer f.Close() //nolint:errcheck // nothing was written
-			line, err := firstLine(f)
-			if err != nil {
-				return nil, err
-			}
-			kept = line
+	return once(func() ([]byte, error) {
+		f := os.NewFile(uintptr(fd), "passphrase") //nolint:gosec // the user names it
+		if f == nil {
+			return nil, fmt.Errorf("passphrase: file descriptor %d is not open", fd)
 		}
-		return bytes.Clone(kept), nil
-	}
+		defer f.Close() //nolint:errcheck // nothing was written
+		return firstLine(f)
+	})
 }
 
 // FromTerminal asks on the terminal without showing what is typed, once; it
 // answers the same again later. With confirm it asks twice, for new secrets.
 func FromTerminal(prompt string, confirm bool) Passphrase {
-	var kept []byte
-	return func() ([]byte, error) {
-		if kept != nil {
-			return bytes.Clone(kept), nil
-		}
+	return once(func() ([]byte, error) {
 		tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 		if err != nil {
 			return nil, ErrNoTerminal
 		}
 		defer tty.Close() //nolint:errcheck // nothing is lost
 		phrase, err := askTerminal(tty, prompt)
+		if err != nil || !confirm {
+			return phrase, err
+		}
+		again, err := askTerminal(tty, "Again: ")
+		defer wipe(again)
+		if err == nil && !bytes.Equal(phrase, again) {
+			err = ErrDiffer
+		}
 		if err != nil {
+			wipe(phrase)
 			return nil, err
 		}
-		if confirm {
-			again, err := askTerminal(tty, "Again: ")
+		return phrase, nil
+	})
+}
+
+// once remembers the first passphrase that it gets.
+func once(pass Passphrase) Passphrase {
+	var mu sync.Mutex
+	var kept []byte
+	return func() ([]byte, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if kept == nil {
+			phrase, err := ask(pass)
 			if err != nil {
 				return nil, err
 			}
-			defer wipe(again)
-			if !bytes.Equal(phrase, again) {
-				wipe(phrase)
-				return nil, errors.New("the two passphrases differ; try again")
-			}
+			kept = phrase
 		}
-		kept = phrase
 		return bytes.Clone(kept), nil
 	}
-}
-
-func askTerminal(tty *os.File, prompt string) ([]byte, error) {
-	if _, err := io.WriteString(tty, prompt); err != nil {
-		return nil, fmt.Errorf("ask for the passphrase: %w", err)
-	}
-	phrase, err := term.ReadPassword(int(tty.Fd())) //nolint:gosec // a file descriptor
-	if err != nil {
-		return nil, fmt.Errorf("ask for the passphrase: %w", err)
-	}
-	_, err = io.WriteString(tty, "\n")
-	return phrase, err
-}
-
-func firstLine(r io.Reader) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxPassphrase+1))
-	if err != nil {
-		return nil, fmt.Errorf("read the passphrase: %w", err)
-	}
-	line, _, _ := bytes.Cut(data, []byte{'\n'})
-	line = bytes.TrimSuffix(line, []byte{'\r'})
-	if len(line) > maxPassphrase {
-		return nil, fmt.Errorf("the passphrase is longer than %d bytes", maxPassphrase)
-	}
-	return line, nil
 }
 
 // ask gets a passphrase that is not empty.
@@ -120,8 +112,53 @@ func ask(pass Passphrase) ([]byte, error) {
 		return nil, ErrEmpty
 	}
 	phrase, err := pass()
-	if err == nil && len(phrase) == 0 {
+	switch {
+	case err != nil:
+	case len(phrase) == 0:
 		err = ErrEmpty
+	case len(phrase) > maxPassphrase:
+		err = ErrLong
 	}
-	return phrase, err
+	if err != nil {
+		wipe(phrase)
+		return nil, err
+	}
+	return phrase, nil
+}
+
+func askTerminal(tty *os.File, prompt string) ([]byte, error) {
+	if _, err := io.WriteString(tty, prompt); err != nil {
+		return nil, fmt.Errorf("ask for the passphrase: %w", err)
+	}
+	phrase, err := term.ReadPassword(int(tty.Fd())) //nolint:gosec // a file descriptor
+	_, writing := io.WriteString(tty, "\n")
+	if err = errors.Join(err, writing); err != nil {
+		wipe(phrase)
+		return nil, fmt.Errorf("ask for the passphrase: %w", err)
+	}
+	return phrase, nil
+}
+
+// firstLine returns what comes before the first line feed, or a carriage return
+// and line feed. It does not wait for the end of what is still being written.
+func firstLine(r io.Reader) ([]byte, error) {
+	buffer := make([]byte, maxPassphrase+2) // with its line ending
+	defer wipe(buffer)
+	n := 0
+	for n < len(buffer) && !bytes.Contains(buffer[:n], []byte{'\n'}) {
+		more, err := r.Read(buffer[n:])
+		n += more
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the passphrase: %w", err)
+		}
+	}
+	line, _, _ := bytes.Cut(buffer[:n], []byte{'\n'})
+	line = bytes.TrimSuffix(line, []byte{'\r'})
+	if len(line) > maxPassphrase {
+		return nil, ErrLong
+	}
+	return bytes.Clone(line), nil
 }
