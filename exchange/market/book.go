@@ -99,7 +99,6 @@ func (s *State) rest(b *book, slot int32, height uint64) {
 	o := s.orders.at(slot)
 	o.status, o.joined = Resting, height
 	s.join(b.ladder(o.side), o.key(), slot)
-	s.presence(o.owner, o.market).resting[o.side.index()]++
 	s.touch(o)
 }
 

@@ -212,7 +212,7 @@ func (s *State) checkOwner(b *book, n *New, more uint32) Code {
 	if n.TIF == FOK && p.round == b.round && p.fok {
 		return TooManyFOK
 	}
-	if (n.TIF <= GTD || n.Kind.stop()) && p.stay+more > s.limit {
+	if (n.TIF <= GTD || n.Kind.stop()) && p.stay[0]+p.stay[1]+more > s.limit {
 		return TooManyOrders
 	}
 	return OK

@@ -93,7 +93,7 @@ func (a *auction) dropHopeless() {
 // ownWithin is the lots that an entry's owner has resting within its limit.
 func (a *auction) ownWithin(e *entry) (lots uint64) {
 	p := a.s.presence(e.owner, a.b.ID)
-	if p.resting[e.side.other().index()] == 0 {
+	if p.stay[e.side.other().index()] == 0 {
 		return 0
 	}
 	for slot := p.head; slot != none; slot = a.s.orders.link(slot).ownerNext {

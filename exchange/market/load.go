@@ -117,10 +117,7 @@ func (s *State) loadOrder(r *Order) error {
 	if r.Expiry != 0 {
 		s.duePush(slot)
 	}
-	p := s.enlist(slot)
-	if r.Status == Resting {
-		p.resting[r.Side.index()]++
-	}
+	s.enlist(slot)
 	return nil
 }
 

@@ -4,8 +4,7 @@ package market
 // ascending id, and what admission and the auction must know of him at once.
 type presence struct {
 	head, tail int32
-	stay       uint32    // live orders that may rest or wait, for the order limit (M-12)
-	resting    [2]uint32 // resting orders by Side.index
+	stay       [2]uint32 // live orders that rest, wait or may do so, by Side.index (M-12)
 	sides      uint8     // bits 1<<Side of the sides he is on in the batch
 	fok        bool      // he has a fill-or-kill order in the batch
 	round      uint64    // the batch that sides and fok speak of
@@ -33,7 +32,7 @@ func (s *State) enlist(slot int32) *presence {
 	}
 	p.tail = slot
 	if o.stays() {
-		p.stay++
+		p.stay[o.side.index()]++
 	}
 	return p
 }
@@ -53,12 +52,9 @@ func (s *State) delist(slot int32) {
 		s.orders.link(n.ownerNext).ownerPrev = n.ownerPrev
 	}
 	if o.stays() {
-		p.stay--
+		p.stay[o.side.index()]--
 	}
-	switch {
-	case o.status == Resting:
-		p.resting[o.side.index()]--
-	case o.status == Staged && o.tif == FOK:
+	if o.status == Staged && o.tif == FOK {
 		p.fok = false
 	}
 	if p.head == none {

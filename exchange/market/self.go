@@ -41,9 +41,8 @@ func (a *auction) dropSelfCrossing() {
 type ownResting struct {
 	known  bool
 	orders []ownOrder
-	next   int // the first that the sweep has not come to
-	// takers are the sweep's takers by owner.
-	takers []mover
+	next   int     // the first that the sweep has not come to
+	takers []mover // the sweep's takers by owner, once they are needed
 }
 
 type ownOrder struct {
@@ -62,12 +61,6 @@ func (a *auction) listOwn(side Side) {
 	}
 	own.next = 0
 	own.takers = own.takers[:0]
-	if len(own.orders) > 0 {
-		own.takers = append(own.takers, a.takers...)
-		slices.SortFunc(own.takers, func(x, y mover) int {
-			return cmp.Or(cmp.Compare(x.owner, y.owner), cmp.Compare(x.entry, y.entry))
-		})
-	}
 }
 
 // findOwn looks through the orders of everybody who may take.
@@ -75,9 +68,13 @@ func (a *auction) findOwn(side Side) {
 	s, own, other := a.s, &a.own[side.index()], side.other()
 	s.searches++
 	own.orders = own.orders[:0]
-	for _, m := range a.movers[side.index()] {
+	takers := a.takers // of the only plan
+	if a.foks > 0 {
+		takers = a.movers[side.index()] // of any plan
+	}
+	for _, m := range takers {
 		p := s.presence(m.owner, a.b.ID)
-		if p.resting[other.index()] == 0 || p.searched == s.searches {
+		if p.stay[other.index()] == 0 || p.searched == s.searches {
 			continue
 		}
 		p.searched = s.searches // his best limit stands first: it reaches farthest
@@ -113,6 +110,13 @@ func (a *auction) strike(price, key uint64) (lots uint64) {
 // active tells whether an owner still wants to take at a price.
 func (a *auction) active(owner Owner, price, key uint64) bool {
 	takers := a.sweepOwn.takers
+	if len(takers) == 0 {
+		takers = append(takers, a.takers...) // a sweep only ever loses takers
+		slices.SortFunc(takers, func(x, y mover) int {
+			return cmp.Or(cmp.Compare(x.owner, y.owner), cmp.Compare(x.entry, y.entry))
+		})
+		a.sweepOwn.takers = takers
+	}
 	i, _ := slices.BinarySearchFunc(takers, owner, func(m mover, o Owner) int { return cmp.Compare(m.owner, o) })
 	for ; i < len(takers) && takers[i].owner == owner; i++ {
 		if e := &a.entries[takers[i].entry]; crosses(e.key, key) && a.want(e, price) > 0 {

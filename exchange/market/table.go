@@ -44,7 +44,7 @@ func (t *table[V]) get(key uint64) *V {
 // put returns the value of key, which is added as V's zero value if it is fresh.
 // The pointer is good until the next put or del.
 func (t *table[V]) put(key uint64) (value *V, fresh bool) {
-	if t.used*2 >= len(t.slots) {
+	if t.used*4 >= len(t.slots)*3 {
 		t.grow()
 	}
 	mask := len(t.slots) - 1
