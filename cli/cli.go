@@ -17,7 +17,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -62,7 +61,7 @@ func Main(args []string, in io.Reader, out, errw io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(errw, "souk: %v\n", err) //nolint:errcheck // nowhere else to say it
+	fmt.Fprintf(errw, "souk: %v\n", err)
 	var usage usageError
 	if errors.As(err, &usage) {
 		return 2
@@ -120,7 +119,7 @@ func (a *app) versionCommand() *cobra.Command {
 }
 
 // p prints to a writer whose errors are found elsewhere.
-func p(w io.Writer, format string, args ...any) { fmt.Fprintf(w, format, args...) } //nolint:errcheck // see above
+func p(w io.Writer, format string, args ...any) { fmt.Fprintf(w, format, args...) }
 
 // show prints a value as the user wants it: as JSON, or as table writes it.
 func (a *app) show(value any, table func(io.Writer)) error {
@@ -140,7 +139,7 @@ func (a *app) show(value any, table func(io.Writer)) error {
 
 // when is a time in ms for people.
 func when(ms uint64) string {
-	return time.UnixMilli(int64(ms)).UTC().Format("2006-01-02 15:04:05.000") //nolint:gosec // in range
+	return time.UnixMilli(int64(ms)).UTC().Format("2006-01-02 15:04:05.000")
 }
 
 // session is a client with what the purse and the flags say.
@@ -261,14 +260,4 @@ func (f *passFlags) get(prompt string, confirm bool) sealed.Passphrase {
 		f.kept = sealed.FromTerminal(prompt, confirm)
 	}
 	return f.kept
-}
-
-// oneOf finds a word among choices, for flags.
-func oneOf(flag, word string, choices ...string) error {
-	for _, c := range choices {
-		if word == c {
-			return nil
-		}
-	}
-	return usageError{fmt.Errorf("%s %q: write one of %s", flag, word, strings.Join(choices, ", "))}
 }

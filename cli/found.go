@@ -76,7 +76,7 @@ func (a *app) federationInit() *cobra.Command {
 
 // readCard reads a card given as text or as a file.
 func readCard(arg string) (exchange.Card, error) {
-	if data, err := os.ReadFile(arg); err == nil { //nolint:gosec // the user names it
+	if data, err := os.ReadFile(arg); err == nil {
 		arg = string(data)
 	}
 	return exchange.ParseCardText(arg)
@@ -90,7 +90,7 @@ func (a *app) federationCreate() *cobra.Command {
 founding terms, which every founder uses the same file of. Cards in any order give the same contract
 and the same id on every machine: compare the ids before you serve it.`,
 		RunE: func(_ *cobra.Command, args []string) error {
-			data, err := os.ReadFile(termsFile) //nolint:gosec // the user names it
+			data, err := os.ReadFile(termsFile)
 			if err != nil {
 				return fmt.Errorf("read the founding terms: %w", err)
 			}

@@ -89,7 +89,7 @@ func (a *app) exportCommand() *cobra.Command {
 		Long: `Write the state of a stopped server's virtual server to a file: the newest state that a signed
 header confirms. The file is what souk federation refound begins with.`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			f, err := os.OpenFile(out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the user names it
+			f, err := os.OpenFile(out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 			if err != nil {
 				return fmt.Errorf("export: %w", err)
 			}

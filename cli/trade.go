@@ -99,7 +99,7 @@ func (f *placeFlags) body(pair *api.Pair, args []string, now time.Time) (*exchan
 		return nil, usageError{err}
 	}
 	if f.expires != 0 {
-		b.Expiry = uint64(now.Add(f.expires).UnixMilli()) //nolint:gosec // after 1970
+		b.Expiry = uint64(now.Add(f.expires).UnixMilli())
 	}
 	if f.price == "" {
 		return nil, usageError{fmt.Errorf("--price is missing: every order has a worst price")}
@@ -138,6 +138,12 @@ func (f *placeFlags) timeInForce(k market.Kind) (market.TIF, error) {
 	return market.GTC, nil
 }
 
+// whatIsLeft says where an order is after its block.
+var whatIsLeft = map[market.Status]string{
+	market.Gone: "; nothing is left open\n", market.Staged: "\n", market.Resting: "; the rest waits in the book\n",
+	market.Waiting: "; it waits for its trigger\n",
+}
+
 func (a *app) showPlaced(r *exchange.Receipt, pair *api.Pair, side market.Side) error {
 	return a.showReceipt(r, func(w io.Writer) {
 		p(w, "order %d: filled %s %s", r.Number, pair.FormatBase(r.Filled), pair.BaseSymbol)
@@ -148,14 +154,7 @@ func (a *app) showPlaced(r *exchange.Receipt, pair *api.Pair, side market.Side) 
 			}
 			p(w, " for %s %s, fee %s", pair.FormatQuote(r.Cost), pair.QuoteSymbol, fee)
 		}
-		switch r.Status {
-		case market.Resting:
-			p(w, "; the rest waits in the book\n")
-		case market.Waiting:
-			p(w, "; it waits for its trigger\n")
-		default:
-			p(w, "; nothing is left open\n")
-		}
+		p(w, "%s", whatIsLeft[r.Status])
 	})
 }
 
@@ -242,7 +241,7 @@ func (a *app) orderCancelAll() *cobra.Command {
 				var body exchange.Body = &exchange.CancelAll{}
 				switch {
 				case after > 0:
-					body = &exchange.CancelAllAfter{Delay: uint64(after.Milliseconds())} //nolint:gosec // positive
+					body = &exchange.CancelAllAfter{Delay: uint64(after.Milliseconds())}
 				case name != "":
 					pair, err := s.client.Pair(ctx, name)
 					if err != nil {
@@ -320,10 +319,10 @@ func (a *app) keyAdd() *cobra.Command {
 			}
 			body := &exchange.AddDelegate{Key: key, Scopes: set}
 			for _, m := range markets {
-				body.Markets = append(body.Markets, uint32(m)) //nolint:gosec // the server refuses what is too large
+				body.Markets = append(body.Markets, uint32(m))
 			}
 			if expires > 0 {
-				body.Expiry = uint64(time.Now().Add(expires).UnixMilli()) //nolint:gosec // after 1970
+				body.Expiry = uint64(time.Now().Add(expires).UnixMilli())
 			}
 			return a.keyDo(c, body, "the key may act from the next block on\n")
 		},

@@ -92,8 +92,12 @@ func (a *app) verified(ctx context.Context, s *session, v *api.Verifier, args []
 		}
 		m, proven, err := s.client.VerifiedMarket(ctx, v, pair.ID)
 		return []fact{
-			{"market", pair.Symbol()}, {"last price", pair.FormatPrice(m.Last)}, {"tick", pair.FormatPrice(m.Tick)},
-			{"maker fee", percent(m.MakerPPM)}, {"taker fee", percent(m.TakerPPM)}, {"paused", strconv.FormatBool(m.Paused)},
+			{"market", pair.Symbol()},
+			{"last price", pair.FormatPrice(m.Last)},
+			{"tick", pair.FormatPrice(m.Tick)},
+			{"maker fee", percent(m.MakerPPM)},
+			{"taker fee", percent(m.TakerPPM)},
+			{"paused", strconv.FormatBool(m.Paused)},
 		}, proven, err
 	case "asset":
 		id, _, err := money(ctx, s, "0", args[1])
@@ -114,7 +118,7 @@ func (a *app) verified(ctx context.Context, s *session, v *api.Verifier, args []
 	case "trade":
 		return verifiedTrade(ctx, s, v, args)
 	}
-	return a.verifiedOwn(ctx, s, v, args)
+	return a.verifiedOwn(ctx, v, args)
 }
 
 func verifiedTrade(ctx context.Context, s *session, v *api.Verifier, args []string) ([]fact, api.Proven, error) {
@@ -133,7 +137,7 @@ func verifiedTrade(ctx context.Context, s *session, v *api.Verifier, args []stri
 }
 
 // verifiedOwn is what only the account's key may ask for.
-func (a *app) verifiedOwn(ctx context.Context, s *session, v *api.Verifier, args []string) (facts []fact, proven api.Proven, err error) {
+func (a *app) verifiedOwn(ctx context.Context, v *api.Verifier, args []string) (facts []fact, proven api.Proven, err error) {
 	err = a.signed(ctx, func(ctx context.Context, s *session, who *api.Signer) error {
 		if args[0] == "order" {
 			facts, proven, err = verifiedOrder(ctx, s, v, who, args[1])
@@ -174,7 +178,11 @@ func verifiedOrder(ctx context.Context, s *session, v *api.Verifier, who *api.Si
 		return nil, proven, err
 	}
 	return []fact{
-		{"order", arg}, {"market", pair.Symbol()}, {"side", api.SideName(o.Side)}, {"price", pair.FormatPrice(o.Price)},
-		{"quantity", pair.FormatBase(o.Quantity)}, {"filled", pair.FormatBase(o.Filled)},
+		{"order", arg},
+		{"market", pair.Symbol()},
+		{"side", api.SideName(o.Side)},
+		{"price", pair.FormatPrice(o.Price)},
+		{"quantity", pair.FormatBase(o.Quantity)},
+		{"filled", pair.FormatBase(o.Filled)},
 	}, proven, nil
 }

@@ -113,7 +113,7 @@ type sortKey struct {
 func (s *State) sorted(commands []Command) []task {
 	keys := s.scratch.keys[:0]
 	for i := range commands {
-		keys = append(keys, sortKey{binary.BigEndian.Uint64(commands[i].Account[:8]), int32(i)}) //nolint:gosec // MaxBlockCommands
+		keys = append(keys, sortKey{binary.BigEndian.Uint64(commands[i].Account[:8]), int32(i)})
 	}
 	slices.SortFunc(keys, func(x, y sortKey) int {
 		if x.account != y.account {
@@ -287,13 +287,11 @@ func (w *blockWork) run(i int, t *task) Code {
 
 // may tells whether the command's key has the power it needs now (K-3).
 func (w *blockWork) may(t *task, scope ledger.Scope, m market.ID) Code {
-	switch w.s.ledger.Authorize(t.account, t.cmd.Key, scope, uint32(m), w.now) {
-	case ledger.OK:
-		return OK
-	case ledger.UnknownKey:
+	code := w.s.ledger.Authorize(t.account, t.cmd.Key, scope, uint32(m), w.now)
+	if code == ledger.UnknownKey {
 		return KeyRevoked
 	}
-	return OutOfScope
+	return ledgerCodes[code]
 }
 
 func (w *blockWork) event(e Event) { w.res.Events = append(w.res.Events, e) }

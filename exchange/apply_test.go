@@ -10,7 +10,7 @@ import (
 
 	"souk/asset"
 	"souk/exchange"
-	. "souk/exchange/exchangetest" //nolint:revive // the tests read as stories
+	. "souk/exchange/exchangetest"
 	"souk/exchange/ledger"
 	"souk/exchange/market"
 	"souk/internal/bulk"

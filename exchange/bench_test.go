@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"souk/exchange"
-	. "souk/exchange/exchangetest" //nolint:revive // the tests read as stories
+	. "souk/exchange/exchangetest"
 	"souk/internal/load"
 )
 

@@ -270,7 +270,7 @@ func readFlag(s *cryptobyte.String, b *bool) bool {
 
 // appendText8 appends a text of at most 255 bytes behind its length.
 func appendText8(dst []byte, text string) []byte {
-	return append(append(dst, byte(len(text))), text...)
+	return append(append(dst, byte(len(text))), text...) //nolint:gosec // bounded by the limits of texts
 }
 
 func readText8(s *cryptobyte.String, text *string, limit int) bool {

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"souk/exchange"
-	. "souk/exchange/exchangetest" //nolint:revive // the tests read as stories
+	. "souk/exchange/exchangetest"
 	"souk/exchange/ledger"
 	"souk/exchange/market"
 	"souk/exchange/roster"

@@ -26,7 +26,7 @@ func (a *AddDelegate) Append(dst []byte) []byte {
 	dst = append(dst, a.Key[:]...)
 	dst = append(dst, byte(a.Scopes))
 	dst = binary.BigEndian.AppendUint64(dst, a.Expiry)
-	dst = append(dst, byte(len(a.Markets)))
+	dst = append(dst, byte(len(a.Markets))) //nolint:gosec // bounded by MaxMarkets
 	for _, m := range a.Markets {
 		dst = binary.BigEndian.AppendUint32(dst, m)
 	}

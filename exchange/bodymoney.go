@@ -151,7 +151,7 @@ func (*Claim) Kind() Kind { return KindClaim }
 // Append appends the body's encoding.
 func (c *Claim) Append(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, c.Escrow)
-	return append(append(dst, byte(len(c.Preimage))), c.Preimage...)
+	return append(append(dst, byte(len(c.Preimage))), c.Preimage...) //nolint:gosec // at most 64
 }
 
 func (c *Claim) read(s *cryptobyte.String) bool {

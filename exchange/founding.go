@@ -247,7 +247,7 @@ func (f *Founding) Append(dst []byte) []byte {
 	dst = appendText8(dst, f.Name)
 	dst = binary.BigEndian.AppendUint64(dst, f.Created)
 	dst = binary.BigEndian.AppendUint32(dst, f.Protocol)
-	dst = append(dst, byte(f.Profile), byte(len(f.Members)))
+	dst = append(dst, byte(f.Profile), byte(len(f.Members))) //nolint:gosec // bounded by MaxMembers
 	for i := range f.Members {
 		dst = f.Members[i].Append(dst)
 	}

@@ -158,7 +158,7 @@ func (w *blockWork) cancelAll(i int, t *task) Code {
 	}
 	n := w.closeOwned(t.account, c.Market, market.Cancelled)
 	w.names.all(i, t, c.Market)
-	t.number = uint64(n)
+	t.number = uint64(n) //nolint:gosec // not negative
 	if n == 0 {
 		w.payFee(t)
 	}

@@ -41,7 +41,7 @@ func (w *blockWork) receiptOf(id market.OrderID) *Receipt {
 // report completes the receipts and makes the result list (K-9).
 func (w *blockWork) report() {
 	for i, task := range w.placed {
-		id := w.firstOrder + market.OrderID(i) //nolint:gosec // small
+		id := w.firstOrder + market.OrderID(i)
 		if o, ok := w.s.markets.Order(id); ok && w.tasks[task].order == id {
 			w.receiptOf(id).Status = o.Status
 		}
@@ -108,7 +108,7 @@ type changeKey struct {
 func sortChanges(changes []merkle.Change) {
 	keys := make([]changeKey, len(changes))
 	for i := range changes {
-		keys[i] = changeKey{binary.BigEndian.Uint64(changes[i].Key[:8]), int32(i)} //nolint:gosec // small
+		keys[i] = changeKey{binary.BigEndian.Uint64(changes[i].Key[:8]), int32(i)}
 	}
 	slices.SortFunc(keys, func(x, y changeKey) int {
 		if x.prefix != y.prefix {

@@ -1,3 +1,19 @@
+// Package exchange owns the state machine of a virtual server: what a command is
+// and how it is encoded and signed, in which phases a block executes commands, what
+// each of them does, which result code it gets, and the Merkle root over the whole state. Its
+// children own the parts and never meet: ledger (accounts and assets), market
+// (orders and auctions), escrow, and roster (members and votes). Here their answers are
+// put together: market says who traded, and exchange posts it to ledger.
+//
+// Everything is a function of the founding contract and the blocks: no clock, no
+// randomness, no I/O. The rules are docs/spec/02-commands.md and 03-block.md.
+//
+// Where to look: the state in state.go, a block in apply.go and the files named for
+// its phases (keys.go, votes.go, orders.go and naming.go, money.go), results in
+// report.go, encodings in command.go and the body files, result codes in code.go
+// and codemap.go, founding in founding.go.
+//
+// Floor 1.
 package exchange
 
 import (
@@ -417,7 +433,7 @@ func (s *State) checkLocked() error {
 func (s *State) Audit() []ledger.Audit {
 	all := make([]ledger.Audit, s.ledger.Assets())
 	for i := range all {
-		all[i] = s.ledger.Audit(asset.ID(i + 1)) //nolint:gosec // ids are 32 bits
+		all[i] = s.ledger.Audit(asset.ID(i + 1))
 	}
 	return all
 }

@@ -114,7 +114,7 @@ func parseTerms(data []byte) (t market.Terms, ok bool) {
 // keepInHouse is what a vote must leave in a house balance: the dust that live orders may still claim.
 func (w *blockWork) keepInHouse(h ledger.House) asset.Amount {
 	if h == ledger.Dust {
-		return asset.Amount(w.s.markets.Len())
+		return asset.Amount(w.s.markets.Len()) //nolint:gosec // not negative
 	}
 	return 0
 }
@@ -148,7 +148,8 @@ func (w *blockWork) newParams(data []byte) (p Params, ok bool) {
 func (w *blockWork) serverKeyOf(action roster.Action) (old struct {
 	operator identity.Address
 	key      identity.PublicKey
-}) {
+},
+) {
 	var id roster.ID
 	switch a := action.(type) {
 	case roster.RemoveMember:

@@ -64,7 +64,7 @@ func defaultVirtual() VirtualConfig {
 
 // ReadConfig reads a config file strictly: an unknown key is an error.
 func ReadConfig(path string) (Config, error) {
-	data, err := os.ReadFile(path) //nolint:gosec // the operator names it
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return Config{}, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
@@ -198,12 +198,12 @@ func tomlList(list []string) string {
 
 // WriteConfig writes a config file with comments; it does not replace one.
 func WriteConfig(path string, c *Config) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the operator names it
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
 	if _, err := f.Write(configText(c)); err != nil {
-		f.Close() //nolint:errcheck,gosec // the write failed already
+		f.Close() //nolint:errcheck // the write failed already
 		return fmt.Errorf("write configuration: %w", err)
 	}
 	return f.Close()
@@ -217,7 +217,7 @@ func AppendVirtual(h Home, v VirtualConfig) error {
 		return fmt.Errorf("add a virtual server: %w", err)
 	}
 	if _, err := f.WriteString(v.text()); err != nil {
-		f.Close() //nolint:errcheck,gosec // the write failed already
+		f.Close() //nolint:errcheck // the write failed already
 		return fmt.Errorf("add a virtual server: %w", err)
 	}
 	return f.Close()

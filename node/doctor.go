@@ -79,7 +79,7 @@ func checkDisk(h Home) Finding {
 	if err := syscall.Statfs(string(h), &s); err != nil {
 		return Finding{"disk", true, err.Error()}
 	}
-	free := s.Bavail * uint64(s.Bsize) //nolint:gosec // not negative
+	free := s.Bavail * uint64(s.Bsize)
 	f := Finding{What: "disk", Detail: fmt.Sprintf("%d MB free", free>>20)}
 	if free < leastDisk {
 		f.Bad, f.Detail = true, f.Detail+": make room; a server stops when the disk is full"
@@ -91,12 +91,12 @@ func checkDisk(h Home) Finding {
 func checkPort(what, listen string) Finding {
 	l, err := net.Listen("tcp", listen)
 	if err == nil {
-		l.Close() //nolint:errcheck,gosec // nothing was served
+		l.Close() //nolint:errcheck // nothing was served
 		return Finding{what, false, listen + " is free"}
 	}
 	conn, derr := net.DialTimeout("tcp", listen, time.Second)
 	if derr == nil {
-		conn.Close() //nolint:errcheck,gosec // nothing was sent
+		conn.Close() //nolint:errcheck // nothing was sent
 		return Finding{what, false, listen + " is in use; fine if this server is running"}
 	}
 	return Finding{what, true, err.Error()}

@@ -95,7 +95,7 @@ func Found(t *Terms, cards []exchange.Card) (*exchange.Founding, error) {
 		decimals[a.Symbol] = a.Decimals
 		f.Assets = append(f.Assets, a)
 		if a.Symbol == t.FeeAsset {
-			f.Params.FeeAsset = asset.ID(i + 1) //nolint:gosec // few
+			f.Params.FeeAsset = asset.ID(i + 1)
 		}
 	}
 	if t.FeeAsset != "" {
@@ -286,7 +286,7 @@ func freePorts(n int) ([]int, error) {
 	var open []net.Listener
 	defer func() {
 		for _, l := range open {
-			l.Close() //nolint:errcheck,gosec // nothing was served
+			l.Close() //nolint:errcheck // nothing was served
 		}
 	}()
 	for range n {

@@ -19,8 +19,12 @@ type face struct{ *replica.Replica }
 // webErr gives an error the name that web knows it by.
 func webErr(err error) error {
 	for _, p := range [...][2]error{
-		{replica.ErrBusy, web.ErrBusy}, {replica.ErrRequest, web.ErrRequest}, {replica.ErrPruned, web.ErrPruned},
-		{replica.ErrClosed, web.ErrStopped}, {replica.ErrNotFounded, web.ErrStopped}, {replica.ErrDetached, web.ErrStopped},
+		{replica.ErrBusy, web.ErrBusy},
+		{replica.ErrRequest, web.ErrRequest},
+		{replica.ErrPruned, web.ErrPruned},
+		{replica.ErrClosed, web.ErrStopped},
+		{replica.ErrNotFounded, web.ErrStopped},
+		{replica.ErrDetached, web.ErrStopped},
 	} {
 		if errors.Is(err, p[0]) {
 			return errors.Join(p[1], err)
@@ -98,7 +102,7 @@ func (f face) Silent() []web.Silence {
 	var all []web.Silence
 	for _, m := range f.Members() {
 		if m.Reports > 0 {
-			all = append(all, web.Silence{Member: m.ID, Reports: m.Reports, Last: uint64(m.LastReport.UnixMilli())}) //nolint:gosec // after 1970
+			all = append(all, web.Silence{Member: m.ID, Reports: m.Reports, Last: uint64(m.LastReport.UnixMilli())})
 		}
 	}
 	return all

@@ -122,7 +122,7 @@ func (v *virtual) engineConfig(r *replica.Replica) (comet.Config, error) {
 	c := comet.Config{
 		Dir: filepath.Join(v.dir, "chain"), Key: v.node.keys.consensus, NodeKey: v.node.keys.node,
 		Genesis: comet.Genesis{
-			ID: merkle.Hash(v.id), Contract: v.founding.Append(nil), Time: time.UnixMilli(int64(v.founding.Created)), //nolint:gosec // in range
+			ID: merkle.Hash(v.id), Contract: v.founding.Append(nil), Time: time.UnixMilli(int64(v.founding.Created)),
 		},
 		Listen: v.config.Listen, Peers: v.foundingPeers(), Keep: v.config.KeepBlocks, Logger: v.log,
 	}
@@ -135,8 +135,8 @@ func (v *virtual) engineConfig(r *replica.Replica) (comet.Config, error) {
 	if !v.config.StateSync {
 		return c, nil
 	}
-	sync, err := v.stateSync()
-	c.StateSync = sync
+	var err error
+	c.StateSync, err = v.stateSync()
 	return c, err
 }
 

@@ -160,7 +160,7 @@ func (w *watcher) askReturn(ctx context.Context, p *parts) {
 	if now.Sub(w.asked) < 2*time.Second {
 		return
 	}
-	c, ok := w.returnCommand(p, uint64(now.UnixMilli())) //nolint:gosec // after 1970
+	c, ok := w.returnCommand(p, uint64(now.UnixMilli()))
 	if !ok {
 		return
 	}
@@ -169,13 +169,13 @@ func (w *watcher) askReturn(ctx context.Context, p *parts) {
 	defer cancel()
 	answers, err := p.replica.Submit(ctx, replica.Request{Client: "self", Data: c.Append(nil)})
 	if err != nil || len(answers) != 1 {
-		w.v.log.Warn("could not ask for full power", slog.Any("error", err))
+		w.v.log.WarnContext(ctx, "could not ask for full power", slog.Any("error", err))
 		return
 	}
 	if code := answers[0].Receipt.Code; code == exchange.OK {
-		w.v.log.Info("this server has its full power back")
+		w.v.log.InfoContext(ctx, "this server has its full power back")
 	} else if code != exchange.BackingOff {
-		w.v.log.Warn("this server was refused its power", slog.String("code", code.String()))
+		w.v.log.WarnContext(ctx, "this server was refused its power", slog.String("code", code.String()))
 	}
 }
 

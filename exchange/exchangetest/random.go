@@ -55,7 +55,7 @@ func (r *Random) Command() exchange.Command {
 	c := r.World.Command(name, body)
 	if r.rng.IntN(50) == 0 {
 		c.Expiry = r.World.Time + uint64(r.rng.IntN(20)) //nolint:gosec // small
-		c.Sign(r.World.State.ID(), Key(name))            //nolint:errcheck,gosec // a body of this size can be signed
+		c.Sign(r.World.State.ID(), Key(name))            //nolint:errcheck // a body of this size can be signed
 	}
 	return c
 }
@@ -71,7 +71,7 @@ func (r *Random) body(name string) exchange.Body {
 	case n < 60:
 		return &exchange.Cancel{Target: r.target(name)}
 	case n < 62:
-		return &exchange.CancelAll{Market: market.ID(r.rng.IntN(3))}
+		return &exchange.CancelAll{Market: market.ID(r.rng.IntN(3))} //nolint:gosec // small
 	case n < 63:
 		return &exchange.CancelAllAfter{Delay: uint64(r.rng.IntN(3) * 1000)} //nolint:gosec // small
 	case n < 70:
@@ -207,7 +207,8 @@ func (r *Random) escrow() exchange.Body {
 
 func (r *Random) vote() exchange.Body {
 	actions := []roster.Action{
-		roster.PauseMarket{Market: uint32(r.rng.IntN(3))}, roster.ResumeMarket{Market: uint32(r.rng.IntN(3))}, //nolint:gosec // small
+		roster.PauseMarket{Market: uint32(r.rng.IntN(3))},                                                                      //nolint:gosec // small
+		roster.ResumeMarket{Market: uint32(r.rng.IntN(3))},                                                                     //nolint:gosec // small
 		roster.SetMarket{Market: 1, MakerPPM: uint32(r.rng.IntN(3000)), TakerPPM: 2000, ReservePPM: 100_000},                   //nolint:gosec // small
 		roster.SpendHouse{House: uint8(1 + r.rng.IntN(3)), Asset: 1, Amount: asset.Amount(r.rng.IntN(100)), To: Address("a0")}, //nolint:gosec // small
 		roster.AllowSymbol{Symbol: fmt.Sprintf("T%d", r.rng.IntN(20)), Issuer: Address(r.name())},

@@ -38,14 +38,22 @@ type part struct {
 }
 
 var parts = []part{
-	{"verify", (*run).verify}, {"auction", (*run).auction}, {"apply", (*run).apply}, {"worst", (*run).worst},
-	{"million", (*run).million}, {"one", (*run).one}, {"four", (*run).four}, {"idle", (*run).idle}, {"gap", (*run).gap},
-	{"flood", (*run).flood}, {"wan", (*run).wan},
+	{"verify", (*run).verify},
+	{"auction", (*run).auction},
+	{"apply", (*run).apply},
+	{"worst", (*run).worst},
+	{"million", (*run).million},
+	{"one", (*run).one},
+	{"four", (*run).four},
+	{"idle", (*run).idle},
+	{"gap", (*run).gap},
+	{"flood", (*run).flood},
+	{"wan", (*run).wan},
 }
 
 func main() {
 	if err := bench(); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err) //nolint:errcheck // nowhere else to say it
+		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
@@ -124,7 +132,7 @@ func (r *run) ratios() {
 func cpu() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err)
+		panic(err) //nolint:forbidigo // the call has no reason to fail
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

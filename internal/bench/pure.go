@@ -97,7 +97,7 @@ func auctionRate(size int) (rate, fillsPerCommand float64) {
 	s.SetOrderLimit(1 << 30)
 	id, code := s.Create(1, 2, 8, mix.Terms())
 	if code != market.OK {
-		panic("bench: terms of the mix are refused")
+		panic("bench: terms of the mix are refused") //nolint:forbidigo // a mistake in this program
 	}
 	p := player{s: s, id: id, ids: make([]market.OrderID, resting+commands)}
 	for i := 0; i < len(fill); i += 1_000 {
@@ -149,7 +149,7 @@ func (p *player) play(block []markettest.Command) {
 			p.ids[c.Seq] = p.s.Stage(&c.Order, p.height, now)
 		}
 	}
-	p.s.Auction(p.id, [32]byte{byte(p.height)}, p.height, &p.out) //nolint:gosec // any seed will do
+	p.s.Auction(p.id, [32]byte{byte(p.height)}, p.height, &p.out)
 	p.fills += len(p.out.Fills)
 }
 
@@ -293,25 +293,31 @@ func (t *tally) count(c *exchange.Command, rc *exchange.Receipt) {
 		}
 		t.codes[rc.Code]++
 	}
-	switch c.Kind {
-	case exchange.KindTransfer:
+	if c.Kind == exchange.KindTransfer {
 		t.transfers++
-	case exchange.KindCancel:
+	}
+	if c.Kind == exchange.KindCancel {
 		t.cancels++
-	case exchange.KindPlace:
-		b, ok := exchange.ParseBody(c.Kind, c.Body)
-		p, ok2 := b.(*exchange.Place)
-		if !ok || !ok2 {
-			return
-		}
-		if p.Order == market.LimitOrder && p.TIF == market.GTC {
-			t.limits++
-			if rc.Filled > 0 {
-				t.limitsTraded++
-			}
-			return
-		}
+	}
+	if c.Kind == exchange.KindPlace {
+		t.countPlace(c, rc)
+	}
+}
+
+// countPlace counts an order by what it is, and whether it traded at once.
+func (t *tally) countPlace(c *exchange.Command, rc *exchange.Receipt) {
+	b, ok := exchange.ParseBody(c.Kind, c.Body)
+	p, ok2 := b.(*exchange.Place)
+	if !ok || !ok2 {
+		return
+	}
+	if p.Order != market.LimitOrder || p.TIF != market.GTC {
 		t.takers++
+		return
+	}
+	t.limits++
+	if rc.Filled > 0 {
+		t.limitsTraded++
 	}
 }
 

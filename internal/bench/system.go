@@ -51,7 +51,7 @@ func (r *run) traders(c *cluster.Cluster, n int) ([]load.Account, error) {
 	accounts := make([]load.Account, n)
 	var bodies []exchange.Body
 	for i := range accounts {
-		accounts[i] = load.NewAccount(uint64(time.Now().UnixNano()), i) //nolint:gosec // any seed
+		accounts[i] = load.NewAccount(uint64(time.Now().UnixNano()), i)
 		for id := asset.ID(1); id <= 3; id++ {
 			bodies = append(bodies, &exchange.Mint{Asset: id, Amount: 1_000_000e8, To: accounts[i].Address})
 		}
@@ -69,7 +69,7 @@ func (r *run) traders(c *cluster.Cluster, n int) ([]load.Account, error) {
 
 // presign makes signed commands of the standard flow, signed on all cores.
 func presign(vs exchange.ID, flow *load.Flow, accounts []load.Account, n int) ([]exchange.Command, error) {
-	expiry := uint64(time.Now().Add(9 * time.Minute).UnixMilli()) //nolint:gosec // after 1970
+	expiry := uint64(time.Now().Add(9 * time.Minute).UnixMilli())
 	commands := make([]exchange.Command, n)
 	owners := make([]int, n)
 	for i := range commands {
@@ -193,7 +193,7 @@ func serversCPU(c *cluster.Cluster) (used time.Duration) {
 			continue
 		}
 		for _, f := range fields[11:13] {
-			ticks, _ := strconv.ParseInt(f, 10, 64) //nolint:errcheck // zero then
+			ticks, _ := strconv.ParseInt(f, 10, 64)
 			used += time.Duration(ticks) * 10 * time.Millisecond
 		}
 	}
@@ -304,7 +304,7 @@ func (r *run) idle() error {
 	var nodes []*node.Node
 	defer func() {
 		for _, n := range nodes {
-			n.Close() //nolint:errcheck,gosec // measured
+			n.Close() //nolint:errcheck // measured
 		}
 	}()
 	runtime.GC()
@@ -342,7 +342,7 @@ func (r *run) idle() error {
 	if err != nil {
 		return err
 	}
-	r.set("idle_four_blocks", int(after-before)) //nolint:gosec // small
+	r.set("idle_four_blocks", int(after-before))
 	r.set("idle_four_rss_mb", float64(rss())/1e6)
 	return nil
 }
@@ -355,7 +355,7 @@ func rss() int64 {
 	}
 	for line := range strings.Lines(string(data)) {
 		if kb, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			n, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(kb), "kB")), 10, 64) //nolint:errcheck // zero then
+			n, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(kb), "kB")), 10, 64)
 			return n * 1024
 		}
 	}
@@ -542,8 +542,8 @@ func (r *run) flood() error {
 					return
 				default:
 				}
-				conn.SetWriteDeadline(time.Now().Add(time.Millisecond))      //nolint:errcheck,gosec // garbage
-				conn.Write([]byte("GET /v1/status HTTP/1.1\r\nHost: x\r\n")) //nolint:errcheck,gosec // garbage
+				conn.SetWriteDeadline(time.Now().Add(time.Millisecond))      //nolint:errcheck // garbage
+				conn.Write([]byte("GET /v1/status HTTP/1.1\r\nHost: x\r\n")) //nolint:errcheck // garbage
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
@@ -552,7 +552,7 @@ func (r *run) flood() error {
 	close(stop)
 	wg.Wait()
 	for _, conn := range conns {
-		conn.Close() //nolint:errcheck,gosec // done with
+		conn.Close() //nolint:errcheck // done with
 	}
 	if err != nil {
 		return err

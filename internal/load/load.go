@@ -50,7 +50,7 @@ type Account struct {
 func NewAccount(seed uint64, i int) Account {
 	var b [16]byte
 	binary.BigEndian.PutUint64(b[:], seed)
-	binary.BigEndian.PutUint64(b[8:], uint64(i)) //nolint:gosec // not negative
+	binary.BigEndian.PutUint64(b[8:], uint64(i))
 	key := identity.NewKey(sha256.Sum256(b[:]))
 	return Account{Key: key, Address: identity.AddressOf(key.Public())}
 }
@@ -105,7 +105,7 @@ func (f *Flow) Next() (account int, body exchange.Body) {
 	if f.rng.IntN(100) < f.mix.Transfers {
 		f.Transfers++
 		to := (account + 1 + f.rng.IntN(len(f.accounts)-1)) % len(f.accounts)
-		return account, &exchange.Transfer{To: f.accounts[to].Address, Asset: f.transfer, Amount: asset.Amount(1 + f.rng.IntN(1000))} //nolint:gosec // small
+		return account, &exchange.Transfer{To: f.accounts[to].Address, Asset: f.transfer, Amount: asset.Amount(1 + f.rng.IntN(1000))}
 	}
 	m := &f.markets[f.rng.IntN(len(f.markets))]
 	switch n := f.rng.IntN(f.mix.Limits + f.mix.Cancels + f.mix.Takers); {
@@ -168,18 +168,18 @@ func (f *Flow) take(m *Market) exchange.Body {
 	return p
 }
 
-func (f *Flow) side() market.Side { return market.Side(1 + f.rng.IntN(2)) } //nolint:gosec // small
+func (f *Flow) side() market.Side { return market.Side(1 + f.rng.IntN(2)) }
 
 // order makes an order away ticks from the middle, on its own side if away is positive.
 func (f *Flow) order(m *Market, side market.Side, away, lots int, tif market.TIF, client string) *exchange.Place {
-	price := int64(m.Middle) //nolint:gosec // below 2^62
+	price := int64(m.Middle)
 	if side == market.Buy {
-		price -= int64(away) * int64(m.Tick) //nolint:gosec // below 2^62
+		price -= int64(away) * int64(m.Tick)
 	} else {
-		price += int64(away) * int64(m.Tick) //nolint:gosec // below 2^62
+		price += int64(away) * int64(m.Tick)
 	}
 	return &exchange.Place{
-		Market: m.ID, Side: side, Order: market.LimitOrder, TIF: tif, Price: asset.Price(price), //nolint:gosec // positive
+		Market: m.ID, Side: side, Order: market.LimitOrder, TIF: tif, Price: asset.Price(price),
 		Quantity: asset.Amount(lots) * m.Lot, Client: client,
 	}
 }
@@ -204,7 +204,7 @@ func (f *Flow) Unsigned(account int, body exchange.Body, expiry uint64) exchange
 		Kind: body.Kind(), Account: a.Address, Key: a.Key.Public(), Nonce: a.nonce, Expiry: expiry, Body: body.Append(nil),
 	}
 	binary.BigEndian.PutUint64(c.ID[:], f.rng.Uint64())
-	binary.BigEndian.PutUint64(c.ID[8:], uint64(f.made)) //nolint:gosec // not negative
+	binary.BigEndian.PutUint64(c.ID[8:], uint64(f.made))
 	return c
 }
 
