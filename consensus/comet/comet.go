@@ -411,7 +411,8 @@ func (e *Engine) watch() {
 		}
 		stalled := !e.stalled.IsZero() && time.Since(e.stalled) > stallAfter
 		e.mu.Unlock()
-		if e.parts.reactor.WaitSync() && e.parts.blockSync.behind(height, len(e.dialer.all())) {
+		if e.parts.blockSync.behind(height, len(e.dialer.all())) {
+			// The library would take itself to have caught up, and wait for ever.
 			if e.halt(fmt.Errorf("%w: height %d", ErrBehind, height)) {
 				go e.shut()
 			}

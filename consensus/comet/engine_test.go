@@ -407,3 +407,97 @@ func TestStalled(t *testing.T) {
 	n.WaitLog(1)
 	n.Wait("no stall", func() bool { return n.Nodes[0].Status().Stalled == 0 })
 }
+
+// C-72, C-73: servers that are connected in a line, and not each with each, pass
+// payloads on and decide blocks.
+func TestLine(t *testing.T) {
+	c := newCluster(t, 4)
+	var engines []*comet.Engine
+	var apps []*consensustest.Counter
+	open := func(i int, peers ...int) {
+		cfg := c.config(i)
+		cfg.Peers = nil
+		for _, p := range peers {
+			cfg.Peers = append(cfg.Peers, c.peers()[p])
+		}
+		app := consensustest.NewCounter(&consensustest.Disk{}, 0, c.validators())
+		e, err := comet.Open(cfg, app)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = e.Close() })
+		engines, apps = append(engines, e), append(apps, app)
+	}
+	wait := func(what string, ok func() bool) {
+		t.Helper()
+		for end := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				for _, e := range engines {
+					t.Logf("%+v", e.Status())
+				}
+				t.Fatal(what)
+			}
+		}
+	}
+	open(0, 1)
+	open(1, 0, 2)
+	wait("two servers follow", func() bool { return !engines[0].Status().CatchUp && !engines[1].Status().CatchUp })
+	if err := engines[0].Submit(t.Context(), []byte("early")); err != nil { // no block: two of four are down
+		t.Fatal(err)
+	}
+	wait("payload at the second", func() bool { return engines[1].Status().Waiting == 1 })
+	open(2, 1, 3)
+	wait("payload at the third, who came later", func() bool {
+		return engines[2].Status().Waiting == 1 || apps[2].Count() == 1
+	})
+	open(3, 2)
+	for i := range 12 {
+		if err := engines[i%4].Submit(t.Context(), fmt.Appendf(nil, "payload %d", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wait("blocks", func() bool {
+		for _, a := range apps {
+			if len(a.Log()) < 13 {
+				return false
+			}
+		}
+		return true
+	})
+	for i, a := range apps {
+		if !slices.Equal(a.Log(), apps[0].Log()) {
+			t.Errorf("server %d has another order", i)
+		}
+	}
+}
+
+// C-54: a server that needs blocks that everybody has forgotten says so and ends.
+func TestBehind(t *testing.T) {
+	c := newCluster(t, 4)
+	c.keep = 20
+	n := consensustest.NewNet(t, c, 4)
+	n.Submit(0, string(consensustest.Power(c.validators()[3].Key, 1))) // it shall hold up nobody
+	sent := 1
+	send := func() {
+		n.Submit(sent%3, fmt.Sprintf("payload %d", sent))
+		sent++
+		n.Wait("payload", func() bool { return len(n.Nodes[0].App.Log()) >= sent })
+	}
+	for range 5 {
+		send()
+	}
+	n.Stop(3)
+	for n.Nodes[0].App.Height() < 220 {
+		send()
+	}
+	n.WaitLog(sent)
+	n.Start(3)
+	select {
+	case <-n.Nodes[3].Done():
+	case <-time.After(time.Minute):
+		t.Fatalf("waits for blocks that nobody has: %+v", n.Nodes[3].Status())
+	}
+	if err := n.Nodes[3].Status().Halted; !errors.Is(err, comet.ErrBehind) {
+		t.Errorf("halted by %v", err)
+	}
+}

@@ -179,7 +179,7 @@ func (p *pusher) seek(pb *cmtproto.Proposal) {
 			return
 		}
 		if rs.Proposal == nil || rs.Height != proposal.Height || rs.Round != proposal.Round || rs.ProposalBlockParts == nil ||
-			!rs.ProposalBlockParts.HasHeader(proposal.BlockID.PartSetHeader) || !rs.ProposalBlockParts.IsComplete() {
+			!rs.ProposalBlockParts.HasHeader(proposal.BlockID.PartSetHeader) || !rs.ProposalBlockParts.BitArray().IsFull() {
 			continue
 		}
 		p.mu.Lock()
