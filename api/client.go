@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"mime"
 	"net"
 	"net/http"
@@ -399,22 +398,22 @@ func race[T any](ctx context.Context, c *Client, doubt time.Duration, try func(c
 			if refusal != nil {
 				return none, refusal
 			}
-			for s := range r.open {
-				r.late = append(r.late, s)
-			}
+			r.lose()
 			r.start()
 			timer.Reset(wait)
 		case a := <-r.answers:
 			delete(r.open, a.server)
 			if a.err == nil {
-				c.settle(a.server, r.late, r.last)
+				c.settle(a.server, r.late, r.asked[len(r.asked)-1])
 				return a.value, nil
 			}
 			var final finalError
-			if errors.As(a.err, &final) && refusal == nil {
+			switch {
+			case !errors.As(a.err, &final):
+				a.server.failed()
+			case refusal == nil:
 				refusal, wait = a.err, max(wait, doubt)
 			}
-			a.server.failed()
 			failed.problems = append(failed.problems, fmt.Errorf("%s: %w", a.server.base, a.err))
 			r.start()
 			timer.Reset(wait)
@@ -432,8 +431,8 @@ type round[T any] struct {
 	servers []*server // not asked yet
 	try     func(ctx context.Context, s *server, silent []*server) (T, error)
 	open    map[*server]bool // asked, without an answer
-	late    []*server        // those that were silent for too long
-	last    *server          // asked last
+	late    []*server        // those that were silent for too long, the first asked first
+	asked   []*server        // in this order
 	answers chan attempt[T]
 }
 
@@ -444,12 +443,27 @@ func (r *round[T]) start() {
 	}
 	s := r.servers[0]
 	r.servers = r.servers[1:]
-	silent := slices.Collect(maps.Keys(r.open))
-	r.open[s], r.last = true, s
+	var silent []*server
+	for _, o := range r.late {
+		if r.open[o] {
+			silent = append(silent, o)
+		}
+	}
+	r.open[s] = true
+	r.asked = append(r.asked, s)
 	go func() {
 		v, err := r.try(r.ctx, s, silent)
 		r.answers <- attempt[T]{s, v, err}
 	}()
+}
+
+// lose notes that those who have not answered yet are late.
+func (r *round[T]) lose() {
+	for _, s := range r.asked {
+		if r.open[s] && !slices.Contains(r.late, s) {
+			r.late = append(r.late, s)
+		}
+	}
 }
 
 // settle remembers who answered and who was silent. One that answered after all,

@@ -54,6 +54,9 @@ func (c *Client) As(s *Signer) *Actor { return &Actor{Signer: s, client: c} }
 // programs that begin at the same time with the same key seldom meet.
 const maxGap = 64
 
+// maxSpread is by how many ms expiries of like commands differ.
+const maxSpread = 10_000
+
 // Do makes one command of each body, sends them together and answers their
 // receipts in the same order. The error is that of Client.Submit.
 func (a *Actor) Do(ctx context.Context, bodies ...exchange.Body) ([]exchange.Receipt, error) {
@@ -81,7 +84,9 @@ func (a *Actor) Sign(ctx context.Context, bodies ...exchange.Body) ([]*exchange.
 	if err != nil {
 		return nil, err
 	}
-	expiry := uint64(time.Now().Add(DefaultLife).UnixMilli())
+	// Spread, so that two programs with the same key that order the same thing at the
+	// same time with the same nonce do not make one and the same command.
+	expiry := uint64(time.Now().Add(DefaultLife).UnixMilli()) - rand.Uint64N(maxSpread) //nolint:gosec // no secret
 	commands := make([]*exchange.Command, len(bodies))
 	for i, b := range bodies {
 		if commands[i], err = a.Command(id, b, first+uint64(i), expiry); err != nil {

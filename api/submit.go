@@ -15,6 +15,9 @@ const (
 	// graceAfterExpiry is how long after the expiry of the last command, by its
 	// own clock, a client goes on trying to learn its fate.
 	graceAfterExpiry = 30 * time.Second
+	// postLimit is the longest that one server may take over commands; it answers
+	// that they are undecided well before.
+	postLimit = 20 * time.Second
 	// busyTries is how often a command that met AccountBusy is sent again.
 	busyTries = 5
 )
@@ -147,7 +150,7 @@ func (c *Client) missing(ctx context.Context, s *server, id exchange.CommandID) 
 
 // post makes one attempt at one server.
 func (c *Client) post(ctx context.Context, s *server, body []byte, commands []*exchange.Command, silent []*server) ([]exchange.Receipt, error) {
-	r := &call{method: http.MethodPost, target: Prefix + "/commands", body: body, accept: Binary}
+	r := &call{method: http.MethodPost, target: Prefix + "/commands", body: body, accept: Binary, limit: postLimit}
 	if len(silent) > 0 {
 		name := silent[0].name()
 		if name == "" {

@@ -14,6 +14,7 @@ type Status struct {
 	Root       string   `json:"root" doc:"State root after the newest block."`
 	CatchingUp bool     `json:"catching_up" doc:"This server is behind and fetches old blocks."`
 	Waiting    int      `json:"waiting" doc:"Batches of commands that wait for a block here."`
+	Stalled    uint64   `json:"stalled,omitempty" doc:"For how long a block has been wanted and none came, ms."`
 	Halted     string   `json:"halted,omitempty" doc:"Why this virtual server has stopped here."`
 	Accounts   int      `json:"accounts" doc:"Number of accounts."`
 	Orders     int      `json:"orders" doc:"Number of live orders."`

@@ -28,11 +28,13 @@ type instant struct {
 	id      exchange.ID
 	state   *exchange.State
 	answers []web.Answer // for commands that are known; nil: they are parsed
+	status  consensus.Status
+	err     error
 }
 
 func (i *instant) View(read func(*exchange.State)) error { read(i.state); return nil }
 func (i *instant) Height() uint64                        { return 1 }
-func (i *instant) Err() error                            { return nil }
+func (i *instant) Err() error                            { return i.err }
 
 func (i *instant) Submit(_ context.Context, r web.Request) ([]web.Answer, error) {
 	if i.answers != nil {
@@ -70,7 +72,7 @@ func (i *instant) Fills(identity.Address, web.Cursor) iter.Seq2[web.Fill, error]
 	return func(func(web.Fill, error) bool) {}
 }
 
-func (i *instant) Status() consensus.Status          { return consensus.Status{} }
+func (i *instant) Status() consensus.Status          { return i.status }
 func (i *instant) LightBlock(uint64) ([]byte, error) { return nil, errNone }
 
 // batch is n signed commands of the load's typical size.

@@ -3,18 +3,26 @@ package web_test
 import (
 	"bufio"
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"souk/api"
+	"souk/consensus"
 	"souk/exchange"
+	"souk/exchange/exchangetest"
 	"souk/web"
 )
 
@@ -221,5 +229,108 @@ func TestPlain(t *testing.T) {
 	}
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// With TLS it speaks 1.3 only, HTTP/1.1 and HTTP/2.
+func TestTLS(t *testing.T) {
+	f := newFederation(t, 1, web.Config{})
+	cert := certificate(t)
+	s := web.New(web.Config{TLS: &tls.Config{Certificates: []tls.Certificate{cert}}})
+	if err := s.Add(web.Virtual{Founding: f.founding, Replica: adapter{f.nodes[0].replica}, Engine: f.nodes[0]}); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- s.Serve(l) }()
+	roots := x509.NewCertPool()
+	leaf, err := x509.ParseCertificate(cert.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots.AddCert(leaf)
+	for _, tc := range []struct {
+		http2 bool
+		max   uint16
+		proto string
+	}{{true, 0, "HTTP/2.0"}, {false, 0, "HTTP/1.1"}, {false, tls.VersionTLS12, ""}} {
+		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MaxVersion: tc.max, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: tc.http2}
+		client := http.Client{Transport: transport}
+		resp, err := client.Get("https://" + l.Addr().String() + "/v1/status")
+		switch {
+		case tc.proto == "" && err == nil:
+			t.Errorf("TLS 1.2 was spoken")
+		case tc.proto != "" && (err != nil || resp.Proto != tc.proto || resp.StatusCode != 200):
+			t.Errorf("%s: %v %v", tc.proto, resp, err)
+		}
+		if err == nil {
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+		}
+		transport.CloseIdleConnections()
+	}
+	if err := s.Shutdown(within(t, 5*time.Second)); err != nil {
+		t.Error(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// certificate is a self-signed one for loopback.
+func certificate(t *testing.T) tls.Certificate {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private}
+}
+
+// A server that cannot take commands says so, and why (H-54).
+func TestNotReady(t *testing.T) {
+	founding := exchangetest.Founding(1)
+	state, err := exchange.New(founding)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		status consensus.Status
+		err    error
+		code   api.Code // of commands
+	}{
+		"catching up": {consensus.Status{CatchUp: true}, nil, api.CatchingUp},
+		"halted":      {consensus.Status{Halted: consensus.ErrHalted}, nil, api.Halted},
+		"stopped":     {consensus.Status{}, consensus.ErrHalted, api.Halted},
+		"stalled":     {consensus.Status{Stalled: time.Minute}, nil, ""},
+	} {
+		i := &instant{id: founding.ID(), state: state, status: tc.status, err: tc.err}
+		s := web.New(web.Config{})
+		if err := s.Add(web.Virtual{Founding: founding, Replica: i, Engine: i}); err != nil {
+			t.Fatal(err)
+		}
+		server := httptest.NewServer(s.Handler())
+		n := &node{url: server.URL}
+		if a := call(t, n, "GET", "/readyz", nil, nil); a.status != 503 || !strings.Contains(string(a.body), "reasons") {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+		if a := call(t, n, "POST", "/v1/commands", batch(t, i.id, 1), binary); a.problem.Code != tc.code || tc.code != "" && a.header.Get("Retry-After") == "" {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+		if a := call(t, n, "GET", "/v1/status", nil, nil); a.status != 200 {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+		server.Close()
 	}
 }

@@ -56,11 +56,12 @@ func TestKilledServer(t *testing.T) {
 	c := clientOf(t, f, f.urls()...)
 	var wait sync.WaitGroup
 	const each = 40
-	for range 4 {
+	for worker := range 4 {
 		wait.Go(func() {
 			a := c.As(signer("alice"))
-			for range each {
-				body := pay(1)
+			for i := range each {
+				// With equal bodies two workers may make the very same command.
+				body := &exchange.Transfer{To: exchangetest.Address("bob"), Asset: exchangetest.EUR, Amount: 1, Memo: fmt.Sprint(worker, i)}
 				for {
 					receipts, err := a.Do(within(t, 20*time.Second), body)
 					if err != nil {

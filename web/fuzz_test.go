@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"testing"
+	"time"
 
 	"souk/api"
 	"souk/exchange"
@@ -23,7 +24,7 @@ func FuzzRequest(f *testing.F) {
 		f.Fatal(err)
 	}
 	i := &instant{id: founding.ID(), state: state}
-	s := web.New(web.Config{})
+	s := web.New(web.Config{Now: func() time.Time { return time.UnixMilli(1_800_000_000_000) }})
 	if err := s.Add(web.Virtual{Founding: founding, Replica: i, Engine: i}); err != nil {
 		f.Fatal(err)
 	}

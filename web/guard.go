@@ -136,6 +136,9 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
+// stalledMost is how long commands may wait for a block before a server is not ready.
+const stalledMost = 10 * time.Second
+
 // ready says whether every virtual server can take commands, and if not, why.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	label(w, "readyz")
@@ -145,8 +148,11 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	list, _ := s.all()
 	reasons := map[string]string{}
 	for _, v := range list {
-		if e := v.unready(); e != nil {
-			reasons[hex.EncodeToString(v.id[:])] = e.Detail
+		status := v.engine.Status()
+		if e := v.unready(&status); e != nil {
+			reasons[v.text] = e.Detail
+		} else if status.Stalled > stalledMost {
+			reasons[v.text] = "There has been no block for " + status.Stalled.Round(time.Second).String() + ": too few servers are up, or they do not reach each other."
 		}
 	}
 	switch {

@@ -53,9 +53,10 @@ func (v *virtual) status(context.Context, *Nothing) (*Reply[api.Status], error) 
 	if err != nil {
 		return nil, refuse(err)
 	}
-	engine := v.engine.Status()
+	engine := v.recent()
+	r.Stalled = uint64(engine.Stalled.Milliseconds())
 	r.Height, r.CatchingUp, r.Waiting = v.replica.Height(), engine.CatchUp, engine.Waiting
-	if e := v.unready(); e != nil && e.Code == api.Halted {
+	if e := v.unready(&engine); e != nil && e.Code == api.Halted {
 		r.Halted = e.Detail
 	}
 	r.Peers = make([]api.Peer, 0, len(engine.Peers))

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"souk/api"
+	"souk/consensus"
 	"souk/exchange"
 	"souk/exchange/market"
 	"souk/exchange/roster"
@@ -27,7 +29,20 @@ type virtual struct {
 	mux      *http.ServeMux
 	reads    *reads
 	member   atomic.Pointer[string] // this server's member name, as last seen
+
+	// The engine's status as last seen: asking may take as long as a block does.
+	mu     sync.Mutex
+	seen   consensus.Status
+	seenAt time.Time
+	asking bool
 }
+
+// The engine's status is asked for anew when it is older than seenFor, and waited
+// for when it is older than seenMost.
+const (
+	seenFor  = 250 * time.Millisecond
+	seenMost = 2 * time.Second
+)
 
 func newVirtual(s *Server, id exchange.ID, of Virtual) *virtual {
 	v := &virtual{
@@ -93,10 +108,32 @@ func (v *virtual) memberIn(s *exchange.State) string {
 	return m.Name
 }
 
-// unready is why commands cannot be taken now; nil if they can.
-func (v *virtual) unready() *api.Error {
-	var e *api.Error
+// recent is the engine's status a moment ago. While requests come it does not wait
+// for the engine.
+func (v *virtual) recent() consensus.Status {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	switch age := time.Since(v.seenAt); {
+	case v.seenAt.IsZero() || age > seenMost && !v.asking:
+		v.seen, v.seenAt = v.engine.Status(), time.Now()
+	case !v.asking && age > seenFor:
+		v.asking = true
+		go v.refresh()
+	}
+	return v.seen
+}
+
+func (v *virtual) refresh() {
 	status := v.engine.Status()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.seen, v.seenAt, v.asking = status, time.Now(), false
+}
+
+// unready is why commands cannot be taken, the engine's status being what it is;
+// nil if they can.
+func (v *virtual) unready(status *consensus.Status) *api.Error {
+	var e *api.Error
 	switch {
 	case v.replica.Err() != nil || status.Halted != nil:
 		e = api.NewError(api.Halted, "", "This virtual server has stopped here. Ask another server.")
