@@ -111,6 +111,10 @@ func (a *app) accountShow() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.signed(c.Context(), func(ctx context.Context, s *session, who *api.Signer) error {
 				acc, err := s.client.Account(ctx, who)
+				if api.IsNotFound(err) {
+					acc, err = &api.Account{Address: who.Account.String(), Balances: []api.Balance{}, Delegates: []api.Delegate{}}, nil
+					p(a.err, "nobody has paid this account yet; it exists from its first credit on\n")
+				}
 				if err != nil {
 					return err
 				}

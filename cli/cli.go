@@ -77,7 +77,6 @@ func (a *app) root() *cobra.Command {
 		Use:           "souk",
 		Short:         "A cryptocurrency exchange that nobody operates alone",
 		SilenceErrors: true, SilenceUsage: true,
-		Args: cobra.NoArgs,
 	}
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
@@ -102,7 +101,25 @@ func (a *app) root() *cobra.Command {
 	group("look", a.bookCommand(), a.tradesCommand(), a.marketCommand(), a.statusCommand(), a.verifyCommand(), a.auditCommand())
 	group("operate", a.initCommand(), a.federationCommand(), a.serveCommand(), a.configCommand(), a.voteCommand(), a.exportCommand(),
 		a.doctorCommand(), a.demoCommand(), a.versionCommand())
+	refuseUnknown(c)
 	return c
+}
+
+// refuseUnknown makes every command that only has subcommands say so when it is
+// given something else, and show its help when it is given nothing.
+func refuseUnknown(c *cobra.Command) {
+	for _, sub := range c.Commands() {
+		refuseUnknown(sub)
+	}
+	if c.HasSubCommands() && c.RunE == nil {
+		c.Args = cobra.ArbitraryArgs
+		c.RunE = func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("unknown command %q; see %s --help", args[0], c.CommandPath())}
+			}
+			return c.Help()
+		}
+	}
 }
 
 func (a *app) versionCommand() *cobra.Command {

@@ -190,7 +190,7 @@ type LocalSetup struct {
 	// P2P are the addresses under which servers reach each other, if not their
 	// own; a test puts forwarders in between.
 	P2P  []string
-	Work int // work factor of sealing; zero is the default
+	Work int // work factor of sealing; zero is a low one, since passphrases are random
 	Now  time.Time
 	// HTTP and Consensus are the first ports; zero takes free ones.
 	HTTP, Consensus int
@@ -270,6 +270,10 @@ func (l *Local) addHome(s *LocalSetup, i, http int, listen string) (exchange.Car
 	p2p := listen
 	if i < len(s.P2P) && s.P2P[i] != "" {
 		p2p = s.P2P[i]
+	}
+	// The passphrase is random and long, so it needs no costly derivation.
+	if s.Work == 0 {
+		s.Work = sealed.TestWork
 	}
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(http))
 	card, err := Init(h, Setup{
