@@ -1,12 +1,8 @@
 package replica
 
 import (
-	"errors"
-	"slices"
-
 	"souk/exchange"
 	"souk/exchange/ledger"
-	"souk/store"
 )
 
 // Fate is what became of a command.
@@ -142,98 +138,4 @@ func (r *Replica) settle() error {
 	case <-r.halted:
 		return r.Err()
 	}
-}
-
-// receipt finds a command's receipt: the one that burnt its nonce, of which there
-// is at most one, or if there is none and refusals count, the newest other one.
-func (r *Replica) receipt(id *exchange.CommandID, refusals bool) (rc exchange.Receipt, at place, found bool, err error) {
-	records := r.writer.pending()
-	for _, burnt := range []bool{true, false} {
-		if !burnt && !refusals {
-			break
-		}
-		if rc, at, found = recentReceipt(records, id, burnt); found {
-			return rc, at, true, nil
-		}
-		kind := byte(keyReceipt)
-		if !burnt {
-			kind = keyRefused
-		}
-		if rc, at, found, err = r.storedReceipt(kind, id); found || err != nil {
-			return rc, at, found, err
-		}
-	}
-	return exchange.Receipt{}, place{}, false, nil
-}
-
-// recentReceipt looks for a receipt in blocks that may not be stored yet.
-func recentReceipt(records []*record, id *exchange.CommandID, burnt bool) (exchange.Receipt, place, bool) {
-	for _, rec := range slices.Backward(records) {
-		i, ok := rec.find(id)
-		if !ok || entryBurns(rec.result.Results[i]) != burnt {
-			continue
-		}
-		rc, err := exchange.ParseReceipt(rec.result.Results[i])
-		if err != nil {
-			panic("replica: the exchange wrote a receipt that it cannot read") //nolint:forbidigo // broken invariant
-		}
-		return rc, place{rec.position.Height, i}, true
-	}
-	return exchange.Receipt{}, place{}, false
-}
-
-// storedReceipt looks for a receipt in the store, newest first.
-func (r *Replica) storedReceipt(kind byte, id *exchange.CommandID) (exchange.Receipt, place, bool, error) {
-	now := r.Position().Time
-	var buf []byte
-	for sp, last := span(now), span(now-min(now, receiptsKept)); ; sp-- {
-		buf = receiptKey(buf[:0], kind, sp, id[:])
-		rc, at, found, err := r.receiptAt(buf, id)
-		if found || err != nil || sp == last {
-			return rc, at, found, err
-		}
-	}
-}
-
-// receiptAt reads the receipt that a key leads to.
-func (r *Replica) receiptAt(key []byte, id *exchange.CommandID) (exchange.Receipt, place, bool, error) {
-	value, err := r.config.Store.Get(key)
-	if errors.Is(err, store.ErrNotFound) {
-		return exchange.Receipt{}, place{}, false, nil
-	}
-	if err != nil {
-		return exchange.Receipt{}, place{}, false, err
-	}
-	at, err := parsePlace(value)
-	if err != nil {
-		return exchange.Receipt{}, place{}, false, err
-	}
-	entry, err := r.entry(at)
-	if errors.Is(err, ErrPruned) {
-		return exchange.Receipt{}, place{}, false, nil
-	}
-	if err != nil {
-		return exchange.Receipt{}, place{}, false, err
-	}
-	rc, err := exchange.ParseReceipt(entry)
-	return rc, at, err == nil && rc.ID == *id, err
-}
-
-// entry reads one entry of a stored result list; ErrPruned if it is not there.
-func (r *Replica) entry(at place) ([]byte, error) {
-	value, err := r.config.Store.Get(pageKey(at.Height, at.Index/pageEntries))
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, ErrPruned
-	}
-	if err != nil {
-		return nil, err
-	}
-	entries, err := parsePage(nil, value)
-	if err != nil {
-		return nil, err
-	}
-	if i := int(at.Index % pageEntries); i < len(entries) {
-		return entries[i], nil
-	}
-	return nil, ErrPruned
 }

@@ -25,17 +25,20 @@ func submit(t testing.TB, n *node, q replica.Request) []replica.Answer {
 	return answers
 }
 
-// live makes blocks in the background until the test ends.
-func (c *chain) live() {
-	stop, done := make(chan struct{}), make(chan struct{})
+// live makes blocks in the background until the function it returns is called,
+// or the test ends.
+func (c *chain) live() (stop func()) {
+	ended, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		c.run(stop)
+		c.run(ended)
 	}()
-	c.tb.Cleanup(func() {
-		close(stop)
+	stop = sync.OnceFunc(func() {
+		close(ended)
 		<-done
 	})
+	c.tb.Cleanup(stop)
+	return stop
 }
 
 // clock makes a replica's clock that of the chain, which tests move.
@@ -82,7 +85,7 @@ func TestSubmitAgain(t *testing.T) {
 	for range 100 {
 		commands = append(commands, c.pay("alice", "bob"))
 	}
-	c.live()
+	stop := c.live()
 	var mu sync.Mutex
 	first := map[exchange.CommandID]exchange.Receipt{}
 	var wait sync.WaitGroup
@@ -103,6 +106,7 @@ func TestSubmitAgain(t *testing.T) {
 		})
 	}
 	wait.Wait()
+	stop()
 	for id, want := range first {
 		for _, n := range c.nodes {
 			if a, err := n.Fate(id); err != nil || a.Fate != replica.FateCommitted || a.Receipt != want {

@@ -24,8 +24,8 @@ const (
 	keyLeaf     = 0x03 // leaf key: value of a state leaf
 	keyBlock    = 0x04 // height: what an active block's proofs need
 	keyResults  = 0x05 // height, page: entries of an active block's result list
-	keyReceipt  = 0x06 // span, id: where the receipt of a command that burnt its nonce is
-	keyRefused  = 0x07 // span, id: where the newest other receipt is
+	keyRun      = 0x06 // span, height: which receipts a run lists
+	keyRunPage  = 0x07 // span, height, page: where those receipts are
 	keyTrades   = 0x08 // inverted day, market, inverted height: trades of a block
 	keyFills    = 0x09 // inverted day, account, inverted height: the account's fills in a block
 	keySnapshot = 0x0a // height: a snapshot's description
@@ -45,9 +45,6 @@ const (
 	receiptsKept = 600_000 + spanLength
 	// dayLength is the part of block time, in ms, whose trades are forgotten together.
 	dayLength = 86_400_000
-	// idKept is how many bytes of a command's id stand in keys. The whole id is
-	// compared with that in the receipt.
-	idKept = 16
 )
 
 // errValue is returned for a stored value that is not what was written.
@@ -133,19 +130,6 @@ func parsePage(dst [][]byte, value []byte) ([][]byte, error) {
 type place struct {
 	Height uint64
 	Index  uint32
-}
-
-const placeSize = 8 + 4
-
-func (p place) append(dst []byte) []byte {
-	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(dst, p.Height), p.Index)
-}
-
-func parsePlace(value []byte) (p place, err error) {
-	if len(value) != placeSize {
-		return place{}, errValue
-	}
-	return place{binary.BigEndian.Uint64(value), binary.BigEndian.Uint32(value[8:])}, nil
 }
 
 // tradeSize is the size of an entry of keyTrades: index, and the trade's encoding.
@@ -258,9 +242,13 @@ func chunkKey(height uint64, number uint32) []byte {
 	return binary.BigEndian.AppendUint32(heightKey(keyChunk, height), number)
 }
 
-// receiptKey is a key of keyReceipt or keyRefused.
-func receiptKey(dst []byte, kind byte, span uint32, id []byte) []byte {
-	return append(binary.BigEndian.AppendUint32(append(dst, kind), span), id[:idKept]...)
+func runKey(span uint32, height uint64) []byte {
+	return binary.BigEndian.AppendUint64(spanKey(keyRun, span), height)
+}
+
+func runPageKey(span uint32, height, page uint64) []byte {
+	k := binary.BigEndian.AppendUint64(spanKey(keyRunPage, span), height)
+	return binary.BigEndian.AppendUint16(k, uint16(page))
 }
 
 func spanKey(kind byte, span uint32) []byte {

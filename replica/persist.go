@@ -2,7 +2,6 @@ package replica
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -89,16 +88,18 @@ type writer struct {
 	bytes     int       // of records
 	first     time.Time // when the oldest of them came
 	persisted Position  // what the store answers for, on disk
+	runs      []*run    // what the store holds, oldest first; never changed in place
 	over      error
 
-	// Of the last record written; only the writing goroutine uses them.
-	span, day uint32
+	// Of the last record written, and the oldest span whose receipts are kept; only
+	// the writing goroutine uses them.
+	span, day, oldest uint32
 }
 
-func newWriter(s store.Store, c *Config, m *Metrics, at Position, fail func(error)) *writer {
+func newWriter(s store.Store, c *Config, m *Metrics, at Position, runs []*run, fail func(error)) *writer {
 	w := &writer{
 		store: s, config: &c.Persist, keep: &c.Keep, inline: c.Inline, fail: fail, count: m,
-		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}), persisted: at,
+		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}), persisted: at, runs: runs,
 	}
 	w.room.L = &w.mu
 	if at.Height > 0 {
@@ -111,7 +112,7 @@ func newWriter(s store.Store, c *Config, m *Metrics, at Position, fail func(erro
 func (w *writer) reset(at Position) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.persisted, w.span, w.day = at, 0, 0
+	w.persisted, w.span, w.day, w.runs = at, 0, 0, nil
 }
 
 // run writes until stop is closed, and then what is left.
@@ -282,6 +283,14 @@ func (w *writer) pending() []*record {
 	return slices.Clone(w.records)
 }
 
+// lists are the pending blocks, and the runs of the store that belong to what is
+// before them.
+func (w *writer) lists() ([]*record, []*run) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.records), w.runs
+}
+
 // write brings the n oldest records to the store together, durably.
 func (w *writer) write(n int) error {
 	w.mu.Lock()
@@ -290,11 +299,12 @@ func (w *writer) write(n int) error {
 	start := time.Now()
 	last := records[n-1].position
 	b := w.store.NewBatch()
-	if err := w.encode(b, records); err != nil {
+	listed, err := w.encode(b, records)
+	if err != nil {
 		return fmt.Errorf("write blocks up to %d: %w", last.Height, err)
 	}
 	size := b.Len()
-	if err := b.Commit(true); err != nil {
+	if err = b.Commit(true); err != nil {
 		return fmt.Errorf("write blocks up to %d: %w", last.Height, err)
 	}
 	w.count.Flushes.Add(1)
@@ -315,14 +325,33 @@ func (w *writer) write(n int) error {
 	w.records = slices.Delete(w.records, 0, n)
 	w.first = time.Now()
 	w.persisted = last
+	w.runs = w.kept(listed)
 	w.count.LagBlocks.Store(int64(len(w.records)))
 	w.count.Persisted.Store(last.Height)
 	w.room.Broadcast()
 	return nil
 }
 
-// encode puts all that is kept of some blocks, and the position, into a batch.
-func (w *writer) encode(b store.Batch, records []*record) error {
+// kept are the runs after one more, which may be nil, was written; under mu.
+func (w *writer) kept(more *run) []*run {
+	oldest := slices.IndexFunc(w.runs, func(r *run) bool { return r.span >= w.oldest })
+	if oldest < 0 {
+		oldest = len(w.runs)
+	}
+	if more == nil && oldest == 0 {
+		return w.runs
+	}
+	// Readers may have the present slice: what follows it is new memory, or was never seen.
+	runs := w.runs[oldest:]
+	if more != nil {
+		runs = append(runs, more)
+	}
+	return runs
+}
+
+// encode puts all that is kept of some blocks, and the position, into a batch. It
+// answers the run that lists their receipts.
+func (w *writer) encode(b store.Batch, records []*record) (*run, error) {
 	runs := make([][]merkle.Change, len(records))
 	for i, rec := range records {
 		runs[i] = rec.result.Changes
@@ -334,14 +363,17 @@ func (w *writer) encode(b store.Batch, records []*record) error {
 			writeTrades(b, rec)
 			writeFills(b, rec)
 			if err := w.prune(b, rec); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
-	writeReceipts(b, records)
+	listed, pages := makeRun(records, w.span)
+	if listed != nil {
+		listed.write(b, pages)
+	}
 	m := meta{records[len(records)-1].position}
 	b.Set([]byte{keyMeta}, m.append(nil))
-	return nil
+	return listed, nil
 }
 
 func writeChanges(b store.Batch, changes []merkle.Change) {
@@ -407,47 +439,6 @@ func writeResults(b store.Batch, rec *record) {
 		buf = appendPage(buf[:0], entries)
 		b.Set(pageKey(h, page), buf)
 		page++
-	}
-}
-
-// receiptAt is a receipt to be found by its command's id.
-type receiptAt struct {
-	prefix uint64 // of the id
-	id     []byte
-	span   uint32
-	place  place
-}
-
-// writeReceipts writes where the receipts of blocks are. They are sorted, for
-// sorted keys cost a store half as much.
-func writeReceipts(b store.Batch, records []*record) {
-	var burnt, refused []receiptAt
-	for _, rec := range records {
-		sp := span(rec.result.Time)
-		for i, e := range rec.result.Results {
-			if !isReceipt(e) {
-				break
-			}
-			at := receiptAt{binary.BigEndian.Uint64(e[1:]), e[1:33], sp, place{rec.position.Height, uint32(i)}}
-			if entryBurns(e) {
-				burnt = append(burnt, at)
-			} else {
-				refused = append(refused, at)
-			}
-		}
-	}
-	slices.SortFunc(burnt, func(x, y receiptAt) int { return cmp.Compare(x.prefix, y.prefix) })
-	var key, value []byte
-	for i := range burnt {
-		at := &burnt[i]
-		key, value = receiptKey(key[:0], keyReceipt, at.span, at.id), at.place.append(value[:0])
-		b.Set(key, value)
-	}
-	// A later refusal replaces an earlier one of its span, so these keep their order.
-	for i := range refused {
-		at := &refused[i]
-		key, value = receiptKey(key[:0], keyRefused, at.span, at.id), at.place.append(value[:0])
-		b.Set(key, value)
 	}
 }
 
@@ -523,7 +514,8 @@ func (w *writer) prune(b store.Batch, rec *record) error {
 	if err != nil {
 		return err
 	}
-	for _, kind := range []byte{keyReceipt, keyRefused, keySpan} {
+	w.oldest = oldest
+	for _, kind := range []byte{keyRun, keyRunPage, keySpan} {
 		b.DeleteRange([]byte{kind}, spanKey(kind, oldest))
 	}
 	if first = min(first, height-min(height, w.keep.Results)); first > 0 {

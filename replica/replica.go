@@ -24,6 +24,7 @@ package replica
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -193,7 +194,11 @@ func Open(c Config) (*Replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.writer = newWriter(c.Store, &r.config, &r.metrics, at, r.fail)
+	runs, err := loadRuns(c.Store)
+	if err != nil {
+		return nil, fmt.Errorf("%w: lists of receipts: %w", ErrStore, err)
+	}
+	r.writer = newWriter(c.Store, &r.config, &r.metrics, at, runs, r.fail)
 	r.writer.snapshot = r.snapshots.begin
 	r.metrics.Persisted.Store(at.Height)
 	// A restarted server must not make the same batch again: time goes on.
