@@ -65,7 +65,7 @@ func (v *virtual) reader(in *Signed, scope ledger.Scope) (identity.Address, iden
 		return identity.Address{}, identity.PublicKey{}, v.refused()
 	}
 	allowed := false
-	err = v.replica.View(func(s *exchange.State) {
+	err = v.look(func(s *exchange.State) {
 		n, ok := s.Ledger().Find(token.Address)
 		if !ok {
 			// The key that will own the account may learn that nobody has paid it yet.

@@ -64,7 +64,7 @@ func (v *virtual) provenAccount(ctx context.Context, address identity.Address, r
 		}
 		a = &parsed
 	}
-	err = v.replica.View(func(s *exchange.State) {
+	err = v.look(func(s *exchange.State) {
 		if a != nil {
 			r = api.AccountValue(a, s.Ledger())
 		}
@@ -116,23 +116,25 @@ func (v *virtual) orders(_ context.Context, in *OrdersInput) (*Reply[api.Orders]
 	if err != nil {
 		return nil, refuse(err)
 	}
-	r := api.Orders{Orders: []api.Order{}}
+	r := api.Orders{}
+	var all map[market.ID]*api.Pair
+	var found []market.Order
 	err = v.view(func(s *exchange.State) error {
-		r.At = at(s)
+		r.At, all = at(s), pairs(s)
 		ids, err := wanted(s, address, in)
-		if err != nil {
-			return err
-		}
-		all := pairs(s)
 		for _, id := range ids {
-			if o, ok := s.Markets().Order(id); ok && uint64(id) > in.After && len(r.Orders) < in.Limit {
-				r.Orders = append(r.Orders, all[o.Market].Order(&o))
+			if o, ok := s.Markets().Order(id); ok && uint64(id) > in.After && len(found) < in.Limit {
+				found = append(found, o)
 			}
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, refuse(err)
+	}
+	r.Orders = make([]api.Order, len(found))
+	for i := range found {
+		r.Orders[i] = all[found[i].Market].Order(&found[i])
 	}
 	return &Reply[api.Orders]{r}, nil
 }

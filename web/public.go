@@ -34,7 +34,7 @@ func numberText(n uint64) string { return strconv.FormatUint(n, 10) }
 
 func (v *virtual) status(context.Context, *Nothing) (*Reply[api.Status], error) {
 	var r api.Status
-	err := v.replica.View(func(s *exchange.State) {
+	err := v.look(func(s *exchange.State) {
 		name := v.memberIn(s)
 		v.member.Store(&name)
 		r = api.Status{
@@ -79,7 +79,7 @@ func (v *virtual) founding(context.Context, *Nothing) (*Raw, error) {
 
 func (v *virtual) assets(context.Context, *Nothing) (*Reply[api.Assets], error) {
 	r := api.Assets{Assets: []api.Asset{}}
-	err := v.replica.View(func(s *exchange.State) {
+	err := v.look(func(s *exchange.State) {
 		r.At = at(s)
 		for id := range s.Ledger().Assets() {
 			a, _ := s.Ledger().Asset(asset.ID(id + 1))
@@ -130,7 +130,7 @@ func (v *virtual) asset(ctx context.Context, in *AssetInput) (*Reply[api.Asset],
 
 func (v *virtual) markets(context.Context, *Nothing) (*Reply[api.Markets], error) {
 	r := api.Markets{Markets: []api.Market{}}
-	err := v.replica.View(func(s *exchange.State) {
+	err := v.look(func(s *exchange.State) {
 		r.At = at(s)
 		for _, m := range s.Markets().Markets(nil) {
 			p := api.NewPair(m, s.Ledger())
@@ -181,21 +181,21 @@ type BookInput struct {
 
 func (v *virtual) book(_ context.Context, in *BookInput) (*Reply[api.Book], error) {
 	var r api.Book
-	err := v.view(func(s *exchange.State) error {
-		p, err := pair(s, in.Market)
-		if err != nil {
+	var p api.Pair
+	var bids, asks []market.Level
+	err := v.view(func(s *exchange.State) (err error) {
+		if p, err = pair(s, in.Market); err != nil {
 			return err
 		}
-		r = api.Book{
-			At: at(s), Market: uint32(p.ID), Symbol: p.Symbol(),
-			Bids: p.Levels(s.Markets().Depth(nil, p.ID, market.Buy, in.Depth)),
-			Asks: p.Levels(s.Markets().Depth(nil, p.ID, market.Sell, in.Depth)),
-		}
+		r.At = at(s)
+		bids = s.Markets().Depth(nil, p.ID, market.Buy, in.Depth)
+		asks = s.Markets().Depth(nil, p.ID, market.Sell, in.Depth)
 		return nil
 	})
 	if err != nil {
 		return nil, refuse(err)
 	}
+	r.Market, r.Symbol, r.Bids, r.Asks = uint32(p.ID), p.Symbol(), p.Levels(bids), p.Levels(asks)
 	return &Reply[api.Book]{r}, nil
 }
 
@@ -325,7 +325,7 @@ func parseCursor(s string) (Cursor, error) {
 
 func (v *virtual) audit(context.Context, *Nothing) (*Reply[api.Audit], error) {
 	r := api.Audit{Assets: []api.AssetAudit{}, Balanced: true}
-	err := v.replica.View(func(s *exchange.State) {
+	err := v.look(func(s *exchange.State) {
 		r.At = at(s)
 		for _, a := range s.Audit() {
 			of, _ := s.Ledger().Asset(a.Asset)
@@ -341,7 +341,7 @@ func (v *virtual) audit(context.Context, *Nothing) (*Reply[api.Audit], error) {
 
 func (v *virtual) votes(context.Context, *Nothing) (*Reply[api.Votes], error) {
 	r := api.Votes{Votes: []api.Vote{}}
-	err := v.replica.View(func(s *exchange.State) {
+	err := v.look(func(s *exchange.State) {
 		r.At = at(s)
 		s.Roster().Votes(func(vote roster.Vote) bool {
 			r.Votes = append(r.Votes, api.VoteValue(&vote))

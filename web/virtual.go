@@ -28,6 +28,7 @@ type virtual struct {
 	engine   Engine
 	mux      *http.ServeMux
 	reads    *reads
+	looks    chan struct{}          // holds one for each request that looks at the state
 	member   atomic.Pointer[string] // this server's member name, as last seen
 
 	// The engine's status as last seen: asking may take as long as a block does.
@@ -36,6 +37,9 @@ type virtual struct {
 	seenAt time.Time
 	asking bool
 }
+
+// mostLooks is how many requests look at the state at once.
+const mostLooks = 4
 
 // The engine's status is asked for anew when it is older than seenFor, and waited
 // for when it is older than seenMost.
@@ -48,6 +52,7 @@ func newVirtual(s *Server, id exchange.ID, of Virtual) *virtual {
 	v := &virtual{
 		server: s, id: id, text: serverText(id), name: of.Founding.Name, contract: of.Founding.Append(nil), self: of.Self,
 		replica: of.Replica, engine: of.Engine, mux: http.NewServeMux(), reads: newReads(),
+		looks: make(chan struct{}, mostLooks),
 	}
 	register(v.mux, v)
 	return v
@@ -185,8 +190,16 @@ func pairs(s *exchange.State) map[market.ID]*api.Pair {
 
 func at(s *exchange.State) api.At { return api.At{Height: s.Height(), Time: s.Time()} }
 
-// view is Replica.View for a read that may find that there is nothing to answer.
+// look is Replica.View, by a few requests at a time: a block waits for all who look
+// at the state, so those who only ask must not be many.
+func (v *virtual) look(read func(*exchange.State)) error {
+	v.looks <- struct{}{}
+	defer func() { <-v.looks }()
+	return v.replica.View(read)
+}
+
+// view is look for a read that may find that there is nothing to answer.
 func (v *virtual) view(read func(*exchange.State) error) error {
 	var inner error
-	return errors.Join(v.replica.View(func(s *exchange.State) { inner = read(s) }), inner)
+	return errors.Join(v.look(func(s *exchange.State) { inner = read(s) }), inner)
 }
