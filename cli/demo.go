@@ -21,6 +21,7 @@ import (
 	"souk/internal/cluster"
 	"souk/internal/load"
 	"souk/node"
+	"souk/purse"
 	"souk/store/sealed"
 )
 
@@ -108,7 +109,9 @@ func (a *app) demo(ctx context.Context, dir string, once bool) (err error) {
 	if once {
 		return nil
 	}
-	d.invite()
+	if err := d.invite(ctx, dir); err != nil {
+		return err
+	}
 	<-ctx.Done()
 	return nil
 }
@@ -277,12 +280,42 @@ func (d *demoRun) print() error {
 	return nil
 }
 
-// invite tells how to play with the servers that stay up.
-func (d *demoRun) invite() {
+// invite makes a purse with play money and tells what to do with it.
+func (d *demoRun) invite(ctx context.Context, dir string) error {
+	ctx, cancel := context.WithTimeout(ctx, d.a.timeout)
+	defer cancel()
+	words, err := purse.Generate(rand.Reader, 12)
+	if err != nil {
+		return err
+	}
+	defer words.Wipe()
+	// Whoever can read the folder of a demonstration may have its play money.
+	pass := filepath.Join(dir, "passphrase")
+	if err := os.WriteFile(pass, []byte("play\n"), 0o600); err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	own := purse.Purse(filepath.Join(dir, "purse"))
+	book := purse.Book{Server: d.report.VirtualServer, Servers: d.cluster.URLs}
+	address, err := own.Create(words, book, sealed.FromFile(pass), sealed.TestWork)
+	if err != nil {
+		return err
+	}
+	err = cluster.MustOK(d.cluster.IssuerActor(d.client).Do(ctx,
+		&exchange.Mint{Asset: 1, Amount: 1e8, To: address}, &exchange.Mint{Asset: 2, Amount: 100_000e8, To: address}))
+	if err != nil {
+		return err
+	}
 	p(d.a.err, `
-The servers stay up until you press Ctrl-C. In another terminal:
-  souk status --server %[1]s
-  souk book BTC-EUR --server %[1]s
-  souk account new --server %[1]s
-`, d.cluster.URLs[0])
+The servers stay up until you press Ctrl-C. Your account has 1 BTC and 100,000 EUR of play money.
+In another terminal:
+
+  souk="%[1]s --purse %[2]s --passphrase-file %[3]s"
+  $souk account show
+  $souk book BTC-EUR
+  $souk order place BTC-EUR buy 0.01 --price 50300
+  $souk order list
+  $souk verify
+  $souk status
+`, os.Args[0], own, pass)
+	return nil
 }
