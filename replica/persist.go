@@ -2,6 +2,7 @@ package replica
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -463,27 +464,36 @@ func writeTrades(b store.Batch, rec *record) {
 	put()
 }
 
+// owned is a fill of an account. Sorting looks at the first bytes of addresses
+// before it looks at fills, which are large.
+type owned struct {
+	prefix  uint64
+	at      int // in order of trades
+	account identity.Address
+	fill    Fill
+}
+
 // writeFills writes a block's fills by account.
 func writeFills(b store.Batch, rec *record) {
-	type owned struct {
-		account identity.Address
-		fill    Fill
-	}
-	var all []owned
+	var all []*owned
 	for account, f := range rec.fills {
-		all = append(all, owned{account, f})
+		all = append(all, &owned{binary.BigEndian.Uint64(account[:]), len(all), account, f})
 	}
-	slices.SortStableFunc(all, func(x, y owned) int { return bytes.Compare(x.account[:], y.account[:]) })
-	var buf []byte
-	for i := range all {
-		f := &all[i].fill
-		if i == 0 || all[i-1].account != all[i].account {
-			buf = binary.BigEndian.AppendUint64(buf[:0], f.Height)
-			buf = binary.BigEndian.AppendUint64(buf, f.Time)
+	slices.SortFunc(all, func(x, y *owned) int {
+		if x.prefix != y.prefix {
+			return cmp.Compare(x.prefix, y.prefix)
 		}
-		buf = f.append(buf)
-		if i+1 == len(all) || all[i+1].account != all[i].account {
-			b.Set(fillsKey(day(f.Time), &all[i].account, f.Height), buf)
+		return cmp.Or(bytes.Compare(x.account[:], y.account[:]), cmp.Compare(x.at, y.at))
+	})
+	var buf []byte
+	for i, o := range all {
+		if i == 0 || all[i-1].account != o.account {
+			buf = binary.BigEndian.AppendUint64(buf[:0], o.fill.Height)
+			buf = binary.BigEndian.AppendUint64(buf, o.fill.Time)
+		}
+		buf = o.fill.append(buf)
+		if i+1 == len(all) || all[i+1].account != o.account {
+			b.Set(fillsKey(day(o.fill.Time), &o.account, o.fill.Height), buf)
 		}
 	}
 }
