@@ -13,6 +13,7 @@ import (
 	. "souk/exchange/exchangetest"
 	"souk/exchange/ledger"
 	"souk/exchange/market"
+	"souk/exchange/roster"
 	"souk/internal/bulk"
 	"souk/merkle"
 )
@@ -335,6 +336,37 @@ func TestAmend(t *testing.T) {
 	}
 	if code := w.Do("alice", &exchange.Amend{Target: target, Quantity: 5 * Coin}); code != exchange.BadAmend {
 		t.Error("nothing to change:", code)
+	}
+}
+
+// TestAmendAboveLoweredLimit amends although a vote has lowered the number of
+// orders below what the account has (K-6, M-12): one order for another.
+func TestAmendAboveLoweredLimit(t *testing.T) {
+	w := New(1)
+	w.Fund(EUR, 100_000*Coin, "alice")
+	for _, client := range []string{"x", "y", "z"} {
+		if code := w.Do("alice", limit(market.Buy, 100e8, Coin, client)); code != exchange.OK {
+			t.Fatal(code)
+		}
+	}
+	params := w.State.Params()
+	params.MarketOrders = 1
+	vote := &exchange.Vote{Approve: true, Action: roster.AppendAction(nil, roster.SetParams{Params: params.Append(nil)}, 0)}
+	if code := w.Do(MemberName(0), vote); code != exchange.OK {
+		t.Fatal(code)
+	}
+	amend := &exchange.Amend{Target: exchange.Target{Client: "x"}, Price: 90e8, Quantity: 2 * Coin}
+	if code := w.Do("alice", amend); code != exchange.OK {
+		t.Errorf("an amendment: %s", code)
+	}
+	if code := w.Do("alice", limit(market.Buy, 100e8, Coin, "w")); code != exchange.TooManyOrders {
+		t.Errorf("one more order: %s", code)
+	}
+	if held := w.Held("alice", EUR); held != 380*Coin {
+		t.Errorf("%d held", held)
+	}
+	if err := w.State.Check(); err != nil {
+		t.Error(err)
 	}
 }
 

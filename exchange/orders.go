@@ -249,7 +249,8 @@ func (w *blockWork) replace(i int, t *task, old *market.Order, price asset.Price
 		Market: old.Market, Owner: old.Owner, Side: old.Side, Kind: old.Kind, TIF: old.TIF, PostOnly: old.PostOnly,
 		Price: price, Quantity: rest, Expiry: old.Expiry, Nonce: t.cmd.Nonce,
 	}
-	// The old order still counts and still has the client id; both end with it.
+	// The old order still counts and still has the client id; both end with it. One
+	// for one, so an account above a limit that a vote has lowered may amend (M-12).
 	need, code := w.s.markets.Check(&n, w.now)
 	if code != market.OK && code != market.TooManyOrders && code != market.BookFull {
 		return marketCodes[code]
@@ -261,8 +262,9 @@ func (w *blockWork) replace(i int, t *task, old *market.Order, price asset.Price
 	n.Client = old.Client
 	w.s.markets.Cancel(old.ID, market.Amended, w.out)
 	w.postClosed()
-	if code := w.enter(i, t, &n); code != OK {
+	if !w.s.ledger.Hold(t.account, need.Asset, need.Amount) {
 		panic("exchange: an amendment that was possible failed") //nolint:forbidigo // checked above
 	}
+	w.staged(i, t, w.s.markets.Stage(&n, w.in.Height, w.now))
 	return OK
 }
