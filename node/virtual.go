@@ -88,10 +88,11 @@ func (v *virtual) openParts() (p *parts, err error) {
 			p = nil
 		}
 	}()
-	p.store, err = pebble.Open(filepath.Join(v.dir, "state"), pebble.Config{Logger: v.log, Cache: v.node.cache, MemTable: memTable})
+	opened, err := pebble.Open(filepath.Join(v.dir, "state"), pebble.Config{Logger: v.log, Cache: v.node.cache, MemTable: memTable})
 	if err != nil {
 		return p, fmt.Errorf("open state: %w", err)
 	}
+	p.store = opened // only now: an interface with nothing in it would be closed
 	rc := replica.Config{
 		Founding: v.founding, Store: p.store, Pool: v.node.pool, Self: v.node.keys.consensus.Public(), Logger: v.log, Audit: v.config.Audit,
 		Keep: replica.Keep{Blocks: v.config.KeepBlocks, Days: v.config.HistoryDays, SnapshotEvery: v.config.SnapshotEvery},

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
+	"syscall"
 	"time"
 
 	"souk/consensus"
+	"souk/consensus/comet"
 	"souk/exchange"
 	"souk/exchange/roster"
 	"souk/replica"
@@ -91,9 +94,28 @@ func (w *watcher) ended(p *parts) {
 		w.pause = 0
 		return
 	}
-	w.v.log.Error("virtual server has stopped; it will be started again", slog.Any("error", reason), slog.Duration("in", w.pause))
+	w.v.log.Error("virtual server has stopped; it will be started again",
+		slog.Any("error", reason), slog.Duration("in", w.pause), slog.String("advice", advice(reason)))
 	w.retry = time.Now().Add(w.pause)
 	w.pause = min(2*w.pause, restartMost)
+}
+
+// advice says what an operator can do about a reason to stop. The consensus
+// library passes reasons on as text.
+func advice(reason error) string {
+	text := ""
+	if reason != nil {
+		text = reason.Error()
+	}
+	switch {
+	case strings.Contains(text, syscall.ENOSPC.Error()):
+		return "make room on the disk; it goes on by itself then"
+	case errors.Is(reason, comet.ErrBehind):
+		return "join again from a copy of the state: docs/operations.md, section Replace a lost disk"
+	case errors.Is(reason, comet.ErrKeyInUse):
+		return "another process runs with this home: stop it"
+	}
+	return "see docs/operations.md, section What the log says"
 }
 
 func (w *watcher) restart() {
@@ -101,7 +123,8 @@ func (w *watcher) restart() {
 		return
 	}
 	if err := w.v.start(); err != nil {
-		w.v.log.Error("virtual server does not start", slog.Any("error", err), slog.Duration("again_in", w.pause))
+		w.v.log.Error("virtual server does not start",
+			slog.Any("error", err), slog.Duration("again_in", w.pause), slog.String("advice", advice(err)))
 		w.retry = time.Now().Add(w.pause)
 		w.pause = min(2*w.pause, restartMost)
 		return
