@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"souk/exchange"
@@ -12,8 +13,10 @@ import (
 
 const (
 	// blocksKept is how many committed blocks are in memory for subscribers that
-	// begin in the past.
-	blocksKept = 64
+	// begin in the past, and commandsKept how many commands they have at most, for
+	// what a command did takes some kilobytes. The newest block is always kept.
+	blocksKept   = 64
+	commandsKept = 16_384
 	// defaultBuffer is how many blocks may wait for a subscriber.
 	defaultBuffer = 256
 )
@@ -56,10 +59,11 @@ type Subscription struct {
 type events struct {
 	metrics *Metrics
 
-	mu   sync.Mutex
-	last []*Committed // newest last
-	subs map[*Subscription]struct{}
-	over bool
+	mu       sync.Mutex
+	last     []*Committed // newest last
+	commands int          // in them
+	subs     map[*Subscription]struct{}
+	over     bool
 }
 
 func newEvents(m *Metrics) *events {
@@ -102,11 +106,14 @@ func (r *Replica) Subscribe(from uint64, buffer int) (*Subscription, error) {
 func (ev *events) publish(c *Committed) {
 	ev.mu.Lock()
 	defer ev.mu.Unlock()
-	if len(ev.last) == blocksKept {
-		copy(ev.last, ev.last[1:])
-		ev.last = ev.last[:blocksKept-1]
-	}
 	ev.last = append(ev.last, c)
+	ev.commands += len(c.Result.Receipts)
+	old := 0
+	for len(ev.last)-old > blocksKept || ev.commands > commandsKept && len(ev.last)-old > 1 {
+		ev.commands -= len(ev.last[old].Result.Receipts)
+		old++
+	}
+	ev.last = slices.Delete(ev.last, 0, old)
 	for s := range ev.subs {
 		if len(s.queue) >= s.most {
 			ev.metrics.SlowSubscribers.Add(1)
@@ -122,7 +129,7 @@ func (ev *events) publish(c *Committed) {
 func (ev *events) restart() {
 	ev.mu.Lock()
 	defer ev.mu.Unlock()
-	ev.last = nil
+	ev.last, ev.commands = nil, 0
 }
 
 // close ends all subscriptions.
