@@ -1,0 +1,219 @@
+package sim_test
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"souk/internal/bulk"
+	"souk/replica"
+	"souk/sim"
+	"souk/sim/workload"
+)
+
+// seedsOfSuite is how many seeds every run of the test suite tries.
+const seedsOfSuite = 500
+
+// twiceEvery is which seeds are run a second time, to see that they do the same.
+const twiceEvery = 50
+
+// TestSeeds runs federations by seed. SOUK_SEEDS says how many in place of the
+// suite's, SOUK_SEED_FROM with which to begin (1), and SOUK_SIM_STATE names a folder
+// in which the seeds done are kept so that the next run goes on behind them.
+func TestSeeds(t *testing.T) {
+	count := bulk.Count(seedsOfSuite)
+	if n := number(t, "SOUK_SEEDS"); n > 0 {
+		count = int(n) //nolint:gosec // given by hand
+	}
+	done := progress(t)
+	first := max(1, number(t, "SOUK_SEED_FROM"))
+	var todo []uint64
+	for seed := first; seed < first+uint64(count); seed++ { //nolint:gosec // positive
+		if !done.has[seed] {
+			todo = append(todo, seed)
+		}
+	}
+	if len(todo) < count {
+		t.Logf("%d of %d seeds were done before", count-len(todo), count)
+	}
+	keys := workload.NewKeys()
+	next := make(chan uint64)
+	sum := tally{kinds: map[string]int{}, began: time.Now()}
+	var wait sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wait.Go(func() {
+			pool := replica.NewPool(-1, 0)
+			for seed := range next {
+				r, err := run(seed, keys, pool)
+				sum.add(t, &r, err)
+				if err == nil {
+					done.add(t, seed)
+				}
+			}
+		})
+	}
+	for _, seed := range todo {
+		next <- seed
+	}
+	close(next)
+	wait.Wait()
+	sum.print(t)
+}
+
+// run runs a seed, some of them twice.
+func run(seed uint64, keys *workload.Keys, pool *replica.Pool) (sim.Report, error) {
+	o := sim.Options{Seed: seed, Keys: keys, Pool: pool}
+	r, err := sim.Run(o)
+	if err != nil || seed%twiceEvery != 0 {
+		return r, err
+	}
+	o.Pool = nil
+	again, err := sim.Run(o)
+	if err == nil && again.Hash != r.Hash {
+		err = fmt.Errorf("%w: it does something else when it is run again", sim.ErrSeed)
+	}
+	return r, err
+}
+
+// TestSeed runs the one seed that SOUK_SEED names, with a line for every event if
+// SOUK_TRACE names a file for them.
+func TestSeed(t *testing.T) {
+	seed := number(t, "SOUK_SEED")
+	if seed == 0 {
+		t.Skip("SOUK_SEED names no seed")
+	}
+	o := sim.Options{Seed: seed, Keys: workload.NewKeys()}
+	if name := os.Getenv("SOUK_TRACE"); name != "" {
+		file, err := os.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := bufio.NewWriter(file)
+		defer func() {
+			if err := errors.Join(out.Flush(), file.Close()); err != nil {
+				t.Error(err)
+			}
+		}()
+		o.Trace = out
+	}
+	r, err := sim.Run(o)
+	t.Logf("%d servers, %d commands, %d acknowledged, %d blocks, %d faults %v, %d s, %d events, hash %x",
+		r.Servers, r.Commands, r.Acked, r.Blocks, r.Faults, r.Kinds, r.Seconds, r.Events, r.Hash[:8])
+	if r.Counts != nil {
+		t.Logf("%+v", *r.Counts)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func number(t *testing.T, name string) uint64 {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return 0
+	}
+	n, err := strconv.ParseUint(text, 10, 63)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
+
+// tally adds up what seeds did.
+type tally struct {
+	mu                                               sync.Mutex
+	seeds, commands, acked, blocks, trades, failures int
+	kinds                                            map[string]int
+	began                                            time.Time
+}
+
+func (s *tally) add(t *testing.T, r *sim.Report, err error) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.failures++
+		t.Errorf("seed %d: %v\n\trun it again: SOUK_SEED=%d SOUK_TRACE=/tmp/trace go test ./sim -run '^TestSeed$' -count=1 -v", r.Seed, err, r.Seed)
+		return
+	}
+	s.seeds++
+	s.commands += r.Commands
+	s.acked += r.Acked
+	s.blocks += r.Blocks
+	s.trades += r.Counts.Trades
+	for kind, n := range r.Kinds {
+		s.kinds[kind] += n
+	}
+	if s.seeds%100 == 0 {
+		t.Logf("%d seeds in %s", s.seeds, time.Since(s.began).Round(time.Second))
+	}
+}
+
+func (s *tally) print(t *testing.T) {
+	t.Helper()
+	t.Logf("%d seeds in %s, %d failed: %d commands, %d acknowledged, %d blocks, %d trades", s.seeds, time.Since(s.began).Round(time.Second),
+		s.failures, s.commands, s.acked, s.blocks, s.trades)
+	var all []string
+	for kind, n := range s.kinds {
+		all = append(all, fmt.Sprintf("%s %d", kind, n))
+	}
+	slices.Sort(all)
+	t.Log("faults: ", strings.Join(all, ", "))
+}
+
+// ledger of seeds that are done, in a file that runs add to.
+type seeds struct {
+	mu   sync.Mutex
+	has  map[uint64]bool
+	file *os.File
+}
+
+func progress(t *testing.T) *seeds {
+	t.Helper()
+	s := &seeds{has: map[uint64]bool{}}
+	dir := os.Getenv("SOUK_SIM_STATE")
+	if dir == "" {
+		return s
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, "done")
+	data, err := os.ReadFile(name)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	for line := range bytes.Lines(data) {
+		if seed, err := strconv.ParseUint(strings.TrimSpace(string(line)), 10, 64); err == nil && bytes.HasSuffix(line, []byte("\n")) {
+			s.has[seed] = true
+		}
+	}
+	if s.file, err = os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.file.Close() }) // every line was written whole
+	return s
+}
+
+func (s *seeds) add(t *testing.T, seed uint64) {
+	t.Helper()
+	if s.file == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, err := fmt.Fprintln(s.file, seed); err != nil {
+		t.Error(err)
+	}
+}
