@@ -155,6 +155,7 @@ func TestDocsFixture(t *testing.T) {
 		"docs/README.md:3: names pure/other.go, which does not exist",
 		"docs/README.md:3: names other.go, which does not exist",
 		"pure/pure.go:1: there is no rule M-3 in docs/spec",
+		"docs/stray.md: is not listed in docs/README.md",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("problems (-want +got):\n%s", diff)

@@ -12,10 +12,11 @@ import (
 )
 
 // CheckDocs reads the texts of the module at root: links must lead to files that
-// exist, paths of source files named in texts must be right, each rule of
-// docs/spec must have a number of its own, and rules that sources cite must exist.
+// exist, pages must be listed in their folder's README.md if it has one, paths of
+// source files named in texts must be right, each rule of docs/spec must have a
+// number of its own, and rules that sources cite must exist.
 func CheckDocs(root string) ([]Problem, error) {
-	d := docs{files: os.DirFS(root), names: map[string]bool{}, bases: map[string]bool{}, rules: map[string]string{}}
+	d := docs{files: os.DirFS(root), names: map[string]bool{}, bases: map[string]bool{}, rules: map[string]string{}, linked: map[string]bool{}}
 	if err := d.list(); err != nil {
 		return nil, err
 	}
@@ -34,6 +35,12 @@ func CheckDocs(root string) ([]Problem, error) {
 			}
 		}
 	}
+	for _, name := range texts {
+		list := path.Join(path.Dir(name), "README.md")
+		if strings.HasPrefix(name, "docs/") && d.names[list] && name != list && !d.linked[name] {
+			d.report(name, 0, "is not listed in %s", list)
+		}
+	}
 	return d.problems, nil
 }
 
@@ -42,6 +49,7 @@ type docs struct {
 	names    map[string]bool   // files and folders of the tree
 	bases    map[string]bool   // last elements of names
 	rules    map[string]string // where each rule of docs/spec stands
+	linked   map[string]bool   // pages that their folder's README.md links to
 	problems []Problem
 }
 
@@ -96,8 +104,12 @@ func (d *docs) cite(name string, line int, text string) {
 		return
 	}
 	for _, m := range link.FindAllStringSubmatch(text, -1) {
-		if !strings.Contains(m[1], "://") && !d.names[path.Join(path.Dir(name), m[1])] {
+		to := path.Join(path.Dir(name), m[1])
+		if !strings.Contains(m[1], "://") && !d.names[to] {
 			d.report(name, line, "links to %s, which does not exist", m[1])
+		}
+		if path.Base(name) == "README.md" && path.Dir(to) == path.Dir(name) {
+			d.linked[to] = true
 		}
 	}
 	for _, m := range quoted.FindAllStringSubmatch(text, -1) {
