@@ -35,6 +35,8 @@ type task struct {
 	same       bool  // the command before it in sorted order is the same one
 	taken      int32 // how many commands of the block take this place back
 	takenByAll bool  // a cancel-all is among them
+	cancelled  bool  // a cancel that names it is among them
+	lastAmend  int   // of the amends among them, the last in naming.named
 	account    ledger.Number
 	order      market.OrderID // what it placed; the limit leg of an OCO
 	number     uint64         // what it made or found, for the receipt
@@ -246,7 +248,7 @@ func (w *blockWork) run(i int, t *task) Code {
 	case KindCancel:
 		return w.cancel(i, t)
 	case KindCancelAll:
-		return w.cancelAll(i, t)
+		return w.cancelAll(t)
 	case KindCancelAllAfter:
 		return w.cancelAllAfter(t)
 	case KindAmend:

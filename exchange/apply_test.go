@@ -312,6 +312,37 @@ func TestInBlockNaming(t *testing.T) {
 	})
 }
 
+// TestNamingWork: a block full of cancels that name its own places takes time in
+// proportion to its commands (K-4).
+func TestNamingWork(t *testing.T) {
+	w := New(1)
+	names := make([]string, 4)
+	for i := range names {
+		names[i] = fmt.Sprintf("n%d", i)
+	}
+	w.Fund(EUR, 1_000_000*Coin, names...)
+	var commands []exchange.Command
+	for _, name := range names {
+		for i := range 500 {
+			client := fmt.Sprintf("x%d", i%250)
+			commands = append(commands, w.Command(name, &exchange.Cancel{Target: exchange.Target{Client: client}}),
+				w.Command(name, limit(market.Buy, 100e8, Coin, client)))
+		}
+	}
+	r := w.Block(commands...)
+	codes := map[exchange.Code]int{}
+	for _, rc := range r.Receipts {
+		codes[rc.Code]++
+	}
+	// Of two places of a name both cancels mean the first; the second one stays, up to the limit of live orders.
+	if codes[exchange.OK] != 2000+4*200 || codes[exchange.Withdrawn] != 1000 || codes[exchange.TooManyOrders] != 4*50 {
+		t.Error(codes)
+	}
+	if err := w.State.Check(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestAmend covers K-6.
 func TestAmend(t *testing.T) {
 	w := New(1)

@@ -9,26 +9,33 @@ import (
 )
 
 // naming matches cancels and amends with the places of the same block that they
-// name (K-4, K-5). Most blocks have none, and then it costs nothing.
+// name (K-4, K-5). Most blocks have none, and then it costs nothing; at worst the
+// work grows with the number of commands, not with its square.
 type naming struct {
 	named []named
-	alls  []allOf
+	first map[nameKey]int   // first entry of named under a name, plus one
+	alls  map[allKey]uint64 // highest nonce of a cancel-all
 }
 
 // named is a cancel or amend that found no live order under a client order id.
 type named struct {
-	task    int // of the cancel or amend
-	account ledger.Number
-	client  string
-	place   int // task of the place it takes back; -1 until found
+	task  int // of the cancel or amend
+	place int // task of the place it takes back; -1 until found
+	next  int // next entry of the same name, plus one; later in sorted order
+	last  int // the newest entry of the name, at its first one
 }
 
-// allOf is a cancel-all: it takes back places of its key with lower nonces.
-type allOf struct {
+// nameKey is a client order id of an account.
+type nameKey struct {
+	account ledger.Number
+	client  string
+}
+
+// allKey says which places a cancel-all takes back, if their nonces are lower.
+type allKey struct {
 	account ledger.Number
 	key     identity.PublicKey
-	nonce   uint64
-	market  market.ID
+	market  market.ID // zero: any
 }
 
 // later takes a cancel or amend that found no live order. Its code is final
@@ -37,47 +44,70 @@ func (n *naming) later(w *blockWork, i int, t *task, target *Target) Code {
 	if target.Client == "" {
 		return w.missing(t)
 	}
-	n.named = append(n.named, named{task: i, account: t.account, client: target.Client, place: -1})
+	if n.first == nil {
+		n.first = map[nameKey]int{}
+	}
+	n.named = append(n.named, named{task: i, place: -1})
+	key, at := nameKey{t.account, target.Client}, len(n.named)
+	if head := n.first[key]; head != 0 {
+		n.named[n.named[head-1].last-1].next = at
+		n.named[head-1].last = at
+	} else {
+		n.first[key] = at
+		n.named[at-1].last = at
+	}
 	return UnknownOrder
 }
 
-func (n *naming) all(_ int, t *task, m market.ID) {
-	n.alls = append(n.alls, allOf{account: t.account, key: t.cmd.Key, nonce: t.cmd.Nonce, market: m})
+// all takes a cancel-all.
+func (n *naming) all(t *task, m market.ID) {
+	if n.alls == nil {
+		n.alls = map[allKey]uint64{}
+	}
+	key := allKey{t.account, t.cmd.Key, m}
+	n.alls[key] = max(n.alls[key], t.cmd.Nonce)
 }
 
 // resolve runs between phases 4 and 5: it marks the places that are taken back,
-// and lets amends act in phase 5.
+// and enters amended orders.
 func (n *naming) resolve(w *blockWork) {
 	if len(n.named)+len(n.alls) == 0 {
 		return
 	}
 	for i := range w.tasks {
 		if t := &w.tasks[i]; t.live && t.cmd.Kind.Phase() == PhaseOrder {
-			n.match(i, t)
+			n.match(w, i, t)
 		}
 	}
-	// Of several that name one place, any cancel wins, else the last amend.
 	for x := range n.named {
 		n.settle(w, x)
 	}
 }
 
 // match finds what takes a place back.
-func (n *naming) match(i int, t *task) {
+func (n *naming) match(w *blockWork, i int, t *task) {
 	m, clients, ok := placeNames(t)
 	if !ok {
 		return // its own phase says BadBody
 	}
-	for x := range n.named {
-		e := &n.named[x]
-		if e.place < 0 && e.account == t.account && (e.client == clients[0] || e.client == clients[1]) {
-			e.place = i
-			t.taken++
+	for c, client := range clients {
+		if client == "" || c == 1 && client == clients[0] {
+			continue
+		}
+		for x := n.first[nameKey{t.account, client}]; x != 0; x = n.named[x-1].next {
+			if e := &n.named[x-1]; e.place < 0 {
+				e.place = i
+				t.taken++
+				if w.tasks[e.task].cmd.Kind == KindCancel {
+					t.cancelled = true
+				} else {
+					t.lastAmend = max(t.lastAmend, x-1)
+				}
+			}
 		}
 	}
-	for x := range n.alls {
-		a := &n.alls[x]
-		if a.account == t.account && a.key == t.cmd.Key && t.cmd.Nonce < a.nonce && (a.market == 0 || a.market == m) {
+	for _, in := range [...]market.ID{0, m} {
+		if t.cmd.Nonce < n.alls[allKey{t.account, t.cmd.Key, in}] {
 			t.taken++
 			t.takenByAll = true
 		}
@@ -124,12 +154,8 @@ func (n *naming) settle(w *blockWork, x int) {
 // superseded tells whether another command of the block has the last word on
 // the place that an amend names: any cancel, or a later amend.
 func (n *naming) superseded(w *blockWork, x int) bool {
-	for y := range n.named {
-		if o := &n.named[y]; y != x && o.place == n.named[x].place && (y > x || w.tasks[o.task].cmd.Kind == KindCancel) {
-			return true
-		}
-	}
-	return w.tasks[n.named[x].place].takenByAll
+	place := &w.tasks[n.named[x].place]
+	return place.takenByAll || place.cancelled || place.lastAmend != x
 }
 
 // amendPlace enters the amended form of a place of the same block.

@@ -148,7 +148,7 @@ func (w *blockWork) cancel(i int, t *task) Code {
 	return OK
 }
 
-func (w *blockWork) cancelAll(i int, t *task) Code {
+func (w *blockWork) cancelAll(t *task) Code {
 	var c CancelAll
 	if !whole(&c, (*CancelAll).read, t.cmd.Body) {
 		return BadBody
@@ -157,7 +157,7 @@ func (w *blockWork) cancelAll(i int, t *task) Code {
 		return code
 	}
 	n := w.closeOwned(t.account, c.Market, market.Cancelled)
-	w.names.all(i, t, c.Market)
+	w.names.all(t, c.Market)
 	t.number = uint64(n) //nolint:gosec // not negative
 	if n == 0 {
 		w.payFee(t)
