@@ -107,6 +107,7 @@ type Application interface {
 	// Propose chooses what a block proposed at this replica's time now contains,
 	// out of the waiting payloads, oldest first. An empty result means that there is
 	// nothing to do. The result may hold payloads that were not waiting (the block's clock).
+	// Neither waiting nor the payloads in it may be changed.
 	Propose(now time.Time, height uint64, waiting [][]byte) [][]byte
 	// Verify refuses a proposal that this replica must not vote for. As time
 	// passes its verdict may turn from no to yes, never from yes to no.
@@ -141,7 +142,8 @@ type Snapshotter interface {
 	// Offer begins a restore; an error refuses the snapshot.
 	Offer(s Snapshot, root merkle.Hash) error
 	// Restore takes chunk number index. done is true when the state is complete
-	// and its root is the one that was offered; ErrBadChunk asks for that chunk from someone else.
+	// and its root is the one that was offered, and from then on Info answers it;
+	// ErrBadChunk asks for that chunk from someone else.
 	Restore(index uint32, chunk []byte) (done bool, err error)
 }
 

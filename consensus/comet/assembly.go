@@ -42,6 +42,7 @@ const (
 	// keptWAL is how many old files of the write-ahead log are left at start.
 	keptWAL    = 2
 	watchEvery = 200 * time.Millisecond
+	lingerFor  = time.Second
 	stallAfter = 10 * time.Second
 )
 
@@ -183,10 +184,12 @@ func (a *assembly) build(state sm.State, bulk bool) {
 	a.gossip = newGossip(e.ctx, e.bridge.app, e.pool, e.log)
 	a.gossip.SetLogger(e.lib.With("module", "payloads"))
 	a.gossip.caughtUp = func() { e.bridge.phase.Store(phaseConsensus) }
-	a.gossip.proof = func(raw []byte) {
-		if d, err := parseDouble(raw); err == nil {
+	a.gossip.proof = func(raw []byte) error {
+		d, err := parseDouble(raw)
+		if err == nil {
 			e.proof.add(d)
 		}
+		return err
 	}
 	e.proof.spread = func(tx []byte) {
 		a.gossip.broadcast(tx)

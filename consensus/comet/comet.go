@@ -226,7 +226,7 @@ func (e *Engine) connect(app consensus.Application) {
 		log: e.log, keep: int64(e.cfg.Keep), found: e.cfg.Genesis.Contract, ctx: e.ctx,
 		halt: func(err error) {
 			if e.halt(err) && e.bridge.phase.Load() != phaseReplay { // while replaying, Open returns the error
-				go e.shut()
+				go e.linger()
 			}
 		},
 	}
@@ -235,7 +235,7 @@ func (e *Engine) connect(app consensus.Application) {
 // Submit implements consensus.Engine. It returns the error of Check, ErrKnown,
 // ErrPoolFull or ErrStopped.
 func (e *Engine) Submit(ctx context.Context, payload []byte) error {
-	if e.closing.Load() {
+	if e.closing.Load() || e.haltedBy() != nil {
 		return consensus.ErrStopped
 	}
 	if len(payload) == 0 || len(payload) > consensus.MaxPayload {
@@ -276,13 +276,13 @@ func (e *Engine) Status() consensus.Status {
 // executes for long holds the lock.
 func (e *Engine) askRound(s *consensus.Status) {
 	answer := make(chan int32, 1)
-	e.wg.Go(func() {
+	go func() {
 		round := e.parts.state.GetRoundState().Round
 		e.mu.Lock()
 		e.round, e.asking = round, false
 		e.mu.Unlock()
 		answer <- round
-	})
+	}()
 	timer := time.NewTimer(20 * time.Millisecond)
 	defer timer.Stop()
 	select {
@@ -346,6 +346,17 @@ func (e *Engine) halt(err error) bool {
 	return first
 }
 
+// linger stops everything after a while in which the others can still get this
+// server's votes for the block that ended it: those who lack them would wait for
+// servers that are gone.
+func (e *Engine) linger() {
+	select {
+	case <-time.After(lingerFor):
+	case <-e.ctx.Done():
+	}
+	e.shut()
+}
+
 // shut stops everything, once, and returns when it is done.
 func (e *Engine) shut() {
 	e.once.Do(func() {
@@ -388,7 +399,7 @@ func (e *Engine) watch() {
 			return
 		case <-ended:
 			if !e.closing.Load() && e.halt(fmt.Errorf("%w: %s", ErrFailed, e.lib.lastFailure())) {
-				go e.shut()
+				go e.linger()
 			}
 			return
 		case <-tick.C:
@@ -401,10 +412,11 @@ func (e *Engine) watch() {
 			}(e.parts.state)
 		}
 		height, _ := e.bridge.newest()
-		_, due := e.bridge.app.NextDue()
+		at, due := e.bridge.app.NextDue()
+		wanted := e.pool.Size() > 0 || due && time.Now().After(at)
 		e.mu.Lock()
 		switch {
-		case height != seen || e.pool.Size() == 0 && !due:
+		case height != seen || !wanted:
 			seen, e.stalled, warned = height, time.Time{}, false
 		case e.stalled.IsZero():
 			e.stalled = time.Now()

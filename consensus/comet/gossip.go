@@ -60,8 +60,9 @@ type gossip struct {
 	p2p.BaseReactor
 	app  consensus.Application
 	pool *pool
-	// proof takes a double signature that came from a peer.
-	proof func([]byte)
+	// proof takes a double signature that came from a peer. It returns an error if
+	// it is none.
+	proof func([]byte) error
 	// caughtUp is called when this server begins to follow the chain block by block.
 	caughtUp func()
 	log      *slog.Logger
@@ -114,7 +115,7 @@ var _ p2p.Reactor = (*gossip)(nil)
 
 func newGossip(ctx context.Context, app consensus.Application, pool *pool, log *slog.Logger) *gossip {
 	g := &gossip{
-		app: app, pool: pool, log: log, ctx: ctx, proof: func([]byte) {}, caughtUp: func() {},
+		app: app, pool: pool, log: log, ctx: ctx, proof: func([]byte) error { return nil }, caughtUp: func() {},
 		work:  make(chan unchecked, 1024),
 		peers: make(map[p2p.ID]*gossipPeer), wanted: make(map[hash]time.Time),
 		cut: make(map[p2p.ID]time.Time), score: make(map[p2p.ID]*badness),
@@ -272,7 +273,9 @@ func (g *gossip) check(u unchecked) {
 		return
 	}
 	if u.tx[0] == entryDouble {
-		g.proof(u.tx[1:])
+		if err := g.proof(u.tx[1:]); err != nil {
+			g.blame(u.from, err)
+		}
 		return
 	}
 	if err := g.app.Check(g.ctx, u.tx[1:]); err != nil {

@@ -247,16 +247,23 @@ func (p *pool) rouse(empty bool) {
 	p.timer.Reset(wait)
 }
 
+// tick is called by the timer.
 func (p *pool) tick() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return
 	}
-	if _, due := p.due(); due || p.order.Len() > 0 || p.accuses() {
-		p.ring()
+	wait := maxTimer
+	at, due := p.due()
+	if due && time.Now().Before(at) {
+		wait, due = min(wait, time.Until(at)), false
 	}
-	p.timer.Reset(maxTimer)
+	if due || p.order.Len() > 0 || p.accuses() {
+		p.ring()
+		wait = slowBell
+	}
+	p.timer.Reset(max(wait, time.Millisecond))
 }
 
 func (p *pool) remove(e *list.Element) {

@@ -2,13 +2,12 @@ package comet
 
 import (
 	"bytes"
+	stded25519 "crypto/ed25519"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
-
-	stded25519 "crypto/ed25519"
 
 	"github.com/cometbft/cometbft/crypto"
 	"github.com/cometbft/cometbft/crypto/ed25519"
