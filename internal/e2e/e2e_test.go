@@ -540,3 +540,6 @@ func (f *federation) member(asked, i int) (api.Member, error) {
 	}
 	return api.Member{}, fmt.Errorf("server %d is no member", i+1)
 }
+
+// errBlocks says how far something is.
+func errBlocks[T ~int64 | ~uint64](have T) error { return fmt.Errorf("only %d", have) }

@@ -1,0 +1,85 @@
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"souk/exchange/roster"
+	"souk/internal/cluster"
+	"souk/node"
+	"souk/store/sealed"
+)
+
+// A server is lost with all its keys. Its member makes a new one, the others vote
+// for its card, and it joins, catches up and gets full power.
+func TestReplaceMember(t *testing.T) {
+	const lost = 1
+	f := start(t, 4)
+	f.mint(1000e8, addressOf("alice"))
+	s := f.trade()
+	s.after(40)
+	m, err := f.member(0, lost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Kill(lost)
+	if err := os.RemoveAll(string(f.Homes[lost])); err != nil {
+		t.Fatal(err)
+	}
+
+	dir := t.TempDir()
+	home := node.Home(filepath.Join(dir, "home"))
+	ports, err := cluster.FreePorts(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	http, p2p := fmt.Sprintf("127.0.0.1:%d", ports), fmt.Sprintf("127.0.0.1:%d", ports+1)
+	if err := os.MkdirAll(string(home), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(home.PassphraseFile(), []byte("correct horse battery staple\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// As souk init does, with keys that are sealed quickly.
+	card, err := node.Init(home, node.Setup{
+		Name: "server-2", URL: "http://" + http, P2P: p2p, Listen: http,
+		Pass: sealed.FromFile(home.PassphraseFile()), Work: sealed.TestWork, Now: time.Now(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.vote(f.Founding.ID(), []int{0, 2, 3}, "replace-member", strconv.Itoa(int(m.ID)), home.CardFile())
+	contract := filepath.Join(filepath.Dir(string(f.Homes[0])), "founding")
+	souk(t, "federation", "join", contract, "--home", string(home), "--listen", p2p)
+	f.Homes[lost], f.URLs[lost] = home, "http://"+http
+	if err := f.Restart(lost); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.CaughtUp(within(t, time.Minute), lost); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 90*time.Second, "the new server has full power", func() error {
+		now, err := f.member(0, lost)
+		if err == nil && (now.Power != roster.FullPower || now.ID != m.ID || now.Consensus != card.Consensus.String()) {
+			err = fmt.Errorf("%+v", now)
+		}
+		return err
+	})
+	// It carries its share: without another one nothing would be decided.
+	f.Kill(3)
+	f.progress("alice")
+	if err := f.Restart(3); err != nil {
+		t.Fatal(err)
+	}
+	s.after(20)
+	receipts := s.end()
+	if err := f.Ready(within(t, time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	f.sound()
+	f.kept(lost, receipts)
+}
