@@ -68,6 +68,13 @@ func NewPool(workers, keys int) *Pool {
 	return p
 }
 
+// NewPoolBy makes a pool without workers whose verdicts come from verify, which is
+// called like identity.Verifier.Verify by one goroutine at a time. Simulations, whose
+// servers all verify the same signatures, remember verdicts with it.
+func NewPoolBy(verify func(dst []bool, batch []identity.Signed) []bool) *Pool {
+	return &Pool{alone: &verifier{judge: verify}}
+}
+
 // Close stops the workers and waits for them. Replicas that use the pool must be
 // closed before.
 func (p *Pool) Close() {
@@ -149,14 +156,14 @@ func (p *Pool) parts(n int) int {
 
 // verifier is what one worker verifies with.
 type verifier struct {
-	keys     *identity.Verifier
+	judge    func(dst []bool, batch []identity.Signed) []bool
 	signed   []identity.Signed
 	bytes    []byte // sign bytes, one after the other
 	verdicts []bool
 }
 
 func newVerifier(keys int) *verifier {
-	return &verifier{keys: identity.NewVerifier(rand.Reader, keys)}
+	return &verifier{judge: identity.NewVerifier(rand.Reader, keys).Verify}
 }
 
 // verify sets the chunk's verdicts.
@@ -169,6 +176,6 @@ func (v *verifier) verify(c *chunk) {
 		v.bytes = cmd.AppendSignBytes(v.bytes, c.vs)
 		v.signed = append(v.signed, identity.Signed{Key: cmd.Key, Tagged: v.bytes[start:len(v.bytes):len(v.bytes)], Signature: cmd.Signature})
 	}
-	v.verdicts = v.keys.Verify(v.verdicts[:0], v.signed)
+	v.verdicts = v.judge(v.verdicts[:0], v.signed)
 	copy(c.verdicts, v.verdicts)
 }

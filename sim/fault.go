@@ -31,7 +31,7 @@ func (f *federation) nextFault() {
 	if f.calm {
 		return
 	}
-	if f.clients.made >= LeastCommands+100 && f.faulted >= LeastFaults+5 {
+	if f.clients.acked >= LeastCommands && f.faulted >= LeastFaults+5 {
 		f.calmDown()
 		return
 	}

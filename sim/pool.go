@@ -3,12 +3,60 @@ package sim
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"slices"
 
 	"souk/exchange"
 	"souk/exchange/roster"
+	"souk/identity"
 	"souk/replica"
 )
+
+// rememberMost is how many verdicts a verifier remembers.
+const rememberMost = 1 << 16
+
+// Verifier verifies signatures for the replicas of one goroutine. All servers verify
+// the same ones, so it remembers verdicts; each is made by real verification once.
+func Verifier() *replica.Pool {
+	real := identity.NewVerifier(rand.Reader, 0)
+	known := map[[32]byte]bool{}
+	var fresh []identity.Signed
+	var marks [][32]byte
+	var verdicts []bool
+	return replica.NewPoolBy(func(dst []bool, batch []identity.Signed) []bool {
+		if len(known) > rememberMost {
+			clear(known)
+		}
+		fresh, marks = fresh[:0], marks[:0]
+		from := len(dst)
+		for i := range batch {
+			mark := markOf(&batch[i])
+			verdict, ok := known[mark]
+			dst = append(dst, verdict)
+			if !ok {
+				fresh, marks = append(fresh, batch[i]), append(marks, mark)
+			}
+		}
+		if len(fresh) == 0 {
+			return dst
+		}
+		verdicts = real.Verify(verdicts[:0], fresh)
+		for i, verdict := range verdicts {
+			known[marks[i]] = verdict
+		}
+		for i := range batch {
+			dst[from+i] = known[markOf(&batch[i])]
+		}
+		return dst
+	})
+}
+
+func markOf(s *identity.Signed) [32]byte {
+	var buf [512]byte
+	b := append(append(buf[:0], s.Key[:]...), s.Signature[:]...)
+	return sha256.Sum256(append(b, s.Tagged...))
+}
 
 // resendAfter is when a server sends its own batch to all again, in us.
 const resendAfter = 1_000_000

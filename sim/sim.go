@@ -33,7 +33,8 @@ import (
 	"souk/sim/workload"
 )
 
-// Least work of a seed. A seed that does less fails.
+// Least work of a seed: commands that clients hold the receipt of, and faults other
+// than the lies of members. A seed that does less fails.
 const (
 	LeastCommands = 2000
 	LeastFaults   = 30
@@ -43,7 +44,7 @@ const (
 type Options struct {
 	Seed uint64
 	Keys *workload.Keys // required; shared by all seeds
-	Pool *replica.Pool  // verifies signatures for this goroutine; nil makes one
+	Pool *replica.Pool  // a Verifier of this goroutine; nil makes one
 	// Trace gets a line for every event, if it is not nil.
 	Trace io.Writer
 }
@@ -175,7 +176,7 @@ func found(o Options) (*federation, error) {
 		faults: map[string]int{}, guilty: map[identity.PublicKey]uint64{},
 	}
 	if f.pool == nil {
-		f.pool = replica.NewPool(-1, 0)
+		f.pool = Verifier()
 	}
 	f.loop = newLoop(o.Trace)
 	f.founding = exchangetest.Founding(f.shape.servers)

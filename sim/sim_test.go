@@ -52,7 +52,7 @@ func TestSeeds(t *testing.T) {
 	var wait sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wait.Go(func() {
-			pool := replica.NewPool(-1, 0)
+			pool := sim.Verifier()
 			for seed := range next {
 				r, err := run(seed, keys, pool)
 				sum.add(t, &r, err)
