@@ -162,6 +162,7 @@ func (a *assembly) build(state sm.State, bulk bool) {
 	a.reactor = cs.NewReactor(a.state, bulk || a.syncFrom != nil)
 	a.reactor.SetLogger(e.lib.With("module", "consensus"))
 	a.reactor.SetEventBus(a.events)
+	executor.SetEventBus(types.NopEventBus{}) // nobody listens, and its events hash every payload again
 	a.pusher = newPusher(e.ctx, a.reactor, a.state, e.stores.blocks, func(height int64) int {
 		if set := e.stores.state.recent(height); set != nil {
 			return set.Size()

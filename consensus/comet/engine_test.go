@@ -20,6 +20,7 @@ import (
 // C-30, C-31: two servers that run with one consensus key are found out, and every
 // replica is told the same of it, once.
 func TestDoubleSigner(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 5)
 	c.voters = 4
 	c.servers[4].key = c.servers[3].key // a second server with dave's key
@@ -118,6 +119,7 @@ func TestReport(t *testing.T) {
 
 // C-50: an application that panics ends its engine and not the process.
 func TestApplicationPanics(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 4)
 	n := consensustest.NewNet(t, c, 4)
 	n.Stop(3)
@@ -322,6 +324,7 @@ func (*careless) Verify(context.Context, time.Time, consensus.Proposal) error {
 
 // C-14: a payload that nobody proposes does not keep the chain busy for ever.
 func TestStalePayload(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 1)
 	n := consensustest.NewNet(t, c, 1)
 	n.Submit(0, "stale:x")
@@ -342,6 +345,7 @@ func TestStalePayload(t *testing.T) {
 // C-52, C-66: blocks are forgotten, but not those that the application may need
 // again; and a client gets past the forgotten ones from the genesis to the newest.
 func TestPrune(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 4)
 	c.keep = 20
 	n := consensustest.NewNet(t, c, 4)
@@ -396,6 +400,7 @@ func TestPrune(t *testing.T) {
 
 // C-53: a block that is wanted and does not come shows in the status.
 func TestStalled(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 4)
 	n := consensustest.NewNet(t, c, 4)
 	n.Stop(2)
@@ -413,6 +418,7 @@ func TestStalled(t *testing.T) {
 // C-72, C-73: servers that are connected in a line, and not each with each, pass
 // payloads on and decide blocks.
 func TestLine(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 4)
 	var engines []*comet.Engine
 	var apps []*consensustest.Counter
@@ -475,6 +481,7 @@ func TestLine(t *testing.T) {
 
 // C-54: a server that needs blocks that everybody has forgotten says so and ends.
 func TestBehind(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 4)
 	c.keep = 20
 	n := consensustest.NewNet(t, c, 4)

@@ -1,6 +1,8 @@
 package comet
 
 import (
+	"context"
+
 	abci "github.com/cometbft/cometbft/abci/types"
 	sm "github.com/cometbft/cometbft/state"
 	"github.com/cometbft/cometbft/types"
@@ -95,3 +97,15 @@ func DecodeLight(chain string, raw []byte) (*types.LightBlock, *types.ValidatorS
 
 // BreakStore makes the disk under the state store fail.
 func (e *Engine) BreakStore() { _ = e.stores.state.db.(*lateDB).DB.Close() }
+
+// ExactSets returns the validator sets of a height as state sync would take them.
+func ExactSets(ctx context.Context, c *LightClient, height uint64) (now, next *types.ValidatorSet, err error) {
+	b, err := (&stateProvider{client: c}).exact(ctx, height)
+	if err != nil {
+		return nil, nil, err
+	}
+	return b.ValidatorSet, b.next, nil
+}
+
+// ErrTurns is the error of servers that disagree about turns.
+var ErrTurns = errTurns

@@ -84,6 +84,7 @@ func killChild(raw string) error {
 // C-45: whenever all servers lose power at once, what was committed is there again,
 // nobody has signed twice, and the chain goes on.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	plan := killPlan{Name: "kill", Time: time.Now().Add(-time.Minute).Truncate(time.Second)}
 	for i := range 4 {

@@ -461,6 +461,7 @@ func FuzzLight(f *testing.F) {
 
 // A light client against real engines: the root it proves is the application's.
 func TestLightEngines(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 4)
 	n := consensustest.NewNet(t, c, 4)
 	for i := range 20 {

@@ -43,6 +43,7 @@ func TestMissedTurns(t *testing.T) {
 // C-21: a server's turns are missed while it is down; all replicas are told the
 // same, those that replay the chain or begin from a snapshot too.
 func TestMissedReplayed(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 5)
 	c.voters = 4
 	n := consensustest.NewNet(t, c, 4)
