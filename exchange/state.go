@@ -245,8 +245,11 @@ func Refound(f *Founding, leaves iter.Seq2[merkle.Key, []byte]) (*State, error) 
 	}
 	var old []merkle.Key
 	s.roster.Leaves(func(key merkle.Key, _ []byte) { old = append(old, key) })
-	if err := s.refoundRoster(old); err != nil {
+	if err := errors.Join(s.refoundRoster(old), s.refoundOrders()); err != nil {
 		return nil, err
+	}
+	if _, ok := s.ledger.Asset(f.Params.FeeAsset); !ok && f.Params.FeeAsset != 0 {
+		return nil, fmt.Errorf("%w: the fee asset %d does not exist", ErrFounding, f.Params.FeeAsset)
 	}
 	s.params, s.ticked = f.Params, true
 	s.markets.SetOrderLimit(f.Params.MarketOrders)
@@ -273,6 +276,25 @@ func (s *State) refoundRoster(old []merkle.Key) error {
 	s.tree.Update(gone)
 	s.roster = r
 	return s.foundAccounts()
+}
+
+// refoundOrders makes the origin's orders older than all that come: the new chain's
+// heights begin anew, and by them orders have priority (M-50).
+func (s *State) refoundOrders() (err error) {
+	const placed, joined = 61, 77 // where the heights stand in an order's leaf (M-82)
+	m := market.NewState()
+	var changes []merkle.Change
+	s.markets.Leaves(func(key merkle.Key, value []byte) {
+		if key[0] == leafOrder {
+			clear(value[placed : placed+8])
+			clear(value[joined : joined+8])
+			changes = append(changes, merkle.Change{Key: key, Value: value})
+		}
+		err = errors.Join(err, m.Load(key, value))
+	})
+	s.markets = m
+	s.tree.Update(changes)
+	return errors.Join(err, m.Finish())
 }
 
 // ID is the virtual server's id.
