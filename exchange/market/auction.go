@@ -123,6 +123,7 @@ func (s *State) Auction(id ID, seed [32]byte, height uint64, out *Result) {
 	b.batch, b.mixed = b.batch[:0], b.mixed[:0]
 	b.round++
 	b.listed = false
+	a.out = nil
 	s.staged = slices.DeleteFunc(s.staged, func(x ID) bool { return x == id })
 }
 

@@ -407,7 +407,7 @@ func (r *round) sweep(side market.Side) {
 			}
 		}
 		for _, p := range r.batch {
-			if p.Side != side && p.out == 0 && p.rests() && p.rem > 0 && !p.cut {
+			if p.Side != side && p.out == 0 && p.rests() && p.rem > 0 {
 				consider(uint64(p.Price))
 			}
 		}
@@ -456,7 +456,7 @@ func (r *round) take(side market.Side, price uint64, takers []*party) bool {
 		}
 	}
 	for _, p := range r.batch {
-		if p.Side != side && p.out == 0 && p.rests() && p.rem > 0 && !p.cut && uint64(p.Price) == price {
+		if p.Side != side && p.out == 0 && p.rests() && p.rem > 0 && uint64(p.Price) == price {
 			makers = append(makers, &ask{p: p, o: p.plain, rank: new(big.Int).Neg(i(r.height)), want: p.rem})
 		}
 	}

@@ -196,7 +196,7 @@ func (a *auction) listJoiners(side Side) {
 	h.heap = h.heap[:0]
 	farthest := a.takers[0].key
 	for i := range a.entries {
-		if e := &a.entries[i]; e.side == side && e.in() && e.rests && !e.cut && e.left > 0 && crosses(farthest, e.key) {
+		if e := &a.entries[i]; e.side == side && e.in() && e.rests && e.left > 0 && crosses(farthest, e.key) {
 			h.heap = append(h.heap, joiner{e.key, int32(i)})
 		}
 	}
