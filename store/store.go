@@ -1,5 +1,5 @@
 // Package store is the port to an embedded ordered key-value store. It owns the
-// contract (docs/spec/09-storage.md) and nothing else: it knows bytes only, and
+// contract (docs/spec/11-storage.md) and nothing else: it knows bytes only, and
 // what keys mean belongs to those who own the data. Adapters are store/pebble
 // (disk) and store/memstore (memory, with crash simulation); store/storetest is
 // the suite that each of them passes. store/sealed, which encrypts small files, is

@@ -122,6 +122,7 @@ func TestOldBatchesReachTheDisk(t *testing.T) {
 	}
 }
 
+// D-13: after a failed sync nothing is answered any more.
 func TestFailedSyncIsFinal(t *testing.T) {
 	broken := errors.New("input/output error")
 	s := memstore.New()

@@ -39,6 +39,9 @@ func (b *batch) DeleteRange(from, to []byte) {
 		return
 	}
 	b.grow(len(from) + len(to))
+	if len(from) == 0 {
+		from = []byte{0} // the least key; deletions from the empty one get lost in the engine
+	}
 	if to == nil {
 		to = pastAll
 	}

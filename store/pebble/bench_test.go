@@ -187,9 +187,9 @@ func BenchmarkSnapshot(b *testing.B) {
 // BenchmarkFourStores measures.
 const fourStores = "SOUK_FOUR_STORES"
 
-// BenchmarkFourStores reports the memory of a process that has four stores and
-// nothing else: just opened; under a second's worth of blocks each; and ten
-// seconds later.
+// BenchmarkFourStores reports the resident memory of a process that has four
+// stores and nothing else: before they are opened; just opened; after some
+// seconds' worth of large blocks each; ten seconds later; and at least.
 func BenchmarkFourStores(b *testing.B) {
 	if dir := os.Getenv(fourStores); dir != "" {
 		holdFourStores(b, dir)
@@ -216,6 +216,7 @@ func BenchmarkFourStores(b *testing.B) {
 
 func holdFourStores(b *testing.B, dir string) {
 	fmt.Println()
+	printRSS(b, "MB-none")
 	var stores []*pebble.Store
 	for i := range 4 {
 		s, err := pebble.Open(filepath.Join(dir, fmt.Sprint(i)), pebble.Config{})

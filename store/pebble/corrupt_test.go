@@ -72,6 +72,7 @@ func damage(t *testing.T, files *vfs.MemFS, suffix string, percent int) int {
 	return n
 }
 
+// Damage in a table is found when it is read, and is final (D-14).
 func TestDamagedTable(t *testing.T) {
 	files := filled(t)
 	if damage(t, files, ".sst", 30) == 0 {
@@ -92,7 +93,7 @@ func TestDamagedTable(t *testing.T) {
 	}
 }
 
-// Damage in the log is found where a later record says that the place was synced
+// (D-14) Damage in the log is found where a later record says that the place was synced
 // before. In the last stretch it looks like a write that the power cut short,
 // and ends the log: what is lost then is a tail, never something in between.
 func TestDamagedLog(t *testing.T) {

@@ -48,6 +48,7 @@ func (m *machine) Crash(random *rand.Rand) {
 	m.files = after
 }
 
+// No synced batch is lost, and none before one that survives (D-11, D-12).
 func TestCrash(t *testing.T) {
 	storetest.RunCrash(t, bulk.Count(30), func(t *testing.T) storetest.Machine {
 		return &machine{t: t, files: vfs.NewCrashableMem()}
@@ -136,8 +137,8 @@ func (f *exposed) Write(p []byte) (n int, err error) {
 func (f *exposed) Sync() error     { return f.camera.step("sync", f.name, f.File.Sync) }
 func (f *exposed) SyncData() error { return f.camera.step("sync", f.name, f.File.SyncData) }
 
-// Power is lost at arbitrary operations of the engine, those in the background
-// included: the log is rotated or replayed, a table written, the manifest switched.
+// Power is lost at arbitrary operations of the engine (D-11, D-12), those in the
+// background included: the log is rotated or replayed, a table written, the manifest switched.
 func TestCrashAtAnyOperation(t *testing.T) {
 	for seed := range uint64(bulk.Count(12)) {
 		random := rand.New(rand.NewPCG(seed, 1))
@@ -211,7 +212,7 @@ func needsRoom(kind errorfs.OpKind) bool {
 
 func isWrite(kind errorfs.OpKind) bool { return kind.ReadOrWrite() == errorfs.OpIsWrite }
 
-// The disk fails at the nth operation, for many n: the store says so at the
+// The disk fails at the nth operation, for many n (D-13): the store says so at the
 // latest with the next sync that needs it, never hangs, panics or recovers, and
 // what it called durable is.
 func TestDiskFails(t *testing.T) {

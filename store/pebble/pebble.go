@@ -171,7 +171,7 @@ func (s *Store) options(config Config, files vfs.FS) *engine.Options {
 				_ = s.failed.set(fmt.Errorf("%w: %s: %w", store.ErrCorrupt, info.Path, info.Details))
 			},
 		},
-		MemTableSize:                uint64(memTable), //nolint:gosec // a size set by the program
+		MemTableSize:                uint64(memTable),
 		MemTableStopWritesThreshold: 3,
 		L0CompactionThreshold:       4,
 		L0StopWritesThreshold:       24,
@@ -279,29 +279,27 @@ type engineReader interface {
 }
 
 func (s *Store) get(r engineReader, key []byte) ([]byte, error) {
+	if len(key) == 0 {
+		return nil, store.ErrNotFound // and nothing to ask the engine for
+	}
 	value, closer, err := r.Get(key)
 	if errors.Is(err, engine.ErrNotFound) {
-		err = store.ErrNotFound
-	} else if err != nil {
-		err = s.failed.set(err)
-	}
-	if failed := s.failed.get(); failed != nil {
-		err = failed
-	}
-	if closer == nil {
-		return nil, err
-	}
-	value = append([]byte{}, value...)
-	if closing := closer.Close(); closing != nil && err == nil {
-		err = s.failed.set(closing)
+		return nil, store.ErrNotFound
 	}
 	if err != nil {
-		return nil, err
+		return nil, s.failed.set(err)
+	}
+	value = append([]byte{}, value...)
+	if err := closer.Close(); err != nil {
+		return nil, s.failed.set(err)
 	}
 	return value, nil
 }
 
-func (s *Store) scan(r engineReader, from, to []byte, yield func(key, value []byte) bool) error {
+func (s *Store) scan(r engineReader, from, to []byte, yield func(key, value []byte) bool) (err error) {
+	if len(from) == 0 {
+		from = nil // the engine tells an empty bound from none
+	}
 	if to != nil && bytes.Compare(from, to) >= 0 {
 		return nil
 	}
@@ -309,18 +307,23 @@ func (s *Store) scan(r engineReader, from, to []byte, yield func(key, value []by
 	if err != nil {
 		return s.failed.set(err)
 	}
+	defer func() { // even if yield does not come back
+		// Close reports what ended the iteration early, if anything did.
+		if closing := iter.Close(); err == nil {
+			err = closing
+		}
+		if err != nil {
+			err = s.failed.set(err)
+		}
+	}()
 	for ok := iter.First(); ok; ok = iter.Next() {
-		var value []byte
-		if value, err = iter.ValueAndErr(); err != nil || !yield(iter.Key(), value) {
+		value, err := iter.ValueAndErr()
+		if err != nil {
+			return err
+		}
+		if !yield(iter.Key(), value) {
 			break
 		}
 	}
-	// Close reports what ended the iteration early, if anything did.
-	if closing := iter.Close(); err == nil {
-		err = closing
-	}
-	if err != nil {
-		return s.failed.set(err)
-	}
-	return s.failed.get()
+	return nil
 }

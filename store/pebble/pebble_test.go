@@ -29,7 +29,7 @@ func TestStoreOnDisk(t *testing.T) {
 	storetest.Run(t, func(dir string) (store.Store, error) { return pebble.Open(dir, pebble.Config{}) })
 }
 
-// Nobody but the owner may read what is in a store or a checkpoint.
+// Nobody but the owner may read what is in a store or a checkpoint (D-15).
 func TestFoldersArePrivate(t *testing.T) {
 	root := t.TempDir()
 	s, err := pebble.Open(filepath.Join(root, "made", "store"), pebble.Config{})
@@ -53,7 +53,7 @@ func TestFoldersArePrivate(t *testing.T) {
 	}
 }
 
-// One folder by two names is still one store.
+// One folder by two names is still one store (D-15).
 func TestLockedByAnotherName(t *testing.T) {
 	t.Chdir(t.TempDir())
 	s, err := pebble.Open("store", pebble.Config{})

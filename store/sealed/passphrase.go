@@ -33,7 +33,7 @@ type Passphrase func() ([]byte, error)
 // FromFile reads the first line of a file that only its owner may read.
 func FromFile(path string) Passphrase {
 	return func() ([]byte, error) {
-		f, err := os.Open(path) //nolint:gosec // the user names it
+		f, err := os.Open(path)
 		if err != nil {
 			return nil, fmt.Errorf("passphrase file: %w", err)
 		}
@@ -53,7 +53,7 @@ func FromFile(path string) Passphrase {
 // answers the same again later.
 func FromFD(fd int) Passphrase {
 	return once(func() ([]byte, error) {
-		f := os.NewFile(uintptr(fd), "passphrase") //nolint:gosec // the user names it
+		f := os.NewFile(uintptr(fd), "passphrase")
 		if f == nil {
 			return nil, fmt.Errorf("passphrase: file descriptor %d is not open", fd)
 		}
@@ -130,7 +130,7 @@ func askTerminal(tty *os.File, prompt string) ([]byte, error) {
 	if _, err := io.WriteString(tty, prompt); err != nil {
 		return nil, fmt.Errorf("ask for the passphrase: %w", err)
 	}
-	phrase, err := term.ReadPassword(int(tty.Fd())) //nolint:gosec // a file descriptor
+	phrase, err := term.ReadPassword(int(tty.Fd()))
 	_, writing := io.WriteString(tty, "\n")
 	if err = errors.Join(err, writing); err != nil {
 		wipe(phrase)

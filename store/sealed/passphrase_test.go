@@ -12,6 +12,7 @@ import (
 	"souk/store/sealed"
 )
 
+// D-24
 func TestFromFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "passphrase")
 	longest := strings.Repeat("p", 1024)

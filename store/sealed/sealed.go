@@ -128,7 +128,7 @@ func Read(path, kind string, pass Passphrase) ([]byte, error) {
 }
 
 func read(path, kind string, pass Passphrase) ([]byte, error) {
-	f, err := os.Open(path) //nolint:gosec // the caller names it
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}

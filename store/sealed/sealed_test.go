@@ -46,7 +46,7 @@ func seal(t *testing.T) string {
 	return path
 }
 
-// refuses checks that err matches want and tells no secret.
+// refuses checks that err matches want and tells no secret (D-25).
 func refuses(t *testing.T, want, err error) {
 	t.Helper()
 	if !errors.Is(err, want) {
@@ -159,6 +159,7 @@ func TestWriteRefuses(t *testing.T) {
 	}
 }
 
+// D-21, D-22
 func TestReadRefuses(t *testing.T) {
 	path := seal(t)
 	_, err := sealed.Read(path, "words", say(phrase+" "))
@@ -190,7 +191,7 @@ func TestReadRefuses(t *testing.T) {
 	if _, err = sealed.Read(path, "words", say(phrase)); err != nil {
 		t.Errorf("a file with a narrower mode: %v", err)
 	}
-	if err := os.Chmod(filepath.Dir(path), 0o711); err != nil { //nolint:gosec // that is the point
+	if err := os.Chmod(filepath.Dir(path), 0o711); err != nil {
 		t.Fatal(err)
 	}
 	_, err = sealed.Read(path, "words", mute(t))
@@ -249,7 +250,8 @@ func encrypt(t *testing.T, path, plain string, recipient age.Recipient) {
 	}
 }
 
-// A file made by others is refused before anybody types a passphrase.
+// A file made by others is refused before anybody types a passphrase (D-20), and
+// one that follows D-21 is read.
 func TestForeignFiles(t *testing.T) {
 	path := seal(t)
 	file, err := os.ReadFile(path)
@@ -312,8 +314,8 @@ func TestPassphraseIsWiped(t *testing.T) {
 	}
 }
 
-// A file is synced before it has its name, and the folder after; so is the folder
-// that a new folder is in.
+// D-23: a file is synced before it has its name, and the folder after; so is the
+// folder that a new folder is in.
 func TestWriteIsDurable(t *testing.T) {
 	root := t.TempDir()
 	dir := filepath.Join(root, "made", "keys")

@@ -77,7 +77,7 @@ func TestTerminal(t *testing.T) {
 func onTerminal(t *testing.T, how string, lines []string) string {
 	t.Helper()
 	master, slave := terminal(t)
-	command := exec.Command(os.Args[0]) //nolint:gosec // this program
+	command := exec.Command(os.Args[0])
 	command.Env = append(os.Environ(), askedOnTerminal+"="+how)
 	command.Stdin, command.Stdout, command.Stderr = slave, slave, slave
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
@@ -160,7 +160,7 @@ func terminal(t *testing.T) (master, slave *os.File) {
 
 // Without a terminal the error says what to do instead.
 func TestNoTerminal(t *testing.T) {
-	command := exec.Command(os.Args[0]) //nolint:gosec // this program
+	command := exec.Command(os.Args[0])
 	command.Env = append(os.Environ(), askedOnTerminal+"=once")
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	out, err := command.CombinedOutput()

@@ -24,11 +24,11 @@ type Machine interface {
 }
 
 // RunCrash checks that the machines that build returns lose no batch that was
-// synced, and none before one that survives.
+// synced, and none before one that survives (D-10, D-11).
 func RunCrash(t *testing.T, runs int, build func(*testing.T) Machine) {
 	for seed := range uint64(runs) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			random := rand.New(rand.NewPCG(seed, 0))
+			random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // to be drawn again
 			machine, history := build(t), NewHistory(random)
 			s, err := machine.Open()
 			if err != nil {
@@ -85,10 +85,10 @@ func NewHistory(random *rand.Rand) *History {
 	return &History{random: random, states: []model{{}}}
 }
 
-// Commit commits the next batch to s. The batch may survive even if Commit
-// returns an error.
-func (h *History) Commit(s store.Store, sync bool) error {
-	if sync && h.random.IntN(4) == 0 {
+// Commit commits the next batch to s, with sync if durable. The batch may survive
+// even if Commit returns an error.
+func (h *History) Commit(s store.Store, durable bool) error {
+	if durable && h.random.IntN(4) == 0 {
 		err := s.NewBatch().Commit(true) // a sync and nothing else
 		if err == nil {
 			h.record(nil, true)
@@ -120,8 +120,8 @@ func (h *History) Commit(s store.Store, sync bool) error {
 	next[counter] = strconv.FormatUint(number, 10)
 	b.Set([]byte(counter), []byte(next[counter]))
 	h.record(next, false) // before the store has it, for Check may run at any time
-	err := b.Commit(sync)
-	if err == nil && sync {
+	err := b.Commit(durable)
+	if err == nil && durable {
 		h.record(nil, true)
 	}
 	return err

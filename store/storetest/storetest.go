@@ -72,8 +72,8 @@ func start(t *testing.T, open Open) store.Store {
 func put(t *testing.T, s store.Store, pairs ...string) {
 	t.Helper()
 	b := s.NewBatch()
-	for i := 0; i < len(pairs); i += 2 {
-		b.Set([]byte(pairs[i]), []byte(pairs[i+1]))
+	for pair := range slices.Chunk(pairs, 2) {
+		b.Set([]byte(pair[0]), []byte(pair[1]))
 	}
 	if err := b.Commit(false); err != nil {
 		t.Fatal(err)
@@ -164,6 +164,7 @@ func testCopiesArguments(t *testing.T, open Open) {
 	shows(t, s, "key=value")
 }
 
+// D-2
 func testLastWriteWins(t *testing.T, open Open) {
 	s := start(t, open)
 	put(t, s, "a", "old", "b", "old", "c", "old", "d", "old")
@@ -183,6 +184,7 @@ func testLastWriteWins(t *testing.T, open Open) {
 	shows(t, s, "a=2 c=3 e=4")
 }
 
+// D-4
 func testDeleteRange(t *testing.T, open Open) {
 	longest := strings.Repeat("\xff", store.MaxKey)
 	for _, c := range []struct {
@@ -244,6 +246,7 @@ func testScan(t *testing.T, open Open) {
 	}
 }
 
+// D-3
 func testScanSeesOneState(t *testing.T, open Open) {
 	s := start(t, open)
 	put(t, s, "a", "1", "b", "1", "c", "1")
@@ -354,6 +357,7 @@ func testBatchIsSpent(t *testing.T, open Open) {
 	}
 }
 
+// D-1
 func testLimits(t *testing.T, open Open) {
 	s := start(t, open)
 	longest := bytes.Repeat([]byte("k"), store.MaxKey)
@@ -416,6 +420,7 @@ func testLargeBatch(t *testing.T, open Open) {
 	}
 }
 
+// D-15
 func testLocked(t *testing.T, open Open) {
 	dir := filepath.Join(t.TempDir(), "store")
 	s, err := open(dir)
@@ -440,7 +445,7 @@ func testLocked(t *testing.T, open Open) {
 func testUseAfterClose(t *testing.T, open Open) {
 	s := start(t, open)
 	put(t, s, "a", "1")
-	before, after := s.NewBatch(), store.Batch(nil)
+	before := s.NewBatch()
 	before.Set([]byte("a"), []byte("2"))
 	snap, err := s.Snapshot()
 	if err != nil {
@@ -458,7 +463,7 @@ func testUseAfterClose(t *testing.T, open Open) {
 	fails(t, store.ErrClosed, err)
 	fails(t, store.ErrClosed, s.Checkpoint(filepath.Join(t.TempDir(), "copy")))
 	fails(t, store.ErrClosed, before.Commit(false))
-	after = s.NewBatch()
+	after := s.NewBatch()
 	after.Set([]byte("a"), []byte("3"))
 	after.Delete([]byte("b"))
 	after.DeleteRange(nil, nil)
@@ -489,6 +494,7 @@ func testReopen(t *testing.T, open Open) {
 	}
 }
 
+// D-16
 func testCheckpoint(t *testing.T, open Open) {
 	s := start(t, open)
 	put(t, s, "a", "1", "b", "1")
