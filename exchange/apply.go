@@ -212,7 +212,7 @@ func (w *blockWork) admitOne(t *task, count *uint32) Code {
 
 // feeAtOnce tells whether a command pays its fee when it is admitted (B-8).
 func feeAtOnce(k Kind) bool {
-	return k.Phase() != PhaseCancel && k != KindVote && k != KindReturn
+	return k == KindCancelAllAfter || k.Phase() != PhaseCancel && k != KindVote && k != KindReturn
 }
 
 // payFee takes the command fee; false if the account does not have it.
