@@ -215,13 +215,16 @@ func idle(n *Net) {
 	n.Submit(0, "something")
 	n.Submit(0, fmt.Sprintf("%s%d", due, time.Now().Add(time.Hour).UnixMilli())) // what is due later is no work now
 	n.WaitLog(2)
-	time.Sleep(100 * time.Millisecond) // the block that proves it
-	n.Settle()
-	before := n.Nodes[0].App.Height()
-	time.Sleep(1500 * time.Millisecond)
-	if after := n.Nodes[0].App.Height(); after != before {
-		n.Errorf("%d blocks on an idle chain", after-before)
+	rest := func(d time.Duration) bool {
+		before := n.Nodes[0].App.Height()
+		time.Sleep(d)
+		return n.Nodes[0].App.Height() == before
 	}
+	n.Wait("the chain to rest", func() bool { return rest(500 * time.Millisecond) }) // a block proves the last root
+	if !rest(time.Second) {
+		n.Error("a block on an idle chain")
+	}
+	n.Settle()
 	if s := n.Nodes[0].Status(); s.Stalled != 0 || s.Halted != nil {
 		n.Errorf("idle chain: %+v", s)
 	}
