@@ -82,7 +82,7 @@ func (d *disk) OpenReadWrite(name string, category vfs.DiskWriteCategory, option
 func (d *disk) OpenDir(name string) (vfs.File, error) {
 	f, err := d.FS.OpenDir(name)
 	if err == nil && name == d.dir {
-		f = &file{f, d}
+		f = &file{f, d, name}
 	}
 	return f, err
 }
@@ -138,13 +138,14 @@ func (d *disk) file(name string, open func() (vfs.File, error)) (f vfs.File, err
 	if err != nil {
 		return nil, err
 	}
-	return &file{f, d}, nil
+	return &file{f, d, name}, nil
 }
 
 // file is a file, or the folder itself, that may be changed.
 type file struct {
 	vfs.File
 	disk *disk
+	name string
 }
 
 // Write appends p.
@@ -163,12 +164,22 @@ func (f *file) WriteAt(p []byte, offset int64) (n int, err error) {
 func (f *file) Sync() error { return f.disk.change(f.File.Sync) }
 
 // SyncData makes what is in the file durable.
-func (f *file) SyncData() error { return f.disk.change(f.File.SyncData) }
+func (f *file) SyncData() error {
+	return f.disk.change(func() error { return f.told(f.File.SyncData()) })
+}
 
 // SyncTo starts to make the file's first bytes durable.
 func (f *file) SyncTo(length int64) (full bool, err error) {
-	err = f.disk.change(func() error { full, err = f.File.SyncTo(length); return err })
+	err = f.disk.change(func() error { full, err = f.File.SyncTo(length); return f.told(err) })
 	return full, err
+}
+
+// told adds the file's name to an error of the system that lacks it.
+func (f *file) told(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("sync %s: %w", f.name, err)
 }
 
 // Close closes the file.
