@@ -173,7 +173,7 @@ func checkExpiry(c *Command, now uint64) Code {
 func (w *blockWork) admit() {
 	var last identity.Address
 	var number ledger.Number
-	var count uint32
+	var count [2]uint32 // of its delegates, of its owner
 	for i := range w.tasks {
 		t := &w.tasks[i]
 		if i > 0 && t.cmd.ID == w.tasks[i-1].cmd.ID {
@@ -181,7 +181,7 @@ func (w *blockWork) admit() {
 			continue
 		}
 		if i == 0 || t.cmd.Account != last {
-			last, count = t.cmd.Account, 0
+			last, count = t.cmd.Account, [2]uint32{}
 			number, _ = w.s.ledger.Find(last)
 		}
 		t.account = number
@@ -190,20 +190,25 @@ func (w *blockWork) admit() {
 	}
 }
 
-func (w *blockWork) admitOne(t *task, count *uint32) Code {
+func (w *blockWork) admitOne(t *task, count *[2]uint32) Code {
 	if code := checkExpiry(t.cmd, w.now); code != OK {
 		return code
 	}
 	if t.account == 0 {
 		return UnknownAccount
 	}
-	if *count >= w.s.params.AccountCommands {
+	// The owner counts apart, or a delegate could crowd out the command that removes it.
+	by := 0
+	if w.s.ledger.Authorize(t.account, t.cmd.Key, ledger.Owner, 0, w.now) == ledger.OK {
+		by = 1
+	}
+	if count[by] >= w.s.params.AccountCommands {
 		return AccountBusy
 	}
 	if code := w.s.ledger.UseNonce(t.account, t.cmd.Key, t.cmd.Nonce); code != ledger.OK {
 		return ledgerCodes[code]
 	}
-	*count++
+	count[by]++
 	if feeAtOnce(t.cmd.Kind) && !w.payFee(t) {
 		return FeeUnpaid
 	}
