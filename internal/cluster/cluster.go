@@ -103,7 +103,13 @@ func Found(binary string, s node.LocalSetup) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Cluster{Local: local, binary: binary, servers: make([]*process, len(local.Homes))}, nil
+	return Adopt(binary, local), nil
+}
+
+// Adopt runs homes that were founded otherwise. Nothing is started; each home needs
+// a passphrase file where Home.PassphraseFile says.
+func Adopt(binary string, local *node.Local) *Cluster {
+	return &Cluster{Local: local, binary: binary, servers: make([]*process, len(local.Homes))}
 }
 
 // Ports for servers: above what needs privileges and common services, below what
@@ -176,8 +182,8 @@ func (c *Cluster) Restart(i int) error {
 	}
 	p := &process{cmd: cmd, done: make(chan struct{})}
 	go func() {
-		cmd.Wait()  //nolint:errcheck,gosec // the log says why
-		log.Close() //nolint:errcheck,gosec // written by the process
+		cmd.Wait()  //nolint:errcheck // the log says why
+		log.Close() //nolint:errcheck // written by the process
 		close(p.done)
 	}()
 	c.servers[i] = p
@@ -210,7 +216,7 @@ func (c *Cluster) Signal(i int, s syscall.Signal) error {
 func (c *Cluster) Kill(servers ...int) {
 	for _, i := range servers {
 		if p := c.process(i); p.running() {
-			p.cmd.Process.Kill() //nolint:errcheck,gosec // it may be gone
+			p.cmd.Process.Kill() //nolint:errcheck // it may be gone
 		}
 	}
 	for _, i := range servers {
@@ -228,8 +234,8 @@ const stopWithin = 20 * time.Second
 func (c *Cluster) Stop(servers ...int) error {
 	for _, i := range servers {
 		if p := c.process(i); p.running() {
-			p.cmd.Process.Signal(syscall.SIGCONT) //nolint:errcheck,gosec // it may be gone
-			p.cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck,gosec // it may be gone
+			p.cmd.Process.Signal(syscall.SIGCONT) //nolint:errcheck // it may be gone
+			p.cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may be gone
 		}
 	}
 	timer := time.NewTimer(stopWithin)

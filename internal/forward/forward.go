@@ -73,7 +73,7 @@ func (f *Forwarder) Cut(source int) {
 	f.release(source) // what was held is lost
 	for c, from := range f.conns {
 		if source == All || source == from {
-			c.Close() //nolint:errcheck,gosec // that is the point
+			c.Close() //nolint:errcheck // that is the point
 		}
 	}
 }
@@ -136,7 +136,7 @@ func (f *Forwarder) accept() {
 			f.mu.Unlock()
 			from := source(c.RemoteAddr())
 			if !f.keep(c, from) {
-				c.Close() //nolint:errcheck,gosec // refused
+				c.Close() //nolint:errcheck // refused
 				return
 			}
 			f.serve(c, from)
@@ -158,7 +158,7 @@ func (f *Forwarder) drop(c net.Conn) {
 	f.mu.Lock()
 	delete(f.conns, c)
 	f.mu.Unlock()
-	c.Close() //nolint:errcheck,gosec // done with
+	c.Close() //nolint:errcheck // done with
 }
 
 func (f *Forwarder) serve(c net.Conn, from int) {
@@ -168,7 +168,7 @@ func (f *Forwarder) serve(c net.Conn, from int) {
 		return
 	}
 	if !f.keep(t, from) {
-		t.Close() //nolint:errcheck,gosec // refused
+		t.Close() //nolint:errcheck // refused
 		return
 	}
 	defer f.drop(t)
@@ -194,8 +194,8 @@ func (f *Forwarder) pass(to, from net.Conn, source int) {
 			time.Sleep(time.Until(p.due))
 			f.wait(source)
 			if _, err := to.Write(p.data); err != nil {
-				from.Close()    //nolint:errcheck,gosec // ends the reader
-				for range way { //nolint:revive // let the reader end
+				from.Close() //nolint:errcheck // ends the reader
+				for range way {
 				}
 				return
 			}
@@ -220,7 +220,7 @@ func (f *Forwarder) pass(to, from net.Conn, source int) {
 		if err != nil {
 			if !errors.Is(err, io.EOF) {
 				f.wait(source)
-				to.Close() //nolint:errcheck,gosec // broken
+				to.Close() //nolint:errcheck // broken
 			}
 			break
 		}
