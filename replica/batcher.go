@@ -115,6 +115,7 @@ func (in *intake) send(b *batch) {
 			wait = poolFullWait
 		case in.ctx.Err() != nil:
 			return
+		case errors.Is(err, consensus.ErrStopped): // whoever stopped it closes the replica, or it goes on
 		default:
 			in.r.log.Warn("engine refuses a batch", slog.Uint64("seq", b.seq), slog.Any("error", err))
 		}

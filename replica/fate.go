@@ -1,6 +1,8 @@
 package replica
 
 import (
+	"context"
+
 	"souk/exchange"
 	"souk/exchange/ledger"
 )
@@ -54,7 +56,7 @@ func (r *Replica) Fate(id exchange.CommandID) (Answer, error) {
 // FateOf is Fate for a command whose account, key and nonce are known besides its
 // id. That lets it answer FateElsewhere.
 func (r *Replica) FateOf(c *exchange.Command) (Answer, error) {
-	if err := r.settle(); err != nil {
+	if err := r.settle(context.Background()); err != nil {
 		return Answer{}, err
 	}
 	a, err := r.Fate(c.ID)
@@ -78,30 +80,34 @@ func elsewhere(c *exchange.Command) Answer {
 	return Answer{ID: c.ID, Fate: FateElsewhere, Receipt: exchange.Receipt{ID: c.ID, Code: exchange.NonceUsed}}
 }
 
+// withoutReceipt is the answer for a command that the state has no use for, if this
+// server has no receipt of it.
+func withoutReceipt(c *exchange.Command, code exchange.Code) Answer {
+	if code == exchange.NonceUsed || code == exchange.NonceStale {
+		return elsewhere(c)
+	}
+	return Answer{ID: c.ID, Fate: FateRefused, Receipt: exchange.Receipt{ID: c.ID, Code: code}}
+}
+
 // refuse answers for a command that the state has no use for, which may be because
 // it was executed before.
-func (r *Replica) refuse(c *exchange.Command, code exchange.Code) (Answer, error) {
-	refused := Answer{ID: c.ID, Fate: FateRefused, Receipt: exchange.Receipt{ID: c.ID, Code: code}}
-	used := code == exchange.NonceUsed || code == exchange.NonceStale
-	if !used && code != exchange.Expired && code != exchange.UnknownKey {
-		r.metrics.Refused.Add(1)
-		return refused, nil
-	}
-	if err := r.settle(); err != nil {
-		return Answer{}, err
-	}
-	rc, _, found, err := r.receipt(&c.ID, false)
-	switch {
-	case err != nil:
-		return Answer{}, err
-	case found:
-		r.metrics.Resent.Add(1)
-		return Answer{ID: c.ID, Fate: FateCommitted, Receipt: rc}, nil
-	case used:
-		return elsewhere(c), nil
+func (r *Replica) refuse(ctx context.Context, c *exchange.Command, code exchange.Code) (Answer, error) {
+	answer := withoutReceipt(c, code)
+	if answer.Fate == FateElsewhere || code == exchange.Expired || code == exchange.UnknownKey {
+		if err := r.settle(ctx); err != nil {
+			return Answer{}, err
+		}
+		rc, _, found, err := r.receipt(&c.ID, false)
+		if err != nil {
+			return Answer{}, err
+		}
+		if found {
+			r.metrics.Resent.Add(1)
+			return Answer{ID: c.ID, Fate: FateCommitted, Receipt: rc}, nil
+		}
 	}
 	r.metrics.Refused.Add(1)
-	return refused, nil
+	return answer, nil
 }
 
 // firstReceipts puts first receipts in the place of answers that say that a block
@@ -125,7 +131,7 @@ func (r *Replica) firstReceipts(answers []Answer) error {
 
 // settle waits until the block that is being executed, if any, is committed, so
 // that the receipts of all that the state shows can be found.
-func (r *Replica) settle() error {
+func (r *Replica) settle(ctx context.Context) error {
 	r.mu.RLock()
 	committing := r.committing
 	r.mu.RUnlock()
@@ -135,6 +141,8 @@ func (r *Replica) settle() error {
 	select {
 	case <-committing:
 		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	case <-r.halted:
 		return r.Err()
 	}

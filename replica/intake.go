@@ -123,7 +123,7 @@ func (r *Replica) Submit(ctx context.Context, q Request) ([]Answer, error) {
 		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
 	}
 	req := &request{commands: commands, silent: q.Silent, answers: make([]Answer, n), left: n, done: make(chan struct{})}
-	if err := in.take(req); err != nil {
+	if err := in.take(ctx, req); err != nil {
 		return nil, err
 	}
 	err = in.await(ctx, req)
@@ -193,7 +193,7 @@ type refusal struct {
 // take brings a request's commands on their way, and answers those that are not
 // worth it. It first notes who waits and then looks at the state: a command that
 // is executed meanwhile finds its waiter, or the state tells that its nonce is used.
-func (in *intake) take(req *request) error {
+func (in *intake) take(ctx context.Context, req *request) error {
 	fresh := in.register(req)
 	refused, err := in.precheck(req, fresh)
 	if err != nil {
@@ -219,9 +219,9 @@ func (in *intake) take(req *request) error {
 
 	for _, ref := range refused {
 		c := &req.commands[ref.index]
-		answer, err := in.r.refuse(c, ref.code)
+		answer, err := in.r.refuse(ctx, c, ref.code)
 		if err != nil {
-			answer = Answer{ID: c.ID, Fate: FateRefused, Receipt: exchange.Receipt{ID: c.ID, Code: ref.code}}
+			answer = withoutReceipt(c, ref.code)
 		}
 		in.mu.Lock()
 		in.drop(req, ref.index)
