@@ -79,7 +79,7 @@ type Market struct {
 // State is all markets and all live orders. It is not safe for concurrent use;
 // what its methods return are copies, unless they say otherwise.
 type State struct {
-	bounds
+	bounds    bounds
 	limit     uint32 // orders that may rest or wait per owner and market
 	nextOrder OrderID
 	nextTrade TradeID
