@@ -300,6 +300,18 @@ func TestInBlockNaming(t *testing.T) {
 			t.Error(code(r, 0), code(r, 1), code(r, 2))
 		}
 	})
+	t.Run("a cancel without power has no say", func(t *testing.T) {
+		w := world()
+		bot := Key("bot")
+		w.Do("alice", &exchange.AddDelegate{Key: bot.Public(), Scopes: ledger.Read})
+		place := w.Command("alice", limit(market.Buy, 100e8, Coin, "x"))
+		amend := w.Command("alice", &exchange.Amend{Target: exchange.Target{Client: "x"}, Price: 90e8, Quantity: Coin})
+		cancel := w.CommandBy(Address("alice"), bot, &exchange.Cancel{Target: exchange.Target{Client: "x"}})
+		r := w.Block(cancel, place, amend)
+		if code(r, 0) != exchange.OutOfScope || code(r, 1) != exchange.Withdrawn || code(r, 2) != exchange.OK {
+			t.Error(code(r, 0), code(r, 1), code(r, 2))
+		}
+	})
 	t.Run("cancel-all", func(t *testing.T) {
 		w := world()
 		before := w.Command("alice", limit(market.Buy, 100e8, Coin, ""))

@@ -46,6 +46,7 @@ func (p Profile) String() string {
 const (
 	MaxMembers  = 64
 	maxFounding = 1 << 20
+	maxTime     = 1 << 50 // ms, far beyond any clock
 )
 
 // Errors of founding contracts and member cards.
@@ -369,6 +370,9 @@ func (f *Founding) Check() error {
 	}
 	if f.Protocol < ProtocolMin || f.Protocol > ProtocolMax {
 		return bad("protocol version %d: this binary knows %d to %d", f.Protocol, ProtocolMin, ProtocolMax)
+	}
+	if f.Created == 0 || f.Created > maxTime {
+		return bad("time %d of the founding: it is in ms since 1970", f.Created)
 	}
 	if f.Profile > ProfileWAN {
 		return bad("profile %d is not known", f.Profile)

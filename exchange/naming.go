@@ -97,12 +97,7 @@ func (n *naming) match(w *blockWork, i int, t *task) {
 		for x := n.first[nameKey{t.account, client}]; x != 0; x = n.named[x-1].next {
 			if e := &n.named[x-1]; e.place < 0 {
 				e.place = i
-				t.taken++
-				if w.tasks[e.task].cmd.Kind == KindCancel {
-					t.cancelled = true
-				} else {
-					t.lastAmend = max(t.lastAmend, x-1)
-				}
+				n.take(w, x-1, t, m)
 			}
 		}
 	}
@@ -111,6 +106,21 @@ func (n *naming) match(w *blockWork, i int, t *task) {
 			t.taken++
 			t.takenByAll = true
 		}
+	}
+}
+
+// take lets a named cancel or amend take a place back. A cancel by a key that may
+// not do so in the place's market has no say.
+func (n *naming) take(w *blockWork, x int, place *task, m market.ID) {
+	t := &w.tasks[n.named[x].task]
+	if t.cmd.Kind != KindCancel {
+		place.taken++
+		place.lastAmend = max(place.lastAmend, x)
+		return
+	}
+	if t.code = w.may(t, ledger.Trade, m); t.code == OK {
+		place.taken++
+		place.cancelled = true
 	}
 }
 
@@ -127,8 +137,8 @@ func placeNames(t *task) (m market.ID, clients [2]string, ok bool) {
 	return p.Market, [2]string{p.LimitClient, p.StopClient}, ok
 }
 
-// settle gives a named cancel or amend its result. Whatever fails to take the
-// place back gives it free again.
+// settle gives what take left open its result. An amend that fails gives the
+// place free again.
 func (n *naming) settle(w *blockWork, x int) {
 	e := &n.named[x]
 	t := &w.tasks[e.task]
@@ -136,14 +146,13 @@ func (n *naming) settle(w *blockWork, x int) {
 		t.code = w.missing(t)
 		return
 	}
+	if t.cmd.Kind == KindCancel {
+		return // take gave it its code
+	}
 	place := &w.tasks[e.place]
-	switch {
-	case t.cmd.Kind == KindCancel:
-		m, _, _ := placeNames(place)
-		t.code = w.may(t, ledger.Trade, m)
-	case n.superseded(w, x):
+	if n.superseded(w, x) {
 		t.code = Withdrawn
-	default:
+	} else {
 		t.code = w.amendPlace(e.task, t, place)
 	}
 	if t.code != OK {
