@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"time"
 
 	engine "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -113,7 +114,7 @@ func Open(dir string, config Config) (*Store, error) {
 	s := &Store{dir: dir, failed: newFailure(config.Logger, dir), snapshots: make(map[*snapshot]struct{})}
 	files := &disk{FS: config.FS, dir: config.FS.PathDir(config.FS.PathJoin(dir, "x")), failed: s.failed}
 	var err error
-	s.db, err = open(dir, s.options(config, files))
+	s.db, err = open(dir, s.options(config, files), s.failed)
 	if failed := s.failed.get(); failed != nil {
 		err = failed
 	}
@@ -128,28 +129,50 @@ func Open(dir string, config Config) (*Store, error) {
 	return s, nil
 }
 
-// open opens the engine, which at disk errors may panic or call Fatalf.
-func open(dir string, options *engine.Options) (db *engine.DB, err error) {
-	done := make(chan struct{})
+// opened is what the engine's Open answers.
+type opened struct {
+	db  *engine.DB
+	err error
+}
+
+// open opens the engine, which at disk errors may panic or call Fatalf, or, when
+// it cannot flush what it has read of the log, tries that again for as long as it
+// takes: the caller learns of the failure at once, and should the engine come back
+// it is closed. (In the paths where it stops instead, its folder stays locked.)
+func open(dir string, options *engine.Options, failed *failure) (*engine.DB, error) {
+	done := make(chan opened, 1)
 	go func() {
-		defer close(done)
+		o := opened{err: errors.New("storage engine stopped")} // unless it comes back
+		defer func() { done <- o }()
 		defer func() {
 			if r := recover(); r != nil {
-				err = fmt.Errorf("storage engine stopped: %v", r)
+				o.err = fmt.Errorf("storage engine stopped: %v", r)
 				if cause, ok := r.(error); ok {
-					err = fmt.Errorf("storage engine stopped: %w", cause)
+					o.err = fmt.Errorf("storage engine stopped: %w", cause)
 				}
 			}
 		}()
-		err = errors.New("storage engine stopped") // unless it comes back
-		db, err = engine.Open(dir, options)
+		o.db, o.err = engine.Open(dir, options)
 	}()
-	<-done
-	return db, err
+	select {
+	case o := <-done:
+		return o.db, o.err
+	case <-failed.seen:
+		go func() {
+			if o := <-done; o.db != nil {
+				_ = o.db.Close() // nobody waits for it
+			}
+		}()
+		return nil, failed.get()
+	}
 }
 
+// retryPause is how long the engine waits before it tries again what failed in
+// the background while it was being opened.
+const retryPause = 100 * time.Millisecond
+
 // options returns the engine's settings, and enters the store at its cache.
-func (s *Store) options(config Config, files vfs.FS) *engine.Options {
+func (s *Store) options(config Config, files *disk) *engine.Options {
 	memTable := config.MemTable
 	if memTable == 0 {
 		memTable = DefaultMemTable
@@ -166,7 +189,12 @@ func (s *Store) options(config Config, files vfs.FS) *engine.Options {
 		FormatMajorVersion: format,
 		Logger:             logger{failed: s.failed, log: config.Logger},
 		EventListener: &engine.EventListener{
-			BackgroundError: func(err error) { _ = s.failed.set(err) },
+			BackgroundError: func(err error) {
+				_ = s.failed.set(err) // told to those who ask
+				if !files.armed.Load() {
+					time.Sleep(retryPause)
+				}
+			},
 			DataCorruption: func(info engine.DataCorruptionInfo) {
 				_ = s.failed.set(fmt.Errorf("%w: %s: %w", store.ErrCorrupt, info.Path, info.Details))
 			},
