@@ -466,13 +466,14 @@ func TestSilentMember(t *testing.T) {
 	second := c.pay("alice", "bob")
 	third := c.pay("bob", "alice")
 	bogus := c.pay("bob", "alice")
-	c.live()
+	stop := c.live()
 	n := c.nodes[1]
 	submit(t, n, replica.Request{Data: encode(first), Silent: 4})
 	submit(t, n, replica.Request{Data: encode(second), Silent: 4}) // the same account in the same minute
 	submit(t, n, replica.Request{Data: encode(first), Silent: 4})  // executed before
 	submit(t, n, replica.Request{Data: encode(third), Silent: 4})
 	submit(t, n, replica.Request{Data: encode(bogus), Silent: 77})
+	stop()
 	seen := map[uint32]replica.Member{}
 	for _, m := range n.Members() {
 		seen[uint32(m.ID)] = m

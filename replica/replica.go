@@ -11,11 +11,13 @@
 // Formats and rules are docs/spec/09-state.md; comments cite them by number (S-12).
 //
 // Where to look: payload formats in payload.go, the verification pool in pool.go,
-// what may enter a block in propose.go, executing blocks in finalize.go, commands
-// of clients in intake.go and batcher.go, fates of commands in fate.go, the store's
-// keys and values in layout.go, writing in persist.go, trades and fills in
-// history.go, proofs in prove.go, snapshots in snapshot.go and restore.go, files in
-// export.go, subscriptions in events.go, silent members in members.go.
+// verdicts that are remembered in known.go, what may enter a block in propose.go,
+// executing blocks in finalize.go, commands of clients in intake.go and batcher.go,
+// fates of commands in fate.go, the store's keys and values in layout.go, writing in
+// persist.go, reading after a start in load.go, finding receipts in receipts.go,
+// trades and fills in history.go, proofs in prove.go, snapshots and joining by them
+// in snapshot.go, files in export.go, subscriptions in events.go, silent members in
+// members.go.
 //
 // Floor 3: it imports values, exchange and what is below it, and the ports
 // consensus and store; never an adapter.
