@@ -65,7 +65,7 @@ func (v *validators) power(key identity.PublicKey) int64 {
 
 // proposer is whose turn a round is.
 func (v *validators) proposer(height uint64, round int) identity.PublicKey {
-	turn := (height + uint64(round)) % uint64(len(v.turns)) //nolint:gosec // rounds are not negative
+	turn := (height + uint64(round)) % uint64(len(v.turns))
 	return v.all[v.turns[turn]].Key
 }
 
@@ -155,7 +155,7 @@ func (f *federation) decided(b *block) consensus.Block {
 type ballots []*vote
 
 // find is the block, which may be none, that more than two thirds voted for.
-func (b ballots) find(v *validators) (for_ *block, ok bool) {
+func (b ballots) find(v *validators) (found *block, ok bool) {
 	for i, o := range b {
 		if o == nil || slices.ContainsFunc(b[:i], func(p *vote) bool { return p != nil && p.block == o.block }) {
 			continue

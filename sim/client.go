@@ -113,7 +113,7 @@ func (c *clients) pass(cmd *exchange.Command, to *server) {
 	if !c.f.calm && c.rng.IntN(100) == 0 {
 		return
 	}
-	c.f.loop.after(clientDelay+uint64(c.rng.IntN(5_000)), func() { to.wakeful(func() { to.onCommand(cmd) }) }) //nolint:gosec // positive
+	c.f.loop.after(clientDelay+uint64(c.rng.IntN(5_000)), func() { to.wakeful(func() { to.onCommand(cmd) }) })
 }
 
 // reply carries an answer to the sender of a command, mostly.
@@ -121,7 +121,7 @@ func (c *clients) reply(from *server, a replica.Answer) {
 	if !c.f.calm && c.rng.IntN(50) == 0 {
 		return
 	}
-	c.f.loop.after(clientDelay+uint64(c.rng.IntN(5_000)), func() { c.onReply(from, a) }) //nolint:gosec // positive
+	c.f.loop.after(clientDelay+uint64(c.rng.IntN(5_000)), func() { c.onReply(from, a) })
 }
 
 // onReply learns a command's fate. A receipt that burnt the nonce is a promise: the
@@ -131,7 +131,7 @@ func (c *clients) onReply(from *server, a replica.Answer) {
 	if r == nil {
 		return
 	}
-	c.f.log("reply", from.index, int(a.Fate), int(a.Receipt.Code), int(a.Receipt.Height)) //nolint:gosec // for the log
+	c.f.log("reply", from.index, int(a.Fate), int(a.Receipt.Code), int(a.Receipt.Height))
 	switch {
 	case a.Fate == replica.FateCommitted && a.Receipt.Code.Burns():
 		c.receipt(r, from, a.Receipt)
@@ -159,7 +159,7 @@ func (c *clients) receipt(r *request, from *server, rc exchange.Receipt) {
 	c.acked++
 	c.answered = append(c.answered, r)
 	if c.rng.IntN(8) == 0 {
-		c.f.loop.after(uint64(c.rng.IntN(4_000_000)), func() { c.compare(r) }) //nolint:gosec // positive
+		c.f.loop.after(uint64(c.rng.IntN(4_000_000)), func() { c.compare(r) })
 	}
 }
 
@@ -202,7 +202,7 @@ func (c *clients) sweep() {
 			r.done = true
 			continue
 		}
-		if !c.f.outage && c.f.loop.now > r.sent+patience+uint64(c.rng.IntN(300_000)) { //nolint:gosec // positive
+		if !c.f.outage && c.f.loop.now > r.sent+patience+uint64(c.rng.IntN(300_000)) {
 			c.try(r, c.another(r.at))
 		}
 		kept = append(kept, r)

@@ -49,7 +49,7 @@ func (f *federation) nextFault() {
 func (f *federation) anyServer() *server { return f.servers[f.rng.IntN(len(f.servers))] }
 
 // between is a random number of us.
-func (f *federation) between(least, most int) uint64 { return uint64(least + f.rng.IntN(most-least)) } //nolint:gosec // positive
+func (f *federation) between(least, most int) uint64 { return uint64(least + f.rng.IntN(most-least)) }
 
 // later ends a fault, unless all have been ended.
 func (f *federation) later(us uint64, end func()) {
@@ -69,7 +69,7 @@ func (f *federation) crashOne() {
 
 func (f *federation) tearOne() {
 	if s := f.anyServer(); s.up && s.tear == tearNone {
-		s.tear = tear(1 + f.rng.IntN(int(tears)-1)) //nolint:gosec // small
+		s.tear = tear(1 + f.rng.IntN(int(tears)-1))
 		f.fault("torn step")
 	}
 }

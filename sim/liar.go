@@ -16,10 +16,14 @@ type liar struct {
 	s    *server
 	rng  *rand.Rand
 	seen [][]byte // payloads of old blocks, and worse
+	// signsTwice makes it one that contradicts itself sooner or later, after which it
+	// has no power and no turns any more; others lie only as far as nobody can prove it.
+	signsTwice bool
 }
 
 func newLiar(f *federation, s *server) *liar {
-	return &liar{f: f, s: s, rng: rand.New(rand.NewPCG(f.options.Seed, 0x11a5+uint64(s.index)))} //nolint:gosec // reproducible by seed
+	rng := rand.New(rand.NewPCG(f.options.Seed, 0x11a5+uint64(s.index))) //nolint:gosec // reproducible by seed
+	return &liar{f: f, s: s, rng: rng, signsTwice: rng.IntN(2) == 0}
 }
 
 // may tells whether lying at a height is within what consensus bears.
@@ -105,11 +109,11 @@ func (l *liar) time(ms uint64) uint64 {
 	case 1:
 		return l.f.audit.State().Time()
 	case 2:
-		return ms + uint64(l.rng.IntN(1500)) //nolint:gosec // small
+		return ms + uint64(l.rng.IntN(1500))
 	case 3:
 		return ^uint64(0)
 	}
-	return ms - min(ms, uint64(l.rng.IntN(3000))) //nolint:gosec // small
+	return ms - min(ms, uint64(l.rng.IntN(3000)))
 }
 
 // old is some payloads that blocks have held already.
@@ -129,7 +133,7 @@ func (l *liar) garbage() []byte {
 	case 0:
 		junk := make([]byte, l.rng.IntN(300))
 		for i := range junk {
-			junk[i] = byte(l.rng.IntN(256)) //nolint:gosec // a byte
+			junk[i] = byte(l.rng.IntN(256))
 		}
 		return junk
 	case 1:
@@ -166,12 +170,11 @@ func (l *liar) vote(m *machine, v *vote) bool {
 	if !l.may(m.set) {
 		return false
 	}
-	switch l.rng.IntN(10) {
-	case 0, 1:
+	switch choice := l.rng.IntN(30); {
+	case choice < 3:
 		l.f.lie("withheld vote")
 		return true
-	case 2:
-	default:
+	case choice > 3 || !l.signsTwice:
 		return false
 	}
 	other := *v

@@ -80,7 +80,7 @@ func (l *loop) log(what string, numbers []int) {
 	l.buf = binary.BigEndian.AppendUint64(l.buf[:0], l.now)
 	l.buf = append(append(l.buf, what...), 0)
 	for _, n := range numbers {
-		l.buf = binary.BigEndian.AppendUint64(l.buf, uint64(n)) //nolint:gosec // for the hash only
+		l.buf = binary.BigEndian.AppendUint64(l.buf, uint64(n))
 	}
 	l.hash.Write(l.buf)
 	if l.trace != nil {

@@ -201,7 +201,7 @@ func (m *machine) vote(kind voteKind, b *block) {
 	m.votes = append(m.votes, v)
 	m.save()
 	m.takeVote(v)
-	m.s.f.log("vote", m.s.index, int(m.height), m.round, int(kind), number(b)) //nolint:gosec // for the log
+	m.s.f.log("vote", m.s.index, int(m.height), m.round, int(kind), number(b))
 	if m.s.liar != nil && m.s.liar.vote(m, v) {
 		return
 	}
@@ -239,7 +239,7 @@ func (m *machine) start(r int) {
 // wait is how long a timeout is in the present round.
 func (m *machine) timer(us uint64, do func()) {
 	height, r := m.height, m.round
-	us += min(uint64(r)*waitMore, waitMost) + 4*m.s.f.shape.delay //nolint:gosec // not negative
+	us += min(uint64(r)*waitMore, waitMost) + 4*m.s.f.shape.delay
 	m.s.after(us, func() {
 		if m.s.m == m && m.height == height && m.round == r && m.stage != closed {
 			do()
@@ -257,7 +257,7 @@ func (m *machine) propose() {
 		payloads := m.s.app.Propose(m.s.clock(), m.height, m.s.pool.list())
 		p.block = m.s.f.newBlock(m, payloads, m.s.accusations())
 	}
-	m.s.f.log("propose", m.s.index, int(m.height), m.round, p.block.number, len(p.block.payloads)) //nolint:gosec // for the log
+	m.s.f.log("propose", m.s.index, int(m.height), m.round, p.block.number, len(p.block.payloads))
 	if m.s.liar != nil && m.s.liar.propose(m, p) {
 		return
 	}
@@ -415,7 +415,7 @@ func (m *machine) acceptable(p *proposal) bool {
 		Height: p.block.height, Proposer: p.block.proposer, Payloads: p.block.payloads,
 	})
 	if err != nil {
-		m.s.f.log("refuse", m.s.index, int(m.height), m.round, p.block.number) //nolint:gosec // for the log
+		m.s.f.log("refuse", m.s.index, int(m.height), m.round, p.block.number)
 		m.s.f.loop.note(err.Error())
 	}
 	return err == nil

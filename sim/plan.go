@@ -21,13 +21,13 @@ func newPlans(f *federation, seed uint64) *plans {
 	return &plans{f: f, rng: rand.New(rand.NewPCG(seed, 0x907e))} //nolint:gosec // reproducible by seed
 }
 
-func (p *plans) start() { p.f.loop.after(uint64(2_000_000+p.rng.IntN(2_000_000)), p.next) } //nolint:gosec // positive
+func (p *plans) start() { p.f.loop.after(uint64(2_000_000+p.rng.IntN(2_000_000)), p.next) }
 
 func (p *plans) next() {
 	if p.f.calm {
 		return
 	}
-	p.f.loop.after(uint64(1_500_000+p.rng.IntN(4_000_000)), p.next) //nolint:gosec // positive
+	p.f.loop.after(uint64(1_500_000+p.rng.IntN(4_000_000)), p.next)
 	if p.f.outage {
 		return
 	}
@@ -43,7 +43,7 @@ func (p *plans) vote(a roster.Action) {
 	salt := 1000 + p.salt
 	p.f.log("plan", int(a.Kind()))
 	for m := range p.f.audit.State().Roster().Members {
-		p.f.loop.after(uint64(p.rng.IntN(1_500_000)), func() { //nolint:gosec // positive
+		p.f.loop.after(uint64(p.rng.IntN(1_500_000)), func() {
 			p.f.clients.send(p.f.load.Vote(m.Name, a, salt, true, p.f.clients.now()), p.f.clients.any())
 		})
 	}
@@ -52,15 +52,15 @@ func (p *plans) vote(a roster.Action) {
 // action is what to vote on next; nil for nothing.
 func (p *plans) action() roster.Action {
 	st := p.f.audit.State()
-	id := uint32(1 + p.rng.IntN(2)) //nolint:gosec // small
+	id := uint32(1 + p.rng.IntN(2))
 	switch p.rng.IntN(12) {
 	case 0, 1:
 		p.f.loop.after(2_500_000, func() { p.vote(roster.ResumeMarket{Market: id}) })
 		return roster.PauseMarket{Market: id}
 	case 2:
 		return roster.SetMarket{
-			Market: id, MakerPPM: uint32(p.rng.IntN(3000)), TakerPPM: uint32(p.rng.IntN(5000)), ReservePPM: 250_000, //nolint:gosec // small
-			BandPPM: uint32(p.rng.IntN(2) * 20_000), //nolint:gosec // small
+			Market: id, MakerPPM: uint32(p.rng.IntN(3000)), TakerPPM: uint32(p.rng.IntN(5000)), ReservePPM: 250_000,
+			BandPPM: uint32(p.rng.IntN(2) * 20_000),
 		}
 	case 3:
 		terms := market.Terms{Tick: 100, Lot: 1e5, MinNotional: 1_000, MakerPPM: 500, TakerPPM: 700, Reference: 150_000}
@@ -75,7 +75,7 @@ func (p *plans) action() roster.Action {
 		return roster.SetParams{Params: params.Append(nil)}
 	case 5:
 		if version := st.Roster().Version(p.f.head()); version < 2 {
-			return roster.SetProtocol{Version: 2, Height: p.f.head() + uint64(5+p.rng.IntN(40))} //nolint:gosec // small
+			return roster.SetProtocol{Version: 2, Height: p.f.head() + uint64(5+p.rng.IntN(40))}
 		}
 	case 6, 7:
 		return p.add()

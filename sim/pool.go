@@ -160,7 +160,7 @@ func (p *pool) flush() {
 	}
 	p.s.f.log("batch", p.s.index, len(w.ids), len(w.bytes))
 	if !p.add(w) {
-		p.s.f.fail("%s refuses its own batch", p.s.name)
+		p.s.f.fail("%s refuses its own batch: known %t, check %v", p.s.name, p.known[string(w.bytes)], p.s.app.Check(context.Background(), w.bytes))
 		return
 	}
 	if p.s.liar != nil && p.s.liar.batch(w) {
@@ -202,7 +202,7 @@ func (s *server) onPayload(w *payload) {
 
 // tick sends payloads again, other servers' after longer, and forgets what has expired.
 func (p *pool) tick() {
-	now := max(p.s.app.Position().Time, uint64(p.s.clock().UnixMilli())) //nolint:gosec // after 1970
+	now := max(p.s.app.Position().Time, uint64(p.s.clock().UnixMilli()))
 	kept := p.waiting[:0]
 	for _, w := range p.waiting {
 		if w.expiry <= now {
@@ -282,7 +282,7 @@ func (s *server) onCommand(c *exchange.Command) {
 	}
 	code := exchange.OK
 	_ = s.app.View(func(st *exchange.State) { // it has a state
-		code = st.Precheck(c, max(st.Time(), uint64(s.clock().UnixMilli()))) //nolint:gosec // after 1970
+		code = st.Precheck(c, max(st.Time(), uint64(s.clock().UnixMilli())))
 	})
 	if code != exchange.OK {
 		s.f.clients.reply(s, refused(c.ID, code))

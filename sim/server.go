@@ -67,13 +67,13 @@ type server struct {
 	awayTo  uint64 // lost its disk: must not vote up to this height
 	came    uint64 // height of the snapshot that it joined by
 
-	app     *replica.Replica
-	sub     *replica.Subscription
-	m       *machine
-	pool    *pool
-	accused []*evidence
-	asked   uint64 // us, when it last asked for blocks
-	return_ uint64 // us, when it last asked for its power back
+	app      *replica.Replica
+	sub      *replica.Subscription
+	m        *machine
+	pool     *pool
+	accused  []*evidence
+	asked    uint64 // us, when it last asked for blocks
+	returned uint64 // us, when it last asked for its power back
 }
 
 func newServer(f *federation, index int) *server {
@@ -91,7 +91,7 @@ func newDisk() disk {
 
 // clock is the server's own clock.
 func (s *server) clock() time.Time {
-	return time.UnixMilli(exchangetest.Founded + int64(s.f.loop.now/1000) + s.skew) //nolint:gosec // far from the end
+	return time.UnixMilli(exchangetest.Founded + int64(s.f.loop.now/1000) + s.skew)
 }
 
 // after lets the process do something later, if it lives then.
@@ -149,7 +149,7 @@ func (s *server) boot() {
 	s.life++
 	s.up, s.busy, s.joining, s.m, s.accused, s.failing = true, 0, nil, nil, nil, false
 	s.pool = newPool(s)
-	f.log("boot", s.index, int(s.disk.top)) //nolint:gosec // for the log
+	f.log("boot", s.index, int(s.disk.top))
 	app, err := replica.Open(s.config())
 	if err != nil {
 		f.fail("%s does not open: %w", s.name, err)
@@ -246,7 +246,7 @@ func (m *machine) poke() {
 // decide takes a decided block: to disk, through the application, on to the next height.
 func (s *server) decide(c *certificate) {
 	h := c.block.height
-	s.f.log("decide", s.index, int(h), c.round, c.block.number) //nolint:gosec // for the log
+	s.f.log("decide", s.index, int(h), c.round, c.block.number)
 	if s.tearing(tearSave) {
 		s.crash("crash before a block is saved")
 		return
@@ -345,7 +345,7 @@ func (f *federation) agree(s *server, c *certificate, b *consensus.Block, out *c
 		if err := f.append(c, b, out); err != nil {
 			return err
 		}
-		f.log("block", s.index, int(b.Height), c.block.number, len(b.Payloads), int(binary.BigEndian.Uint32(out.Root[:]))) //nolint:gosec // for the log
+		f.log("block", s.index, int(b.Height), c.block.number, len(b.Payloads), int(binary.BigEndian.Uint32(out.Root[:])))
 	}
 	e := f.chain[b.Height-1]
 	if e.cert.block != c.block {
@@ -400,7 +400,7 @@ func (f *federation) punished(e *evidence, height uint64) bool {
 func hashResults(r *exchange.Result) (sum [32]byte) {
 	h := sha256.New()
 	for _, e := range r.Results {
-		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(e)))) //nolint:gosec // small
+		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(e))))
 		h.Write(e)
 	}
 	h.Sum(sum[:0])
@@ -423,7 +423,7 @@ func (s *server) crash(why string) {
 	if !s.up {
 		return
 	}
-	s.f.log("crash", s.index, int(s.disk.top)) //nolint:gosec // for the log
+	s.f.log("crash", s.index, int(s.disk.top))
 	s.f.loop.note(s.name + ": " + why)
 	s.stop()
 	after, err := s.disk.store.Crash(s.rng)
@@ -435,7 +435,7 @@ func (s *server) crash(why string) {
 	s.disk.store = after
 	s.tear = tearNone
 	if !s.dead {
-		s.f.loop.after(uint64(100_000+s.rng.IntN(2_500_000)), s.restart) //nolint:gosec // positive
+		s.f.loop.after(uint64(100_000+s.rng.IntN(2_500_000)), s.restart)
 	}
 }
 
@@ -467,12 +467,12 @@ func (s *server) shutdown() {
 		return
 	}
 	s.disk.store = again
-	s.f.loop.after(uint64(100_000+s.rng.IntN(1_000_000)), s.restart) //nolint:gosec // positive
+	s.f.loop.after(uint64(100_000+s.rng.IntN(1_000_000)), s.restart)
 }
 
 // tick is what a server does from time to time.
 func (s *server) tick() {
-	s.after(tickEvery+uint64(s.rng.IntN(50_000)), s.tick) //nolint:gosec // positive
+	s.after(tickEvery+uint64(s.rng.IntN(50_000)), s.tick)
 	if s.joining != nil {
 		s.join()
 		return
@@ -496,7 +496,7 @@ func (s *server) tick() {
 
 // askReturn asks for the server's full power back when it may have it.
 func (s *server) askReturn() {
-	if s.f.loop.now < s.return_+2_000_000 || s.liar != nil {
+	if s.f.loop.now < s.returned+2_000_000 || s.liar != nil {
 		return
 	}
 	ask, second := false, false
@@ -510,7 +510,7 @@ func (s *server) askReturn() {
 		second = m.Server == s.f.keys.Public(s.name+"/server2")
 	})
 	if ask {
-		s.return_ = s.f.loop.now
+		s.returned = s.f.loop.now
 		s.f.clients.send(s.f.load.Return(s.name, second, s.f.clients.now()), s)
 	}
 }
@@ -532,7 +532,7 @@ func (s *server) accuse(e *evidence) {
 		return
 	}
 	s.accused = append(s.accused, e)
-	s.f.log("accuse", s.index, int(e.a.height)) //nolint:gosec // for the log
+	s.f.log("accuse", s.index, int(e.a.height))
 	s.f.net.broadcast(s, func(to *server) { to.accuse(e) })
 }
 

@@ -201,7 +201,7 @@ func found(o Options) (*federation, error) {
 }
 
 func drawParams(rng *rand.Rand, p *exchange.Params) {
-	p.MissedTurns = 1 + uint32(rng.IntN(4)) //nolint:gosec // small
+	p.MissedTurns = 1 + uint32(rng.IntN(4))
 	p.VoteBlocks = pick(rng, uint64(10), 40, 100_000)
 	p.RotationDelay = pick(rng, uint64(0), 2_000, 10_000, p.RotationDelay)
 	p.AccountCommands = pick(rng, uint32(6), 20, 1024)
@@ -210,7 +210,7 @@ func drawParams(rng *rand.Rand, p *exchange.Params) {
 
 // start switches everything on.
 func (f *federation) start() {
-	f.log("found", len(f.servers), f.shape.liars, int(f.options.Seed)) //nolint:gosec // for the log
+	f.log("found", len(f.servers), f.shape.liars, int(f.options.Seed))
 	for _, s := range f.servers {
 		s.boot()
 	}

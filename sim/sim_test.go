@@ -33,12 +33,12 @@ const twiceEvery = 50
 func TestSeeds(t *testing.T) {
 	count := bulk.Count(seedsOfSuite)
 	if n := number(t, "SOUK_SEEDS"); n > 0 {
-		count = int(n) //nolint:gosec // given by hand
+		count = int(n)
 	}
 	done := progress(t)
 	first := max(1, number(t, "SOUK_SEED_FROM"))
 	var todo []uint64
-	for seed := first; seed < first+uint64(count); seed++ { //nolint:gosec // positive
+	for seed := first; seed < first+uint64(count); seed++ {
 		if !done.has[seed] {
 			todo = append(todo, seed)
 		}

@@ -110,7 +110,7 @@ func (s *server) onPruned(height uint64) {
 			return // somebody has them
 		}
 	}
-	s.f.log("pruned", s.index, int(height)) //nolint:gosec // for the log
+	s.f.log("pruned", s.index, int(height))
 	keep := s.disk.signed
 	s.wipe()
 	s.disk.signed = keep // the key's own memory is not part of the state
@@ -130,13 +130,12 @@ func (s *server) wipe() {
 
 // joining is a server without a state on its way to one.
 type joining struct {
-	offer  *consensus.Snapshot
-	from   *server
-	began  uint64 // us
-	next   uint32
-	asked  uint64 // us
-	tries  int
-	behind bool // replaying all blocks from the first
+	offer *consensus.Snapshot
+	from  *server
+	began uint64 // us
+	next  uint32
+	asked uint64 // us
+	tries int
 }
 
 // join makes a step towards a state: blocks from the first on if somebody has
@@ -208,7 +207,7 @@ func (s *server) onOffer(from *server, offer consensus.Snapshot) {
 		}
 		return
 	}
-	s.f.log("restore", s.index, from.index, int(offer.Height)) //nolint:gosec // for the log
+	s.f.log("restore", s.index, from.index, int(offer.Height))
 	j.offer, j.from, j.began, j.next = &offer, from, s.f.loop.now, 0
 	s.askChunk()
 }
@@ -270,7 +269,7 @@ func (s *server) restored(height uint64) {
 		s.f.fail("I10: %s restored height %d with root %s", s.name, info.Height, info.Root)
 		return
 	}
-	s.f.log("restored", s.index, int(height)) //nolint:gosec // for the log
+	s.f.log("restored", s.index, int(height))
 	s.joining, s.came = nil, height
 	s.disk.base, s.disk.top, s.disk.persist = height+1, height, height
 	s.enter(height + 1)

@@ -139,7 +139,7 @@ func TestIdleConnections(t *testing.T) {
 	var idle []net.Conn
 	defer func() {
 		for _, c := range idle {
-			c.Close() //nolint:errcheck,gosec // done with
+			c.Close() //nolint:errcheck // done with
 		}
 	}()
 	for i := range 1000 {

@@ -179,7 +179,7 @@ func TestMinority(t *testing.T) {
 // of the voting, everybody is killed, and started again a while later.
 func TestLocked(t *testing.T) {
 	f := networked(t, 4)
-	random := rand.New(rand.NewPCG(1, 1)) //nolint:gosec // reproducible
+	random := rand.New(rand.NewPCG(1, 1))
 	pause := 2 * time.Second
 	if *soak {
 		pause = 10 * time.Second

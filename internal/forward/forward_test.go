@@ -177,5 +177,7 @@ func TestClose(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Error(err)
 	}
-	a.Conn.Close()
+	if err := a.Conn.Close(); err != nil {
+		t.Error(err)
+	}
 }

@@ -186,7 +186,7 @@ func (a *Auditor) ownPower(c *exchange.Command) bool {
 		return false
 	}
 	n, _ := a.state.Ledger().Find(c.Account)
-	return body.(*exchange.RemoveDelegate).Key == c.Key && a.state.Ledger().Account(n).Owner != c.Key //nolint:errcheck // the kind says so
+	return body.(*exchange.RemoveDelegate).Key == c.Key && a.state.Ledger().Account(n).Owner != c.Key
 }
 
 func (a *Auditor) burnt(c *exchange.Command, rc exchange.Receipt) error {
@@ -240,7 +240,7 @@ func (a *Auditor) barred(b *exchange.Block, res *exchange.Result) error {
 		}
 	}
 	for _, e := range res.Events {
-		id := roster.ID(e.Number) //nolint:gosec // ids are 32 bits
+		id := roster.ID(e.Number)
 		m, ok := a.state.Roster().Member(id)
 		if e.Kind != exchange.EventMemberBarred || !ok || replaced[id] {
 			continue
@@ -263,14 +263,13 @@ func (a *Auditor) barred(b *exchange.Block, res *exchange.Result) error {
 // money compares every asset's terms, and the accounts that the block touched.
 func (a *Auditor) money(res *exchange.Result) error {
 	for _, e := range res.Events {
-		switch e.Kind {
-		case exchange.EventTrade:
+		if e.Kind == exchange.EventTrade {
 			a.counts.Trades++
-		case exchange.EventActionPassed:
+		}
+		if e.Kind == exchange.EventActionPassed {
 			if action, _, err := roster.ParseAction(e.Action); err == nil {
 				a.counts.Passed[action.Kind()]++
 			}
-		default:
 		}
 	}
 	for _, audit := range a.state.Audit() {

@@ -207,7 +207,7 @@ func (m *model) action(encoded []byte) error {
 		if !t.Read(&s) {
 			return fmt.Errorf("a vote passed on terms %x", a.Terms)
 		}
-		m.market(market.ID(len(m.markets)+1), a.Base, a.Quote, &t) //nolint:gosec // few
+		m.market(market.ID(len(m.markets)+1), a.Base, a.Quote, &t)
 	case roster.SpendHouse:
 		m.give(a.To, a.Asset, number(a.Amount))
 		return m.house(a.Asset, ledger.House(a.House), new(big.Int).Neg(number(a.Amount)))

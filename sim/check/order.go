@@ -38,7 +38,7 @@ func (m *model) orderEvent(e *exchange.Event) error {
 	if (o == nil) != (e.Kind == exchange.EventOrderOpened) {
 		return fmt.Errorf("I4: event %d of order %d, which is live: %t", e.Kind, id, o != nil)
 	}
-	switch e.Kind {
+	switch e.Kind { //nolint:exhaustive // the caller sends these only
 	case exchange.EventOrderOpened:
 		if m.markets[e.Market].paused {
 			return fmt.Errorf("M-3: order %d is admitted in a paused market", id)
@@ -278,7 +278,7 @@ func (m *model) need(o *order) (asset.ID, *big.Int) {
 func (m *model) holds() map[purse]*big.Int {
 	all := map[purse]*big.Int{}
 	for id, o := range m.orders {
-		asset, need := m.need(o)
+		of, need := m.need(o)
 		if other := m.orders[o.o.Sibling]; other != nil {
 			if o.o.Sibling < id {
 				continue // counted with the other leg
@@ -287,7 +287,7 @@ func (m *model) holds() map[purse]*big.Int {
 				need = theirs
 			}
 		}
-		sum := in(all, purse{o.account, asset})
+		sum := in(all, purse{o.account, of})
 		sum.Add(sum, need)
 	}
 	return all

@@ -14,22 +14,22 @@ func (w *Workload) market(s *exchange.State) market.ID {
 	if w.rng.IntN(30) == 0 {
 		n++
 	}
-	return market.ID(1 + w.rng.IntN(n)) //nolint:gosec // few
+	return market.ID(1 + w.rng.IntN(n))
 }
 
 // price is near the middle, so that about a third of the orders trade on arrival.
 func (w *Workload) price(m market.ID) asset.Price {
 	if m == exchangetest.BTCEUR {
-		return asset.Price(50_000e8 + (w.rng.Int64N(200)-100)*1e8) //nolint:gosec // positive
+		return asset.Price(50_000e8 + (w.rng.Int64N(200)-100)*1e8)
 	}
-	return asset.Price(150_000 + (w.rng.Int64N(200)-100)*100) //nolint:gosec // positive
+	return asset.Price(150_000 + (w.rng.Int64N(200)-100)*100)
 }
 
 // quantity is in lots of all markets, now and then of no market.
 func (w *Workload) quantity() asset.Amount {
-	q := asset.Amount(1+w.rng.IntN(50)) * 1e6 //nolint:gosec // small
+	q := asset.Amount(1+w.rng.IntN(50)) * 1e6
 	if w.rng.IntN(40) == 0 {
-		q += asset.Amount(w.rng.IntN(1e6)) //nolint:gosec // small
+		q += asset.Amount(w.rng.IntN(1e6))
 	}
 	return q
 }
@@ -42,7 +42,7 @@ func (w *Workload) client() string {
 	return fmt.Sprintf("c%d", w.rng.IntN(40))
 }
 
-func (w *Workload) side() market.Side { return market.Side(1 + w.rng.IntN(2)) } //nolint:gosec // small
+func (w *Workload) side() market.Side { return market.Side(1 + w.rng.IntN(2)) }
 
 // target names an order: by client id, one that lives, or one that never may have.
 func (w *Workload) target(s *exchange.State, name string) exchange.Target {
@@ -54,7 +54,7 @@ func (w *Workload) target(s *exchange.State, name string) exchange.Target {
 			return exchange.Target{Order: own[w.rng.IntN(len(own))]}
 		}
 	}
-	return exchange.Target{Order: market.OrderID(1 + w.rng.IntN(1000))} //nolint:gosec // small
+	return exchange.Target{Order: market.OrderID(1 + w.rng.IntN(1000))}
 }
 
 func (w *Workload) cancel(s *exchange.State, name string, _ uint64) exchange.Body {
@@ -66,7 +66,7 @@ func (w *Workload) amend(s *exchange.State, name string, _ uint64) exchange.Body
 	if o, ok := s.Markets().Order(t.Order); ok && w.rng.IntN(2) == 0 {
 		return &exchange.Amend{Target: t, Quantity: o.Filled + (o.Quantity-o.Filled)/2/1e6*1e6}
 	}
-	return &exchange.Amend{Target: t, Price: w.price(w.market(s)) * asset.Price(w.rng.IntN(2)), Quantity: w.quantity()} //nolint:gosec // small
+	return &exchange.Amend{Target: t, Price: w.price(w.market(s)) * asset.Price(w.rng.IntN(2)), Quantity: w.quantity()}
 }
 
 func (w *Workload) place(s *exchange.State, _ string, now uint64) exchange.Body {
@@ -82,16 +82,16 @@ func (w *Workload) place(s *exchange.State, _ string, now uint64) exchange.Body 
 	case 2:
 		p.PostOnly = true
 	case 3:
-		p.TIF, p.Expiry = market.GTD, now+uint64(w.rng.IntN(8_000)) //nolint:gosec // small
+		p.TIF, p.Expiry = market.GTD, now+uint64(w.rng.IntN(8_000))
 	case 4:
 		p.Order, p.TIF = market.MarketOrder, market.IOC
 	case 5:
 		p.Order, p.TIF = market.MarketOrder, market.IOC
-		p.Quantity, p.Quote = 0, asset.Amount(1+w.rng.IntN(100))*exchangetest.Coin //nolint:gosec // small
+		p.Quantity, p.Quote = 0, asset.Amount(1+w.rng.IntN(100))*exchangetest.Coin
 	case 6:
 		p.Order, p.Trigger = market.StopOrder, w.price(m)
 	case 7:
-		p.Order, p.Trigger = market.Kind(4+w.rng.IntN(3)), w.price(m) //nolint:gosec // small
+		p.Order, p.Trigger = market.Kind(4+w.rng.IntN(3)), w.price(m)
 	case 8:
 		w.spoil(p)
 	}
@@ -110,7 +110,7 @@ func (w *Workload) spoil(p *exchange.Place) {
 	case 3:
 		p.Side = 3
 	case 4:
-		p.Order, p.TIF = market.Kind(w.rng.IntN(9)), market.TIF(w.rng.IntN(6)) //nolint:gosec // small
+		p.Order, p.TIF = market.Kind(w.rng.IntN(9)), market.TIF(w.rng.IntN(6))
 	case 5:
 		p.Trigger = p.Price
 	case 6:
@@ -127,7 +127,7 @@ func (w *Workload) oco(s *exchange.State, _ string, now uint64) exchange.Body {
 		StopLimit: w.rng.IntN(2) == 0, LimitClient: w.client(), StopClient: w.client(),
 	}
 	if w.rng.IntN(4) == 0 {
-		p.Expiry = now + uint64(w.rng.IntN(8_000)) //nolint:gosec // small
+		p.Expiry = now + uint64(w.rng.IntN(8_000))
 	}
 	return p
 }

@@ -181,7 +181,7 @@ func (w *Workload) make(s *exchange.State, now uint64) exchange.Command {
 	}
 	switch kind {
 	case doVote:
-		return w.Vote(w.server(s), w.action(s), uint32(w.rng.IntN(3)), w.rng.IntN(8) != 0, now) //nolint:gosec // small
+		return w.Vote(w.server(s), w.action(s), uint32(w.rng.IntN(3)), w.rng.IntN(8) != 0, now)
 	case doReturn:
 		return w.Return(w.server(s), w.rng.IntN(2) == 0, now)
 	case doGarbage:
@@ -196,11 +196,11 @@ func (w *Workload) make(s *exchange.State, now uint64) exchange.Command {
 	expiry := now + lifetime
 	switch w.rng.IntN(w.odd) {
 	case 0: // by the time it is in a block it may have expired
-		expiry = now + uint64(w.rng.IntN(500)) //nolint:gosec // small
+		expiry = now + uint64(w.rng.IntN(500))
 	case 1:
-		expiry = now + 600_000 + uint64(w.rng.IntN(60_000)) //nolint:gosec // small
+		expiry = now + 600_000 + uint64(w.rng.IntN(60_000))
 	case 2: // far ahead, perhaps too far
-		w.nonces[w.keys.Address(name)] += uint64(w.rng.IntN(700)) //nolint:gosec // small
+		w.nonces[w.keys.Address(name)] += uint64(w.rng.IntN(700))
 	case 3:
 		return w.far(name, signer, body, expiry)
 	}
@@ -311,7 +311,7 @@ func (w *Workload) garbage(s *exchange.State, now uint64) exchange.Command {
 	c.Nonce = w.nonces[c.Account]
 	c.Body = make([]byte, w.rng.IntN(80))
 	for i := range c.Body {
-		c.Body[i] = byte(w.rng.IntN(1 + 255*w.rng.IntN(2))) //nolint:gosec // a byte
+		c.Body[i] = byte(w.rng.IntN(1 + 255*w.rng.IntN(2)))
 	}
 	w.seal(&c, w.keys.names[w.signer(s, name)])
 	return c
@@ -319,11 +319,11 @@ func (w *Workload) garbage(s *exchange.State, now uint64) exchange.Command {
 
 func (w *Workload) action(s *exchange.State) roster.Action {
 	to := w.keys.Address(account(w.rng.IntN(Accounts)))
-	small := func(n int) uint32 { return uint32(w.rng.IntN(n)) } //nolint:gosec // small
+	small := func(n int) uint32 { return uint32(w.rng.IntN(n)) }
 	actions := []roster.Action{
 		roster.ResumeMarket{Market: small(3)},
 		roster.SetMarket{Market: 1, MakerPPM: small(3000), TakerPPM: 2000, ReservePPM: 100_000},
-		roster.SpendHouse{House: uint8(1 + small(3)), Asset: asset.ID(1 + small(3)), Amount: asset.Amount(small(100)), To: to}, //nolint:gosec // small
+		roster.SpendHouse{House: uint8(1 + small(3)), Asset: asset.ID(1 + small(3)), Amount: asset.Amount(small(100)), To: to},
 		roster.AllowSymbol{Symbol: fmt.Sprintf("T%d", small(20)), Issuer: to},
 		roster.ReserveSymbol{Symbol: fmt.Sprintf("R%d", small(20))},
 		roster.SetProtocol{Version: 2 * small(2), Height: s.Height() + uint64(small(30))},
@@ -345,20 +345,20 @@ func (w *Workload) keyChange(_ *exchange.State, name string, now uint64) exchang
 	case 3:
 		return exchange.CancelRotation{}
 	}
-	a := &exchange.AddDelegate{Key: bot, Scopes: ledger.Scope(w.rng.IntN(16)), Markets: []uint32{1, 2}[:w.rng.IntN(3)]} //nolint:gosec // small
+	a := &exchange.AddDelegate{Key: bot, Scopes: ledger.Scope(w.rng.IntN(16)), Markets: []uint32{1, 2}[:w.rng.IntN(3)]}
 	if w.rng.IntN(4) == 0 {
-		a.Expiry = now + uint64(w.rng.IntN(5_000)) //nolint:gosec // small
+		a.Expiry = now + uint64(w.rng.IntN(5_000))
 	}
 	return a
 }
 
 func (w *Workload) issue(*exchange.State, string, uint64) exchange.Body {
-	return &exchange.Issue{Symbol: fmt.Sprintf("T%d", w.rng.IntN(20)), Decimals: uint8(w.rng.IntN(20)), MaxSupply: 1e9, Contract: "a promise"} //nolint:gosec // small
+	return &exchange.Issue{Symbol: fmt.Sprintf("T%d", w.rng.IntN(20)), Decimals: uint8(w.rng.IntN(20)), MaxSupply: 1e9, Contract: "a promise"}
 }
 
 // supply mints or burns, not always by the issuer.
 func (w *Workload) supply(s *exchange.State, _ string, _ uint64) exchange.Body {
-	id := asset.ID(1 + w.rng.IntN(s.Ledger().Assets())) //nolint:gosec // few
+	id := asset.ID(1 + w.rng.IntN(s.Ledger().Assets()))
 	amount := asset.Amount(w.rng.Int64N(int64(exchangetest.Coin)))
 	if w.rng.IntN(2) == 0 {
 		return &exchange.Burn{Asset: id, Amount: amount}
@@ -381,12 +381,12 @@ func (w *Workload) payee() identity.Address {
 
 func (w *Workload) transfer(*exchange.State, string, uint64) exchange.Body {
 	return &exchange.Transfer{
-		To: w.payee(), Asset: asset.ID(1 + w.rng.IntN(4)), Amount: asset.Amount(w.rng.Int64N(int64(2 * exchangetest.Coin))), Memo: "rent", //nolint:gosec // small
+		To: w.payee(), Asset: asset.ID(1 + w.rng.IntN(4)), Amount: asset.Amount(w.rng.Int64N(int64(2 * exchangetest.Coin))), Memo: "rent",
 	}
 }
 
 func (w *Workload) escrow(_ *exchange.State, _ string, now uint64) exchange.Body {
-	id := uint64(1 + w.rng.IntN(w.escrows)) //nolint:gosec // small
+	id := uint64(1 + w.rng.IntN(w.escrows))
 	secret := preimage(w.rng.IntN(4))
 	switch w.rng.IntN(8) {
 	case 0, 1:
@@ -400,8 +400,8 @@ func (w *Workload) escrow(_ *exchange.State, _ string, now uint64) exchange.Body
 	}
 	w.escrows++
 	l := &exchange.Lock{
-		Payee: w.payee(), Asset: asset.ID(1 + w.rng.IntN(3)), Amount: exchangetest.Coin / 100, Hash: sha256.Sum256(secret[:]), //nolint:gosec // small
-		Deadline: now + uint64(w.rng.IntN(8_000)), Memo: "wire", //nolint:gosec // small
+		Payee: w.payee(), Asset: asset.ID(1 + w.rng.IntN(3)), Amount: exchangetest.Coin / 100, Hash: sha256.Sum256(secret[:]),
+		Deadline: now + uint64(w.rng.IntN(8_000)), Memo: "wire",
 	}
 	if w.rng.IntN(2) == 0 {
 		l.Arbiter, l.Window = w.payee(), 3_000
@@ -410,9 +410,9 @@ func (w *Workload) escrow(_ *exchange.State, _ string, now uint64) exchange.Body
 }
 
 func (w *Workload) cancelAll(*exchange.State, string, uint64) exchange.Body {
-	return &exchange.CancelAll{Market: market.ID(w.rng.IntN(3))} //nolint:gosec // small
+	return &exchange.CancelAll{Market: market.ID(w.rng.IntN(3))}
 }
 
 func (w *Workload) timer(*exchange.State, string, uint64) exchange.Body {
-	return &exchange.CancelAllAfter{Delay: uint64(w.rng.IntN(4) * 1000)} //nolint:gosec // small
+	return &exchange.CancelAllAfter{Delay: uint64(w.rng.IntN(4) * 1000)}
 }
