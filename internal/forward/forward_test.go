@@ -177,7 +177,7 @@ func TestClose(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := a.Conn.Close(); err != nil {
+	if err := a.Close(); err != nil {
 		t.Error(err)
 	}
 }
