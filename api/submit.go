@@ -80,6 +80,9 @@ func (c *Client) submitPart(ctx context.Context, commands []*exchange.Command) (
 	defer cancel()
 
 	receipts, err := c.decide(ctx, commands)
+	if err == nil {
+		c.confirm(ctx, commands, receipts)
+	}
 	for try := 0; err == nil && try < busyTries; try++ {
 		var busy []*exchange.Command
 		var at []int
@@ -123,6 +126,45 @@ func (c *Client) decide(ctx context.Context, commands []*exchange.Command) ([]ex
 		return nil, refused
 	}
 	return nil, fmt.Errorf("%w: %w", ErrUndecided, err)
+}
+
+// stale tells whether a refusal may come from a server that is some blocks behind:
+// the account or key is new, or its nonces went on.
+func stale(r *exchange.Receipt) bool {
+	switch r.Code { //nolint:exhaustive // the other codes do not depend on what is new
+	case exchange.UnknownAccount, exchange.UnknownKey, exchange.NonceTooFar:
+		return r.Height == 0
+	}
+	return false
+}
+
+// confirm asks another server for a second opinion on refusals by one that may be
+// behind. Where there is no other, the same one is asked again. A refusal that is
+// given twice stands.
+func (c *Client) confirm(ctx context.Context, commands []*exchange.Command, receipts []exchange.Receipt) {
+	var doubted []*exchange.Command
+	var at []int
+	var body []byte
+	for i := range receipts {
+		if stale(&receipts[i]) {
+			doubted, at = append(doubted, commands[i]), append(at, i)
+			body = commands[i].Append(body)
+		}
+	}
+	if len(doubted) == 0 {
+		return
+	}
+	servers := c.order()
+	for _, s := range append(servers[1:], servers[0]) {
+		again, err := c.post(ctx, s, body, doubted, nil)
+		if err != nil {
+			continue
+		}
+		for i := range again {
+			receipts[at[i]] = again[i]
+		}
+		return
+	}
 }
 
 // missing asks a server, after another one was silent, whether it has heard of a
