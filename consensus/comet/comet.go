@@ -423,7 +423,9 @@ func (e *Engine) watch() {
 		}
 		stalled := !e.stalled.IsZero() && time.Since(e.stalled) > stallAfter
 		e.mu.Unlock()
-		if e.parts.blockSync.behind(height, len(e.dialer.all())) {
+		// Who begins from a snapshot misses no block before it has one.
+		begun := e.parts.syncFrom == nil || height > 0
+		if begun && e.parts.blockSync.behind(height, len(e.dialer.all())) {
 			// The library would take itself to have caught up, and wait for ever.
 			if e.halt(fmt.Errorf("%w: height %d", ErrBehind, height)) {
 				go e.shut()
