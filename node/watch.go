@@ -13,6 +13,7 @@ import (
 	"souk/exchange"
 	"souk/exchange/roster"
 	"souk/replica"
+	"souk/store"
 )
 
 const (
@@ -107,9 +108,14 @@ func advice(reason error) string {
 	if reason != nil {
 		text = reason.Error()
 	}
+	full := strings.Contains(text, syscall.ENOSPC.Error())
 	switch {
-	case strings.Contains(text, syscall.ENOSPC.Error()):
+	case errors.Is(reason, store.ErrFailed) && full:
+		return "make room on the disk; if it does not go on by itself then, restart this server"
+	case full:
 		return "make room on the disk; it goes on by itself then"
+	case errors.Is(reason, store.ErrFailed), errors.Is(reason, store.ErrLocked):
+		return "the store has failed in this process before: see to the disk, then restart this server"
 	case errors.Is(reason, comet.ErrBehind):
 		return "join again from a copy of the state: docs/operations.md, section Replace a lost disk"
 	case errors.Is(reason, comet.ErrKeyInUse):
