@@ -63,6 +63,26 @@ func (v *validators) power(key identity.PublicKey) int64 {
 	return 0
 }
 
+// low is the power of those without full power, which no decision may depend on:
+// they never propose, so one of them that is locked on a block can keep a height
+// from ending that nobody else has seen two thirds of prevotes for.
+func (v *validators) low() (sum int64) {
+	for i, o := range v.all {
+		if !slices.Contains(v.turns, i) {
+			sum += o.Power
+		}
+	}
+	return sum
+}
+
+// reliable is a server's power if that is full, else nothing.
+func (v *validators) reliable(s *server) int64 {
+	if i := v.index(s.keyIn(v)); slices.Contains(v.turns, i) {
+		return v.all[i].Power
+	}
+	return 0
+}
+
 // proposer is whose turn a round is.
 func (v *validators) proposer(height uint64, round int) identity.PublicKey {
 	turn := (height + uint64(round)) % uint64(len(v.turns))

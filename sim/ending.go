@@ -73,17 +73,17 @@ func (f *federation) loseMinority() {
 			order = append(order, s)
 		}
 	}
-	var power [2]int64
+	power := [2]int64{sets[0].low(), sets[1].low()}
 	for _, s := range order {
 		bears := f.rng.IntN(4) != 0 || s.liar != nil
 		for i, v := range sets {
-			bears = bears && (power[i]+v.power(s.keyIn(v)))*3 < v.total
+			bears = bears && (power[i]+v.reliable(s))*3 < v.total
 		}
 		if !bears {
 			continue
 		}
 		for i, v := range sets {
-			power[i] += v.power(s.keyIn(v))
+			power[i] += v.reliable(s)
 		}
 		s.dead = true
 		f.log("gone", s.index)

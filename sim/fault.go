@@ -6,6 +6,9 @@ import (
 	"souk/store/memstore"
 )
 
+// mostFaults is after how many a seed is left in peace until its commands are done.
+const mostFaults = 90
+
 // errDisk is what a disk that fails says.
 var errDisk = errors.New("input/output error")
 
@@ -35,8 +38,8 @@ func (f *federation) nextFault() {
 		f.calmDown()
 		return
 	}
-	f.loop.after(uint64(f.rng.ExpFloat64()*1_700_000/float64(f.shape.hardness)), f.nextFault)
-	if f.outage {
+	f.loop.after(uint64(f.rng.ExpFloat64()*1_900_000/float64(f.shape.hardness)), f.nextFault)
+	if f.outage || f.faulted >= mostFaults {
 		return
 	}
 	kinds := []func(){
@@ -131,7 +134,7 @@ func (f *federation) partition() {
 		}
 	}
 	change(1)
-	f.later(f.between(300_000, 5_000_000), func() { change(-1) })
+	f.later(f.between(300_000, 3_000_000), func() { change(-1) })
 }
 
 func (f *federation) oneWay() {
@@ -148,7 +151,7 @@ func (f *federation) oneWay() {
 		}
 	}
 	all := f.servers[:len(f.servers):len(f.servers)]
-	f.later(f.between(300_000, 6_000_000), func() {
+	f.later(f.between(300_000, 4_000_000), func() {
 		f.cut(a, b, -1)
 		if whole {
 			for _, o := range all {
@@ -256,12 +259,13 @@ func (f *federation) muteOne() {
 func (f *federation) loseDisk() {
 	s := f.anyServer()
 	v := f.set(f.head() + 1)
-	power := v.power(s.keyIn(v))
+	power := v.reliable(s)
 	for _, o := range f.servers {
 		if o != s && (o.liar != nil || o.mute(f.head()+1) || o.m == nil) {
-			power += v.power(o.keyIn(v))
+			power += v.reliable(o)
 		}
 	}
+	power += v.low()
 	if s.liar != nil || s.dead || len(f.servers) < 4 || power*3 >= v.total || f.head() < 2 {
 		return
 	}

@@ -92,7 +92,7 @@ func (p *plans) action() roster.Action {
 // add is a vote on a new member, whose server starts at once.
 func (p *plans) add() roster.Action {
 	i := len(p.f.servers)
-	if i >= workload.Servers || p.f.audit.State().Roster().Len() >= 8 {
+	if i == 1 || i >= workload.Servers || p.f.audit.State().Roster().Len() >= 8 {
 		return nil
 	}
 	s := newServer(p.f, i)

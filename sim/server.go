@@ -435,7 +435,7 @@ func (s *server) crash(why string) {
 	s.disk.store = after
 	s.tear = tearNone
 	if !s.dead {
-		s.f.loop.after(uint64(100_000+s.rng.IntN(2_500_000)), s.restart)
+		s.f.loop.after(uint64(100_000+s.rng.IntN(1_500_000)), s.restart)
 	}
 }
 

@@ -150,7 +150,7 @@ func pick[T any](rng *rand.Rand, from ...T) T { return from[rng.IntN(len(from))]
 
 func drawShape(rng *rand.Rand) shape {
 	s := shape{
-		servers: pick(rng, 1, 4, 4, 4, 4, 5, 5, 6, 7), hardness: 1 + rng.IntN(4),
+		servers: pick(rng, 1, 4, 4, 4, 4, 5, 5, 6, 7), hardness: 1 + rng.IntN(3),
 		delay: 1000 * pick(rng, uint64(1), 5, 20, 60), batch: pick(rng, 8, 64, 512), batchWait: 1000 * pick(rng, uint64(2), 20, 100),
 		pause: 1000 * pick(rng, uint64(10), 50, 150), flush: pick(rng, 1, 2, 7, 24), audit: rng.IntN(4) == 0,
 	}
@@ -160,6 +160,10 @@ func drawShape(rng *rand.Rand) shape {
 		if s.servers == 7 {
 			s.liars = 1 + rng.IntN(2)
 		}
+	}
+	if s.servers == 1 { // nobody ever needs its blocks
+		s.keep = pick(rng, uint64(0), 1, 5)
+		return s
 	}
 	if rng.IntN(4) != 0 {
 		s.snapshots = pick(rng, uint64(10), 25, 60)
