@@ -20,11 +20,11 @@ func (w *Workload) market(s *exchange.State) market.ID {
 // price is near the middle, so that about a third of the orders trade on arrival.
 func (w *Workload) price(m market.ID) asset.Price {
 	if m == exchangetest.BTCEUR {
-		return asset.Price(50_000e8 + (w.rng.Int64N(200)-100)*1e8) //nolint:gosec // positive
+		return asset.Price(50_000e8 + (w.rng.Int64N(200)-100)*1e8)
 	}
-	p := asset.Price(150_000 + (w.rng.Int64N(200)-100)*100) //nolint:gosec // positive
+	p := asset.Price(150_000 + (w.rng.Int64N(200)-100)*100)
 	if w.rng.IntN(2) == 0 {
-		p += asset.Price(10 * w.rng.IntN(10)) //nolint:gosec // small
+		p += asset.Price(10 * w.rng.IntN(10))
 	}
 	return p
 }
@@ -33,7 +33,7 @@ func (w *Workload) price(m market.ID) asset.Price {
 func (w *Workload) quantity() asset.Amount {
 	q := asset.Amount(1+w.rng.IntN(50)) * 1e6
 	if w.rng.IntN(2) == 0 { // costs that are no whole numbers
-		q += asset.Amount(w.rng.IntN(10)) * 1e5 //nolint:gosec // small
+		q += asset.Amount(w.rng.IntN(10)) * 1e5
 	}
 	if w.rng.IntN(40) == 0 {
 		q += asset.Amount(w.rng.IntN(1e6))
