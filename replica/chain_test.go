@@ -145,9 +145,12 @@ func (n *node) execute(b consensus.Block) {
 	}
 }
 
-// crash takes the power of a server away, and starts it again.
+// crash takes the power of a server away, and starts it again. Of what was written
+// without a sync, rng says how much is lost; all if it is nil. What the replica
+// answered for must be there (S-11): the engine may have let go of its blocks.
 func (n *node) crash(rng *rand.Rand) {
 	n.chain.tb.Helper()
+	durable := n.Info()
 	s, err := n.store.Crash(rng)
 	if err != nil {
 		n.chain.tb.Fatal(err)
@@ -155,6 +158,9 @@ func (n *node) crash(rng *rand.Rand) {
 	_ = n.Close() // it has lost its disk
 	n.store = s
 	n.open()
+	if got := n.Info(); got.Height < durable.Height {
+		n.chain.tb.Fatalf("server %d is at height %d after a crash, and answered for %d before", n.index, got.Height, durable.Height)
+	}
 }
 
 // now is the time of the chain's clock.

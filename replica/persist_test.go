@@ -65,11 +65,14 @@ func TestPowerLoss(t *testing.T) {
 					continue
 				}
 				n := c.nodes[rng.IntN(2)]
-				switch rng.IntN(4) {
+				switch rng.IntN(5) {
 				case 0:
 					n.restart()
 				case 1:
 					n.tear = rng // next time, between execution and commit
+				case 2:
+					n.crash(nil)
+					n.replay()
 				default:
 					n.crash(rng)
 					n.replay()
@@ -77,6 +80,22 @@ func TestPowerLoss(t *testing.T) {
 				n.check(first)
 			}
 		})
+	}
+}
+
+// TestSynced is S-11: what the replica answers for is there after a loss of power
+// that spares nothing but what was synced.
+func TestSynced(t *testing.T) {
+	c := newChain(t, 1, replica.Config{Inline: true, Persist: replica.Persist{Blocks: 2}})
+	c.fund("alice", "bob")
+	n := c.nodes[0]
+	for range 5 {
+		c.commands(0, 5, []exchange.Command{c.pay("alice", "bob")})
+		n.crash(nil)
+		n.replay()
+	}
+	if n.Info().Height < 2 {
+		t.Fatalf("only %d blocks are stored", n.Info().Height)
 	}
 }
 

@@ -169,8 +169,8 @@ func (s *Store) Close() error {
 
 // Crash takes the power away and opens the folder again: the store returned
 // holds every batch up to the last sync, and some number, drawn from random, of
-// those after it, in order. The store it is called on is closed, even under a
-// commit that is stalled; that commit is lost.
+// those after it, in order; none of them if random is nil. The store it is called
+// on is closed, even under a commit that is stalled; that commit is lost.
 func (s *Store) Crash(random *rand.Rand) (*Store, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -178,8 +178,10 @@ func (s *Store) Crash(random *rand.Rand) (*Store, error) {
 		return nil, store.ErrClosed
 	}
 	root := s.durable
-	if n := random.IntN(len(s.pending) + 1); n > 0 {
-		root = s.pending[n-1]
+	if random != nil {
+		if n := random.IntN(len(s.pending) + 1); n > 0 {
+			root = s.pending[n-1]
+		}
 	}
 	s.end()
 	return s.disk.put(s.dir, root, true), nil

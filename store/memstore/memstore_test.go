@@ -190,6 +190,23 @@ func TestCrashAfterFailedSync(t *testing.T) {
 	}
 }
 
+// A power failure without luck spares nothing but what was synced.
+func TestCrashLosesAll(t *testing.T) {
+	s := memstore.New()
+	if err := errors.Join(set(s, "a", "1", true), set(s, "b", "1", false), set(s, "c", "1", false)); err != nil {
+		t.Fatal(err)
+	}
+	after, err := s.Crash(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]error{"a": nil, "b": store.ErrNotFound, "c": store.ErrNotFound} {
+		if _, err := after.Get([]byte(key)); !errors.Is(err, want) {
+			t.Errorf("Get(%s): %v, want %v", key, err, want)
+		}
+	}
+}
+
 func TestStalledCommit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New()
