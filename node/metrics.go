@@ -25,6 +25,15 @@ func registerMetrics(r *prometheus.Registry, v *virtual) error {
 		}
 		return r.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "souk_" + name, Help: help, ConstLabels: labels}, get))
 	}
+	up := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "souk_up", Help: "1 while the virtual server runs in this process.", ConstLabels: labels}, func() float64 {
+		if v.running() == nil {
+			return 0
+		}
+		return 1
+	})
+	if err := r.Register(up); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
 	for _, m := range virtualMetrics {
 		if err := add(m.name, m.help, m.gauge, m.read); err != nil {
 			return fmt.Errorf("metrics: %w", err)

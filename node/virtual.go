@@ -213,7 +213,7 @@ func (v *virtual) down() error {
 	if v.parts == nil {
 		return nil
 	}
-	v.node.web.Remove(v.id)
+	v.node.web.Stop(v.id)
 	err := v.parts.close()
 	v.parts = nil
 	return err

@@ -334,3 +334,26 @@ func TestNotReady(t *testing.T) {
 		server.Close()
 	}
 }
+
+// A command whose fate is not known is never answered as done (H-15).
+func TestUndecided(t *testing.T) {
+	founding := exchangetest.Founding(1)
+	state, err := exchange.New(founding)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := web.Answer{Fate: web.FateCommitted, Receipt: exchange.Receipt{Height: 7}}
+	for _, fate := range []web.Fate{web.FateWaiting, web.FateUnknown} {
+		i := &instant{id: founding.ID(), state: state, answers: []web.Answer{done, {Fate: fate}}}
+		s := web.New(web.Config{})
+		if err := s.Add(web.Virtual{Founding: founding, Replica: i, Engine: i}); err != nil {
+			t.Fatal(err)
+		}
+		server := httptest.NewServer(s.Handler())
+		a := call(t, &node{url: server.URL}, "POST", "/v1/commands", batch(t, i.id, 2), binary)
+		if a.status != http.StatusGatewayTimeout || a.problem.Code != api.Undecided {
+			t.Errorf("fate %d: %d %s", fate, a.status, a.body)
+		}
+		server.Close()
+	}
+}

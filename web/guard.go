@@ -102,29 +102,47 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 		s.live(w, r)
 		return
 	case "/readyz":
-		s.ready(w, r)
+		s.ready(w, r, s.all()...)
 		return
 	case "/metrics":
 		s.metrics(w, r)
 		return
 	}
 	if rest, ok := strings.CutPrefix(p, "/vs/"); ok {
-		text, _, _ := strings.Cut(rest, "/")
-		id, err := api.ParseServerID(text)
-		v, ok := s.find(id)
-		if err != nil || !ok {
-			fail(w, api.NewError(api.NotFound, "path.id", "This server does not serve that virtual server."))
-			return
-		}
-		http.StripPrefix("/vs/"+text, v).ServeHTTP(w, r)
+		s.below(w, r, rest)
 		return
 	}
-	_, first := s.all()
+	first := s.root()
 	if first == nil {
 		fail(w, api.NewError(api.Halted, "", "This server serves no virtual server at the root. Ask below /vs/ and an id, or ask another server."))
 		return
 	}
 	first.ServeHTTP(w, r)
+}
+
+// below answers for the virtual server whose id begins a path below "/vs/".
+func (s *Server) below(w http.ResponseWriter, r *http.Request, rest string) {
+	text, of, _ := strings.Cut(rest, "/")
+	id, err := api.ParseServerID(text)
+	v, ok := s.find(id)
+	switch {
+	case err != nil || !ok:
+		fail(w, api.NewError(api.NotFound, "path.id", "This server does not serve that virtual server."))
+	case of == "readyz":
+		s.ready(w, r, id)
+	case v == nil:
+		w.Header().Set(api.ServerHeader, text)
+		fail(w, stopped())
+	default:
+		http.StripPrefix("/vs/"+text, v).ServeHTTP(w, r)
+	}
+}
+
+// stopped is what is answered for a virtual server that belongs here and does not run.
+func stopped() *api.Error {
+	e := api.NewError(api.Halted, "", "This virtual server has stopped here. Ask another server.")
+	e.RetryAfter = 5 * time.Second
+	return e
 }
 
 // live says that the process answers.
@@ -139,30 +157,44 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request) {
 // stalledMost is how long commands may wait for a block before a server is not ready.
 const stalledMost = 10 * time.Second
 
-// ready says whether every virtual server can take commands, and if not, why.
-func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+// ready says whether some virtual servers can take commands, and if not, why. One
+// that belongs here and does not run is a reason too.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request, ids ...exchange.ID) {
 	label(w, "readyz")
 	if !reading(w, r) {
 		return
 	}
-	list, _ := s.all()
+	if len(ids) == 0 {
+		fail(w, api.NewError(api.Halted, "", "No virtual server is running here."))
+		return
+	}
 	reasons := map[string]string{}
-	for _, v := range list {
-		status := v.engine.Status()
-		if e := v.unready(&status); e != nil {
-			reasons[v.text] = e.Detail
-		} else if status.Stalled > stalledMost {
-			reasons[v.text] = "There has been no block for " + status.Stalled.Round(time.Second).String() + ": too few servers are up, or they do not reach each other."
+	for _, id := range ids {
+		if why := s.unready(id); why != "" {
+			reasons[serverText(id)] = why
 		}
 	}
-	switch {
-	case len(list) == 0:
-		fail(w, api.NewError(api.Halted, "", "No virtual server is running here."))
-	case len(reasons) > 0:
+	if len(reasons) > 0 {
 		writeJSON(w, http.StatusServiceUnavailable, map[string]any{"status": "not ready", "reasons": reasons})
-	default:
-		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+		return
 	}
+	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+// unready is why a virtual server cannot take commands; empty if it can.
+func (s *Server) unready(id exchange.ID) string {
+	v, _ := s.find(id)
+	if v == nil {
+		return stopped().Detail
+	}
+	status := v.engine.Status()
+	if e := v.unready(&status); e != nil {
+		return e.Detail
+	}
+	if status.Stalled > stalledMost {
+		return "There has been no block for " + status.Stalled.Round(time.Second).String() + ": too few servers are up, or they do not reach each other."
+	}
+	return ""
 }
 
 // metrics answers this machine only.
@@ -250,8 +282,7 @@ func problem(err error) *api.Error {
 	case errors.Is(err, ErrPruned):
 		e = api.NewError(api.NotKept, "", "This server does not keep it any more. Ask another one.")
 	case errors.Is(err, ErrStopped), errors.Is(err, consensus.ErrHalted), errors.Is(err, consensus.ErrStopped):
-		e = api.NewError(api.Halted, "", "This virtual server has stopped here. Ask another server.")
-		e.RetryAfter = 5 * time.Second
+		e = stopped()
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		e = api.NewError(api.Undecided, "", "No answer in time. Ask again, or ask another server.")
 		e.RetryAfter = time.Second

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -192,6 +193,33 @@ func TestEndlessBody(t *testing.T) {
 	}
 }
 
+// A body without a length that turns out too long is refused as such, however good
+// the commands in it are (H-10).
+func TestBodyWithoutLength(t *testing.T) {
+	f := newFederation(t, 1, web.Config{})
+	f.fund("alice", "bob")
+	good := command(t, f, 2001, pay(1), nil).Append(nil)
+	before := f.root()
+	for _, tc := range []struct {
+		commands int
+		code     api.Code
+	}{{1, ""}, {api.MaxBinary/len(good) + 1, api.TooLarge}} {
+		body := io.MultiReader(bytes.NewReader(bytes.Repeat(good, tc.commands))) // hides the length
+		req, err := http.NewRequestWithContext(within(t, 10*time.Second), http.MethodPost, f.nodes[0].url+"/v1/commands", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header = binary.Clone()
+		if a := send(t, req); a.problem.Code != tc.code {
+			t.Errorf("%d commands: %d %s", tc.commands, a.status, a.body)
+		}
+		if changed := f.root() != before; changed != (tc.code == "") {
+			t.Errorf("%d commands: state changed: %v", tc.commands, changed)
+		}
+		before = f.root()
+	}
+}
+
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { clear(p); return len(p), nil }
@@ -321,6 +349,9 @@ func TestHealth(t *testing.T) {
 	}
 	if a := call(t, n, "GET", "/livez", nil, nil); a.status != 200 {
 		t.Errorf("livez of a stopped replica: %d", a.status)
+	}
+	if a := call(t, n, "GET", "/readyz", nil, nil); a.status != 503 || !strings.Contains(string(a.body), fmt.Sprintf("%x", f.id)) {
+		t.Errorf("readyz of a stopped replica: %d %s", a.status, a.body)
 	}
 	if a := call(t, n, "POST", "/v1/commands", command(t, f, 1, pay(1), nil).Append(nil), binary); a.problem.Code != api.Halted || a.header.Get("Retry-After") == "" {
 		t.Errorf("commands to a stopped replica: %d %s", a.status, a.body)

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -388,14 +390,47 @@ func TestVirtualServers(t *testing.T) {
 	if _, err := ask(exchange.ID{1}); err == nil {
 		t.Error("a virtual server that is not there answered")
 	}
-	both.server.Remove(f.id)
+	// One of them stops: the process lives, is not ready, and says which one it is.
+	stopped, alive := fmt.Sprintf("%x", f.id), fmt.Sprintf("%x", g.id)
+	both.server.Stop(f.id)
 	if _, err := ask(f.id); err == nil {
-		t.Error("a removed virtual server answered")
+		t.Error("a stopped virtual server answered")
 	}
 	if _, err := ask(g.id); err != nil {
 		t.Errorf("the other one: %v", err)
 	}
-	if r := call(t, both, "GET", "/v1/status", nil, nil); r.problem.Code != api.Halted {
+	get := func(path string) answered { return call(t, both, "GET", path, nil, nil) }
+	for _, path := range []string{"/v1/status", "/vs/" + stopped + "/v1/status"} {
+		if r := get(path); r.status != 503 || r.problem.Code != api.Halted {
+			t.Errorf("%s: %d %s", path, r.status, r.body)
+		}
+	}
+	if r := get("/readyz"); r.status != 503 || !strings.Contains(string(r.body), stopped) || strings.Contains(string(r.body), alive) {
+		t.Errorf("ready: %d %s", r.status, r.body)
+	}
+	if r := get("/vs/" + stopped + "/readyz"); r.status != 503 || !strings.Contains(string(r.body), stopped) {
+		t.Errorf("the stopped one is ready: %d %s", r.status, r.body)
+	}
+	for _, path := range []string{"/livez", "/vs/" + alive + "/readyz"} {
+		if r := get(path); r.status != 200 {
+			t.Errorf("%s: %d %s", path, r.status, r.body)
+		}
+	}
+	// It comes back, and is the one at the root again.
+	if err := both.server.Add(web.Virtual{Founding: f.founding, Replica: adapter{both.replica}, Engine: both}); err != nil {
+		t.Fatal(err)
+	}
+	if r := get("/readyz"); r.status != 200 {
+		t.Errorf("ready again: %d %s", r.status, r.body)
+	}
+	if r := get("/v1/status"); r.header.Get(api.ServerHeader) != stopped {
 		t.Errorf("at the root: %d %s", r.status, r.body)
+	}
+	both.server.Remove(f.id)
+	if r := get("/readyz"); r.status != 200 {
+		t.Errorf("ready without the one that was removed: %d %s", r.status, r.body)
+	}
+	if r := get("/vs/" + stopped + "/v1/status"); r.problem.Code != api.NotFound {
+		t.Errorf("a removed virtual server: %d %s", r.status, r.body)
 	}
 }

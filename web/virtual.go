@@ -141,8 +141,7 @@ func (v *virtual) unready(status *consensus.Status) *api.Error {
 	var e *api.Error
 	switch {
 	case v.replica.Err() != nil || status.Halted != nil:
-		e = api.NewError(api.Halted, "", "This virtual server has stopped here. Ask another server.")
-		e.RetryAfter = 5 * time.Second
+		e = stopped()
 	case status.CatchUp:
 		e = api.NewError(api.CatchingUp, "", "This server is behind and catches up. Ask another one.")
 		e.RetryAfter = 5 * time.Second

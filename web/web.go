@@ -22,8 +22,10 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -100,7 +102,8 @@ type Server struct {
 
 	mu      sync.RWMutex
 	virtual map[exchange.ID]*virtual
-	first   exchange.ID // the default virtual server
+	stopped map[exchange.ID]bool // those that belong here and do not run
+	first   exchange.ID          // the default virtual server; zero: there has been none
 }
 
 // New makes a server without virtual servers.
@@ -123,7 +126,7 @@ func New(c Config) *Server {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	s := &Server{config: c, log: c.Log, meter: newMeter(), virtual: map[exchange.ID]*virtual{}}
+	s := &Server{config: c, log: c.Log, meter: newMeter(), virtual: map[exchange.ID]*virtual{}, stopped: map[exchange.ID]bool{}}
 	s.bodies.limit = int64(c.Bodies)
 	s.conns = newConns(c.Conns, c.ConnsPerIP, s.meter)
 	s.handler = s.guard(http.HandlerFunc(s.route))
@@ -156,35 +159,55 @@ func (s *Server) Add(v Virtual) error {
 		return fmt.Errorf("virtual server %x is served already", id[:4])
 	}
 	s.virtual[id] = vs
-	if len(s.virtual) == 1 {
+	delete(s.stopped, id)
+	if (s.first == exchange.ID{}) {
 		s.first = id
 	}
 	return nil
 }
 
-// Remove stops serving a virtual server. Requests under way go on.
+// Stop stops serving a virtual server that belongs here all the same: it is
+// answered for as halted, and the server is not ready, until Add or Remove.
+// Requests under way go on.
+func (s *Server) Stop(id exchange.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.virtual, id)
+	s.stopped[id] = true
+}
+
+// Remove stops serving a virtual server for good. Requests under way go on.
 func (s *Server) Remove(id exchange.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.virtual, id)
-}
-
-// find is a virtual server by id.
-func (s *Server) find(id exchange.ID) (*virtual, bool) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	v, ok := s.virtual[id]
-	return v, ok
-}
-
-// all are the virtual servers in no particular order, the default one besides.
-func (s *Server) all() (list []*virtual, first *virtual) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	for _, v := range s.virtual {
-		list = append(list, v)
+	delete(s.stopped, id)
+	if s.first == id {
+		s.first = exchange.ID{}
 	}
-	return list, s.virtual[s.first]
+}
+
+// find is a virtual server by id: nil if it has stopped, false if it does not
+// belong here.
+func (s *Server) find(id exchange.ID) (v *virtual, ok bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	v = s.virtual[id]
+	return v, v != nil || s.stopped[id]
+}
+
+// root is the default virtual server; nil if it does not run.
+func (s *Server) root() *virtual {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.virtual[s.first]
+}
+
+// all are the ids of the virtual servers that belong here.
+func (s *Server) all() []exchange.ID {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.AppendSeq(slices.Collect(maps.Keys(s.virtual)), maps.Keys(s.stopped))
 }
 
 // Handler answers requests, for tests and for servers of the caller's own.
