@@ -166,8 +166,10 @@ func TestReadRefuses(t *testing.T) {
 	refuses(t, sealed.ErrWrongPassphrase, err)
 	_, err = sealed.Read(path, "words", say(""))
 	refuses(t, sealed.ErrEmpty, err)
-	_, err = sealed.Read(path, "key server", say(phrase))
-	refuses(t, sealed.ErrKind, err)
+	for _, kind := range []string{"key server", "sword", "word"} {
+		_, err = sealed.Read(path, kind, say(phrase))
+		refuses(t, sealed.ErrKind, err)
+	}
 	_, err = sealed.Read(path+"x", "words", mute(t))
 	refuses(t, fs.ErrNotExist, err)
 	_, err = sealed.Read(filepath.Dir(path), "words", mute(t))
@@ -229,6 +231,31 @@ func TestDamage(t *testing.T) {
 	}
 	try("something added", append(bytes.Clone(file), 0))
 	try("something large", make([]byte, 2<<20))
+}
+
+// A large secret is sealed in pieces. A file that was cut behind one of them is
+// damaged, and not one with a shorter secret.
+func TestCutBetweenPieces(t *testing.T) {
+	const piece, tag = 64 << 10, 16
+	path := filepath.Join(t.TempDir(), "keys", "large.age")
+	if err := sealed.Write(path, "words", bytes.Repeat([]byte(secret), 3*piece/len(secret)), say(phrase), sealed.TestWork); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest := len(file) % (piece + tag)
+	for _, size := range []int{len(file) - 1, len(file) - rest/2, 2*(piece+tag) + 200, piece + tag + 200} {
+		if err := os.WriteFile(path, file[:size], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := sealed.Read(path, "words", say(phrase))
+		refuses(t, sealed.ErrDamaged, err)
+		if got != nil {
+			t.Errorf("cut at %d: %d bytes of the secret are answered", size, len(got))
+		}
+	}
 }
 
 // encrypt makes an age file with the given plaintext and work factor.
