@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// chunkMost is the most signatures that are verified in one go. Larger chunks
-	// are hardly faster, and keep a core from consensus for longer (about 6 ms).
-	chunkMost = 512
+	// chunkMost is the most signatures that are verified in one go: twice as many as
+	// 512 take 8 % less time each, and keep a core from consensus for about 12 ms.
+	chunkMost = 1024
 	// chunkLeast is the least number that a batch is cut into to use idle cores.
 	chunkLeast = 128
 	// defaultKeys is how many public keys each worker keeps ready.
@@ -31,7 +31,7 @@ type Pool struct {
 	wait   sync.WaitGroup
 
 	workers int
-	queued  atomic.Int64 // chunks handed in and not begun
+	inHand  atomic.Int64 // chunks handed in and not verified
 
 	// alone verifies when there are no workers.
 	mu    sync.Mutex
@@ -98,8 +98,8 @@ func (p *Pool) work(v *verifier) {
 				return
 			}
 		}
-		p.queued.Add(-1)
 		v.verify(c)
+		p.inHand.Add(-1)
 		c.done.Done()
 		runtime.Gosched() // consensus first
 	}
@@ -126,14 +126,14 @@ func (p *Pool) verify(ctx context.Context, vs exchange.ID, commands []exchange.C
 		c := &chunk{vs: vs, commands: commands[:n], verdicts: verdicts[len(verdicts)-len(commands):][:n], done: &done}
 		commands = commands[n:]
 		done.Add(1)
-		p.queued.Add(1)
+		p.inHand.Add(1)
 		select {
 		case queue <- c:
 			continue
 		case <-ctx.Done():
 		case <-p.stop:
 		}
-		p.queued.Add(-1)
+		p.inHand.Add(-1)
 		done.Done()
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -144,14 +144,12 @@ func (p *Pool) verify(ctx context.Context, vs exchange.ID, commands []exchange.C
 	return verdicts, nil
 }
 
-// parts is into how many chunks n commands are cut: as few as possible if the
-// workers have enough to do, else as many as there are workers.
+// parts is into how many chunks n commands are cut: one for each worker that has
+// nothing to do, and as few as possible if all have.
 func (p *Pool) parts(n int) int {
 	least := (n + chunkMost - 1) / chunkMost
-	if p.queued.Load() >= int64(p.workers) {
-		return least
-	}
-	return max(least, min(p.workers, (n+chunkLeast-1)/chunkLeast))
+	free := p.workers - int(p.inHand.Load())
+	return max(least, min(free, (n+chunkLeast-1)/chunkLeast))
 }
 
 // verifier is what one worker verifies with.

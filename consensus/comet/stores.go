@@ -37,6 +37,12 @@ func openDB(dir, name string, buffer int) (dbm.DB, error) {
 		CompactionTableSize:    buffer,
 		CompactionTotalSize:    10 * buffer,
 		OpenFilesCacheCapacity: 64,
+		// Most of a block is signatures, which do not compress, and most blocks are
+		// pruned before merging their table with others would have paid.
+		Compression:            opt.NoCompression,
+		CompactionL0Trigger:    12,
+		WriteL0SlowdownTrigger: 24,
+		WriteL0PauseTrigger:    36,
 		Filter:                 filter.NewBloomFilter(10),
 	})
 	if err != nil {
