@@ -29,7 +29,7 @@ import (
 const (
 	// gossipSleep is how often the library's gossip looks for something to send.
 	// Votes and blocks do not wait for it (pusher), lost ones do.
-	gossipSleep = 10 * time.Millisecond
+	gossipSleep = 25 * time.Millisecond
 	// flushEvery is how long a message waits for others to share a packet.
 	flushEvery = 100 * time.Microsecond
 	packetSize = 32 << 10
