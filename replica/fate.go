@@ -16,7 +16,7 @@ const (
 	FateWaiting               // it waits for a block
 	FateRefused               // this server did not pass it on, or no block took it in time
 	FateCommitted             // a block contained it
-	FateElsewhere             // its nonce is used, but this server has no receipt: ask another one
+	FateElsewhere             // its nonce is or may be used, but this server has no receipt: ask another one
 )
 
 // String names the fate.
@@ -63,30 +63,32 @@ func (r *Replica) FateOf(c *exchange.Command) (Answer, error) {
 	if err != nil || a.Fate != FateUnknown {
 		return a, err
 	}
-	used := false
+	code := exchange.OK
 	err = r.View(func(s *exchange.State) {
 		if n, ok := s.Ledger().Find(c.Account); ok {
-			code := s.Ledger().CheckNonce(n, c.Key, c.Nonce)
-			used = code == ledger.NonceUsed || code == ledger.NonceStale
+			switch s.Ledger().CheckNonce(n, c.Key, c.Nonce) { //nolint:exhaustive // others say nothing of the past
+			case ledger.NonceUsed:
+				code = exchange.NonceUsed
+			case ledger.NonceStale:
+				code = exchange.NonceStale
+			}
 		}
 	})
-	if used {
-		return elsewhere(c), err
+	if gone := withoutReceipt(c, code); gone.Fate == FateElsewhere {
+		return gone, err
 	}
 	return a, err
 }
 
-func elsewhere(c *exchange.Command) Answer {
-	return Answer{ID: c.ID, Fate: FateElsewhere, Receipt: exchange.Receipt{ID: c.ID, Code: exchange.NonceUsed}}
-}
-
 // withoutReceipt is the answer for a command that the state has no use for, if this
-// server has no receipt of it.
+// server has no receipt of it. One whose nonce is used, or so old that nobody can
+// tell, may have been executed; one with nonce 0 never was.
 func withoutReceipt(c *exchange.Command, code exchange.Code) Answer {
-	if code == exchange.NonceUsed || code == exchange.NonceStale {
-		return elsewhere(c)
+	a := Answer{ID: c.ID, Fate: FateRefused, Receipt: exchange.Receipt{ID: c.ID, Code: code}}
+	if code == exchange.NonceUsed || code == exchange.NonceStale && c.Nonce > 0 {
+		a.Fate = FateElsewhere
 	}
-	return Answer{ID: c.ID, Fate: FateRefused, Receipt: exchange.Receipt{ID: c.ID, Code: code}}
+	return a
 }
 
 // refuse answers for a command that the state has no use for, which may be because

@@ -133,6 +133,14 @@ func TestSubmitRefused(t *testing.T) {
 	}
 	used := c.pay("alice", "bob")
 	c.commands(0, 10, []exchange.Command{used})
+	old := used.Nonce
+	for range 1024 {
+		c.world.Nonce(exchangetest.Key("alice")) // left out
+	}
+	used = c.pay("alice", "bob")
+	c.commands(0, 10, []exchange.Command{used})
+	stale := sign("alice", func(cmd *exchange.Command) { cmd.Nonce = old })
+	zero := sign("alice", func(cmd *exchange.Command) { cmd.Nonce = 0 })
 	forged := c.pay("alice", "bob")
 	forged.Signature[5]++
 	elsewhere := sign("alice", func(cmd *exchange.Command) { cmd.Nonce = used.Nonce })
@@ -148,6 +156,8 @@ func TestSubmitRefused(t *testing.T) {
 		{"unknown account", sign("carol", func(*exchange.Command) {}), replica.FateRefused, exchange.UnknownAccount},
 		{"far nonce", sign("alice", func(cmd *exchange.Command) { cmd.Nonce += 70_000 }), replica.FateRefused, exchange.NonceTooFar},
 		{"used nonce", elsewhere, replica.FateElsewhere, exchange.NonceUsed},
+		{"stale nonce", stale, replica.FateElsewhere, exchange.NonceStale},
+		{"nonce 0", zero, replica.FateRefused, exchange.NonceStale},
 		{"executed", used, replica.FateCommitted, exchange.OK},
 		{"forged", forged, replica.FateRefused, exchange.BadSignature},
 	} {
@@ -158,8 +168,20 @@ func TestSubmitRefused(t *testing.T) {
 			}
 		})
 	}
-	if a, err := n.FateOf(&elsewhere); err != nil || a.Fate != replica.FateElsewhere {
-		t.Errorf("fate %+v, %v", a, err)
+	for _, test := range []struct {
+		cmd  exchange.Command
+		fate replica.Fate
+		code exchange.Code
+	}{
+		{elsewhere, replica.FateElsewhere, exchange.NonceUsed},
+		{stale, replica.FateElsewhere, exchange.NonceStale},
+		{zero, replica.FateUnknown, exchange.OK},
+		{c.pay("alice", "bob"), replica.FateUnknown, exchange.OK},
+		{c.pay("carol", "bob"), replica.FateUnknown, exchange.OK},
+	} {
+		if a, err := n.FateOf(&test.cmd); err != nil || a.Fate != test.fate || a.Receipt.Code != test.code {
+			t.Errorf("fate %+v, %v", a, err)
+		}
 	}
 	if a, err := n.Fate(elsewhere.ID); err != nil || a.Fate != replica.FateUnknown {
 		t.Errorf("fate %+v, %v", a, err)

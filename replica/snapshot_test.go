@@ -94,7 +94,7 @@ func TestSnapshot(t *testing.T) {
 		if info := n.Info(); info.Height != s.Height || info.Root != root {
 			t.Errorf("restored to %+v", info)
 		}
-		n.crash(rand.New(rand.NewPCG(1, 2)))
+		n.crash(nil)
 		c.nodes = append(c.nodes, n)
 		n.replay()
 		c.grow(random, 5)
