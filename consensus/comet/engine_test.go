@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	sm "github.com/cometbft/cometbft/state"
+
 	"souk/consensus"
 	"souk/consensus/comet"
 	"souk/consensus/consensustest"
@@ -508,5 +510,42 @@ func TestBehind(t *testing.T) {
 	}
 	if err := n.Nodes[3].Status().Halted; !errors.Is(err, comet.ErrBehind) {
 		t.Errorf("halted by %v", err)
+	}
+}
+
+// C-55: a loss of power may take the state after the newest block, which is not
+// synced. The server executes that block again and goes on.
+func TestStateOneBehind(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	n := consensustest.NewNet(t, c, 1)
+	states := make(map[int64]sm.State)
+	for sent := 1; ; sent++ {
+		e, ok := n.Nodes[0].Engine.(*comet.Engine)
+		if !ok {
+			t.Fatal("another engine")
+		}
+		n.Submit(0, fmt.Sprintf("payload %d", sent))
+		n.WaitLog(sent)
+		s := e.Newest()
+		states[s.LastBlockHeight] = s.Copy()
+		if sent < 5 {
+			continue
+		}
+		n.Stop(0)
+		last := e.Newest().LastBlockHeight
+		before, known := states[last-1]
+		if known {
+			if err := comet.RewindState(c.servers[0].dir, before); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n.Start(0)
+		n.WaitLog(sent)
+		if known {
+			n.Submit(0, "and on")
+			n.WaitLog(sent + 1)
+			return
+		}
 	}
 }

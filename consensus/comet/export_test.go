@@ -2,6 +2,7 @@ package comet
 
 import (
 	"context"
+	"errors"
 
 	abci "github.com/cometbft/cometbft/abci/types"
 	sm "github.com/cometbft/cometbft/state"
@@ -59,12 +60,17 @@ func EncodeLight(b *types.LightBlock, next *types.ValidatorSet) ([]byte, error) 
 }
 
 // VerifyProposal has an engine judge the entries of a proposal for the next height.
+// It answers an error if the engine would not vote for them.
 func (e *Engine) VerifyProposal(lastRound int32, txs [][]byte) error {
 	state := e.stores.state.newest()
-	return e.bridge.verify(&abci.RequestProcessProposal{
+	resp, err := e.bridge.ProcessProposal(e.ctx, &abci.RequestProcessProposal{
 		Height: state.LastBlockHeight + 1, Txs: txs, ProposedLastCommit: abci.CommitInfo{Round: lastRound},
 		ProposerAddress: state.Validators.Validators[0].Address,
 	})
+	if err == nil && !resp.IsAccepted() {
+		err = errors.New("it is refused")
+	}
+	return err
 }
 
 // TurnsEntry and PayloadEntry make entries of a block.
@@ -96,7 +102,7 @@ func DecodeLight(chain string, raw []byte) (*types.LightBlock, *types.ValidatorS
 }
 
 // BreakStore makes the disk under the state store fail.
-func (e *Engine) BreakStore() { _ = e.stores.state.db.(*lateDB).DB.Close() }
+func (e *Engine) BreakStore() { _ = e.stores.db.(*lateDB).DB.Close() }
 
 // ExactSets returns the validator sets of a height as state sync would take them.
 func ExactSets(ctx context.Context, c *LightClient, height uint64) (now, next *types.ValidatorSet, err error) {
@@ -109,3 +115,13 @@ func ExactSets(ctx context.Context, c *LightClient, height uint64) (now, next *t
 
 // ErrTurns is the error of servers that disagree about turns.
 var ErrTurns = errTurns
+
+// RewindState writes an older state into the database below a closed engine's
+// folder, as a loss of power would leave it.
+func RewindState(dir string, state sm.State) error {
+	s, err := openStores(blockDir(dir))
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.state.Store.Save(state), s.Close())
+}

@@ -1,7 +1,6 @@
 package comet
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -27,15 +26,17 @@ const (
 	libraryCheckpoint = 100_000
 )
 
-// openDB opens one of a chain's two databases with caches sized for a log that
-// is written once and seldom read: several chains share a process. buffer is how
-// much is gathered before it goes to a table; blocks are large.
-func openDB(dir, name string, buffer int) (dbm.DB, error) {
-	db, err := dbm.NewGoLevelDBWithOpts(name, dir, &opt.Options{
+// logBuffer is how much is gathered before it goes to a table; blocks are large.
+const logBuffer = 8 << 20
+
+// openDB opens a chain's database with caches sized for a log that is written once
+// and seldom read: several chains share a process.
+func openDB(dir string) (dbm.DB, error) {
+	db, err := dbm.NewGoLevelDBWithOpts("chain", dir, &opt.Options{
 		BlockCacheCapacity:     1 << 20,
-		WriteBuffer:            buffer,
-		CompactionTableSize:    buffer,
-		CompactionTotalSize:    10 * buffer,
+		WriteBuffer:            logBuffer,
+		CompactionTableSize:    logBuffer,
+		CompactionTotalSize:    10 * logBuffer,
 		OpenFilesCacheCapacity: 64,
 		// Most of a block is signatures, which do not compress, and most blocks are
 		// pruned before merging their table with others would have paid.
@@ -90,8 +91,12 @@ func (d *lateDB) Close() error {
 	return d.DB.Close()
 }
 
-// stores are the block store and the state store of one chain.
+// stores are the block store and the state store of one chain. Both are in one
+// database, whose log is written in one order: when a block is synced, so is the
+// state after the block before, which needs no sync of its own. A loss of power
+// leaves the state at most one block behind the blocks, and replay makes that up.
 type stores struct {
+	db     dbm.DB
 	blocks *store.BlockStore
 	state  *stateStore
 }
@@ -100,20 +105,35 @@ func openStores(dir string) (*stores, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make %s: %w", dir, err)
 	}
-	blockDB, err := openDB(dir, "blocks", 8<<20)
+	db, err := openDB(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open block store in %s: %w", dir, err)
 	}
-	stateDB, err := openDB(dir, "state", 1<<20)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open state store in %s: %w", dir, err), blockDB.Close())
-	}
-	return &stores{blocks: store.NewBlockStore(blockDB), state: newStateStore(stateDB)}, nil
+	return &stores{
+		db:     db,
+		blocks: store.NewBlockStore(dbm.NewPrefixDB(db, []byte("b/"))),
+		state:  newStateStore(dbm.NewPrefixDB(db, []byte("s/"))),
+	}, nil
 }
 
-func (s *stores) Close() error {
-	return errors.Join(s.blocks.Close(), s.state.Close())
-}
+func (s *stores) Close() error { return s.db.Close() }
+
+// unsyncedDB is a database that never waits for the disk.
+type unsyncedDB struct{ dbm.DB }
+
+// SetSync implements dbm.DB.
+func (d unsyncedDB) SetSync(key, value []byte) error { return d.Set(key, value) }
+
+// DeleteSync implements dbm.DB.
+func (d unsyncedDB) DeleteSync(key []byte) error { return d.Delete(key) }
+
+// NewBatch implements dbm.DB.
+func (d unsyncedDB) NewBatch() dbm.Batch { return unsyncedBatch{d.DB.NewBatch()} }
+
+type unsyncedBatch struct{ dbm.Batch }
+
+// WriteSync implements dbm.Batch.
+func (b unsyncedBatch) WriteSync() error { return b.Write() }
 
 // stateStore is CometBFT's state store with exact validator sets. The library
 // finds the set of an old height by advancing the last one it stored, in one leap
@@ -123,7 +143,7 @@ func (s *stores) Close() error {
 // used them, and older ones are reached in the same single steps.
 type stateStore struct {
 	sm.Store
-	db dbm.DB
+	db dbm.DB // one whose syncs are real
 
 	mu   sync.Mutex
 	last sm.State // the newest saved; validator sets in it are never changed
@@ -134,7 +154,7 @@ var _ sm.Store = (*stateStore)(nil)
 
 func newStateStore(db dbm.DB) *stateStore {
 	return &stateStore{
-		Store: sm.NewStore(db, sm.StoreOptions{DiscardABCIResponses: true}),
+		Store: sm.NewStore(unsyncedDB{db}, sm.StoreOptions{DiscardABCIResponses: true}),
 		db:    db, sets: make(map[int64]*types.ValidatorSet),
 	}
 }
@@ -169,10 +189,13 @@ func (s *stateStore) Save(state sm.State) error {
 	return nil
 }
 
-// Bootstrap implements sm.Store.
+// Bootstrap implements sm.Store. No block follows soon that would sync it.
 func (s *stateStore) Bootstrap(state sm.State) error {
 	if err := s.Store.Bootstrap(state); err != nil {
 		return err
+	}
+	if err := s.db.SetSync([]byte("soukBootstrap"), []byte{1}); err != nil {
+		return fmt.Errorf("sync the state: %w", err)
 	}
 	s.remember(state)
 	return nil
