@@ -25,6 +25,7 @@ var messages = map[exchange.Code]string{
 	exchange.NonceStale:     "The nonce is more than 1,024 below the key's highest. Use a nonce above the highest.",
 	exchange.NonceTooFar:    "The nonce is more than 65,536 above the key's highest. Use the one after the highest.",
 	exchange.AccountBusy:    "The account has too many commands in this block. Send it again.",
+	exchange.NotEntitled:    "The key can send no such command now. Use the owner key, or a delegate that has not expired and has the scope and the market.",
 
 	exchange.BadBody:          "The body is not the body of a command of this kind. Encode it as docs/spec/02-commands.md says.",
 	exchange.FeeUnpaid:        "The account cannot pay the command fee. Pay in some of the fee asset first.",

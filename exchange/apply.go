@@ -156,7 +156,13 @@ func (s *State) Precheck(c *Command, now uint64) Code {
 	if !ok {
 		return UnknownAccount
 	}
-	return ledgerCodes[s.ledger.CheckNonce(n, c.Key, c.Nonce)]
+	if code := s.ledger.CheckNonce(n, c.Key, c.Nonce); code != ledger.OK {
+		return ledgerCodes[code]
+	}
+	if !s.entitled(c, n, now, s.roster.Version(s.height+1)) {
+		return NotEntitled
+	}
+	return OK
 }
 
 func checkExpiry(c *Command, now uint64) Code {
@@ -169,7 +175,7 @@ func checkExpiry(c *Command, now uint64) Code {
 	return OK
 }
 
-// admit is phase 1: expiry, account, key, nonce and fee of every command.
+// admit is phase 1: expiry, account, key, nonce, power and fee of every command.
 func (w *blockWork) admit() {
 	var last identity.Address
 	var number ledger.Number
@@ -199,11 +205,20 @@ func (w *blockWork) admitOne(t *task, count *[2]uint32) Code {
 	}
 	// The owner counts apart, or a delegate could crowd out the command that removes it.
 	by := 0
-	if w.s.ledger.Authorize(t.account, t.cmd.Key, ledger.Owner, 0, w.now) == ledger.OK {
+	owner := w.s.ownedBy(t.account, t.cmd.Key)
+	if owner {
 		by = 1
 	}
 	if count[by] >= w.s.params.AccountCommands {
 		return AccountBusy
+	}
+	if !owner || memberOnly(t.cmd.Kind) { // else there is nothing to ask
+		if code := w.s.ledger.CheckNonce(t.account, t.cmd.Key, t.cmd.Nonce); code != ledger.OK {
+			return ledgerCodes[code]
+		}
+		if !w.s.entitled(t.cmd, t.account, w.now, w.version) {
+			return NotEntitled
+		}
 	}
 	if code := w.s.ledger.UseNonce(t.account, t.cmd.Key, t.cmd.Nonce); code != ledger.OK {
 		return ledgerCodes[code]

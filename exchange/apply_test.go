@@ -303,7 +303,7 @@ func TestInBlockNaming(t *testing.T) {
 	t.Run("a cancel without power has no say", func(t *testing.T) {
 		w := world()
 		bot := Key("bot")
-		w.Do("alice", &exchange.AddDelegate{Key: bot.Public(), Scopes: ledger.Read})
+		w.Do("alice", &exchange.AddDelegate{Key: bot.Public(), Scopes: ledger.Trade, Markets: []uint32{2}})
 		place := w.Command("alice", limit(market.Buy, 100e8, Coin, "x"))
 		amend := w.Command("alice", &exchange.Amend{Target: exchange.Target{Client: "x"}, Price: 90e8, Quantity: Coin})
 		cancel := w.CommandBy(Address("alice"), bot, &exchange.Cancel{Target: exchange.Target{Client: "x"}})
@@ -430,13 +430,13 @@ func TestDelegates(t *testing.T) {
 	if c := do(limit(market.Buy, 100e8, Coin, "")); c != exchange.OK {
 		t.Error("trade:", c)
 	}
-	if c := do(&exchange.Transfer{To: Address("bob"), Asset: EUR, Amount: 1}); c != exchange.OutOfScope {
+	if c := do(&exchange.Transfer{To: Address("bob"), Asset: EUR, Amount: 1}); c != exchange.NotEntitled {
 		t.Error("transfer:", c)
 	}
-	if c := do(&exchange.CancelAll{}); c != exchange.OutOfScope {
+	if c := do(&exchange.CancelAll{}); c != exchange.NotEntitled {
 		t.Error("all markets:", c)
 	}
-	if c := do(&exchange.RemoveDelegate{Key: bot.Public()}); c != exchange.OutOfScope {
+	if c := do(&exchange.RemoveDelegate{Key: bot.Public()}); c != exchange.NotEntitled {
 		t.Error("removing itself under version 1:", c)
 	}
 	remove := w.Command("alice", &exchange.RemoveDelegate{Key: bot.Public()})

@@ -11,23 +11,23 @@ const (
 	OK Code = 0
 
 	// Before the nonce: nothing changed at all.
-	BadSignature   Code = 1 // the signature does not verify, or is for another virtual server
-	BadEncoding    Code = 2 // not the canonical encoding of a command
-	Expired        Code = 3 // the command's expiry is not after the block's time
-	ExpiryTooFar   Code = 4 // the expiry is more than ten minutes after the block's time
-	UnknownAccount Code = 5 // the account has never been credited
-	UnknownKey     Code = 6 // neither the account's owner key nor one of its delegates
-	NonceUsed      Code = 7 // the command, or another with its nonce, was executed before
-	NonceStale     Code = 8 // more than 1,024 below the key's highest nonce
-	NonceTooFar    Code = 9 // more than 65,536 above the key's highest nonce
-	AccountBusy    Code = 10
-	// AccountBusy: the account has more commands in this block than it may have; send it again.
+	BadSignature   Code = 1  // the signature does not verify, or is for another virtual server
+	BadEncoding    Code = 2  // not the canonical encoding of a command
+	Expired        Code = 3  // the command's expiry is not after the block's time
+	ExpiryTooFar   Code = 4  // the expiry is more than ten minutes after the block's time
+	UnknownAccount Code = 5  // the account has never been credited
+	UnknownKey     Code = 6  // neither the account's owner key nor one of its delegates
+	NonceUsed      Code = 7  // the command, or another with its nonce, was executed before
+	NonceStale     Code = 8  // more than 1,024 below the key's highest nonce
+	NonceTooFar    Code = 9  // more than 65,536 above the key's highest nonce
+	AccountBusy    Code = 10 // the account has more commands in this block than it may have; send it again
+	NotEntitled    Code = 11 // the key can send no such command now: scope, market, expiry, or no member's
 
 	// From here on the nonce is burnt.
 	BadBody          Code = 100 // the body is not the canonical body of its kind
 	FeeUnpaid        Code = 101 // the account cannot pay the command fee
 	KeyRevoked       Code = 102 // the key was removed in this same block
-	OutOfScope       Code = 103 // the delegate lacks the scope, the market, or has expired
+	OutOfScope       Code = 103 // the delegate may trade, but not in the order's market, or lost the scope in this same block
 	Insufficient     Code = 104 // available funds do not cover it
 	BadAmount        Code = 105 // an amount of zero, or above the largest supply
 	UnknownAsset     Code = 106
@@ -90,7 +90,7 @@ const (
 var codeNames = map[Code]string{
 	OK: "ok", BadSignature: "bad signature", BadEncoding: "bad encoding", Expired: "expired", ExpiryTooFar: "expiry too far ahead",
 	UnknownAccount: "unknown account", UnknownKey: "unknown key", NonceUsed: "nonce used", NonceStale: "nonce too old",
-	NonceTooFar: "nonce too far ahead", AccountBusy: "too many commands of this account in one block", BadBody: "bad body",
+	NonceTooFar: "nonce too far ahead", AccountBusy: "too many commands of this account in one block", NotEntitled: "key not entitled", BadBody: "bad body",
 	FeeUnpaid: "command fee not covered", KeyRevoked: "key removed", OutOfScope: "key not allowed to do this",
 	Insufficient: "insufficient funds", BadAmount: "bad amount", UnknownAsset: "unknown asset", SelfTransfer: "transfer to itself",
 	UnknownMarket: "unknown market", MarketPaused: "market paused", BadTick: "price off tick", BadLot: "quantity off lot",

@@ -30,7 +30,7 @@ func TestCrowd(t *testing.T) {
 			break
 		}
 	}
-	if code := w.Do("alice", &exchange.AddDelegate{Key: bot.Public(), Scopes: ledger.Read}); code != exchange.OK {
+	if code := w.Do("alice", &exchange.AddDelegate{Key: bot.Public(), Scopes: ledger.Trade}); code != exchange.OK {
 		t.Fatal(code)
 	}
 	commands := []exchange.Command{w.Command("alice", &exchange.RemoveDelegate{Key: bot.Public()})}

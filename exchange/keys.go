@@ -1,9 +1,63 @@
 package exchange
 
 import (
+	"golang.org/x/crypto/cryptobyte"
+
 	"souk/exchange/ledger"
 	"souk/identity"
 )
+
+// entitled tells whether a key can send such a command at all, whatever else is
+// in the block (B-13). What it cannot do must not cost the account its fee, nor a
+// nonce. The key is known to the account.
+func (s *State) entitled(c *Command, n ledger.Number, now uint64, version uint32) bool {
+	owner := s.ownedBy(n, c.Key)
+	switch c.Kind { //nolint:exhaustive // the others need nothing but their scope
+	case KindVote:
+		_, operator := s.roster.ByOperator(c.Account)
+		return owner && operator
+	case KindReturn:
+		_, server := s.roster.ByServer(c.Key)
+		return server && s.ledger.Authorize(n, c.Key, ledger.Server, 0, now) == ledger.OK
+	case KindRemoveDelegate:
+		return owner || version >= 2 && removesItself(c) && !s.isServerKey(c.Account, c.Key)
+	}
+	if owner {
+		return true
+	}
+	id, named := marketOf(c)
+	if !named {
+		return s.ledger.Holds(n, c.Key, kindTable[c.Kind].scope, now)
+	}
+	return s.ledger.Authorize(n, c.Key, kindTable[c.Kind].scope, id, now) == ledger.OK
+}
+
+// ownedBy tells whether a key is the owner's of an account.
+func (s *State) ownedBy(n ledger.Number, key identity.PublicKey) bool {
+	return s.ledger.Authorize(n, key, ledger.Owner, 0, 0) == ledger.OK
+}
+
+// memberOnly tells whether commands of a kind are for members of the federation.
+func memberOnly(k Kind) bool { return k == KindVote || k == KindReturn }
+
+// removesItself tells whether a remove-delegate names the key that signed it.
+func removesItself(c *Command) bool {
+	var b RemoveDelegate
+	return whole(&b, (*RemoveDelegate).read, c.Body) && b.Key == c.Key
+}
+
+// marketOf is the market that a command is about, zero for all. named is false for
+// cancels and amends, which name an order.
+func marketOf(c *Command) (id uint32, named bool) {
+	switch c.Kind { //nolint:exhaustive // the others are about no market
+	case KindCancel, KindAmend:
+		return 0, false
+	case KindPlace, KindPlaceOCO, KindCancelAll:
+		s := cryptobyte.String(c.Body)
+		s.ReadUint32(&id)
+	}
+	return id, true
+}
 
 func (w *blockWork) addDelegate(t *task) Code {
 	var b AddDelegate
@@ -17,7 +71,7 @@ func (w *blockWork) addDelegate(t *task) Code {
 	if b.Scopes&ledger.Server != 0 {
 		return BadDelegate
 	}
-	if b.Key.Check() != nil || w.isServerKey(t, b.Key) {
+	if b.Key.Check() != nil || w.s.isServerKey(t.cmd.Account, b.Key) {
 		return BadKey
 	}
 	code := w.s.ledger.SetDelegate(t.account, ledger.Delegate{Key: b.Key, Scopes: b.Scopes, Markets: b.Markets, Expiry: b.Expiry}, w.now)
@@ -36,21 +90,21 @@ func (w *blockWork) removeDelegate(t *task) Code {
 			return code
 		}
 	}
-	if w.isServerKey(t, b.Key) {
+	if w.s.isServerKey(t.cmd.Account, b.Key) {
 		return BadKey
 	}
 	return w.keysChanged(t, w.s.ledger.RemoveDelegate(t.account, b.Key))
 }
 
-// isServerKey tells whether a key acts for the account's own member server: it
+// isServerKey tells whether a key acts for an operator's own member server: it
 // comes and goes with votes.
-func (w *blockWork) isServerKey(t *task, key identity.PublicKey) bool {
-	id, ok := w.s.roster.ByServer(key)
+func (s *State) isServerKey(operator identity.Address, key identity.PublicKey) bool {
+	id, ok := s.roster.ByServer(key)
 	if !ok {
 		return false
 	}
-	m, _ := w.s.roster.Member(id)
-	return m.Operator == t.cmd.Account
+	m, _ := s.roster.Member(id)
+	return m.Operator == operator
 }
 
 func (w *blockWork) rotate(t *task) Code {

@@ -1,5 +1,7 @@
 package exchange
 
+import "souk/exchange/ledger"
+
 // Kind says what a command does. Numbers are append-only (docs/spec/02-commands.md).
 type Kind uint8
 
@@ -45,33 +47,34 @@ const (
 	phaseNone
 )
 
-// kindTable gives every kind its name and phase.
+// kindTable gives every kind its name, its phase, and the scope that a delegate needs for it.
 var kindTable = [...]struct {
 	name  string
 	phase Phase
+	scope ledger.Scope
 }{
-	0:                  {"", phaseNone},
-	KindTransfer:       {"transfer", PhaseDebit},
-	KindPlace:          {"place", PhaseOrder},
-	KindPlaceOCO:       {"place-oco", PhaseOrder},
-	KindCancel:         {"cancel", PhaseCancel},
-	KindCancelAll:      {"cancel-all", PhaseCancel},
-	KindCancelAllAfter: {"cancel-all-after", PhaseCancel},
-	KindAmend:          {"amend", PhaseCancel},
-	KindAddDelegate:    {"add-delegate", PhaseKeys},
-	KindRemoveDelegate: {"remove-delegate", PhaseKeys},
-	KindRotate:         {"rotate", PhaseKeys},
-	KindCancelRotation: {"cancel-rotation", PhaseKeys},
-	KindIssue:          {"issue", PhaseDebit},
-	KindMint:           {"mint", PhaseDebit},
-	KindBurn:           {"burn", PhaseDebit},
-	KindLock:           {"lock", PhaseDebit},
-	KindClaim:          {"claim", PhaseDebit},
-	KindRefund:         {"refund", PhaseDebit},
-	KindDispute:        {"dispute", PhaseDebit},
-	KindResolve:        {"resolve", PhaseDebit},
-	KindVote:           {"vote", PhaseKeys},
-	KindReturn:         {"return", PhaseKeys},
+	0:                  {"", phaseNone, 0},
+	KindTransfer:       {"transfer", PhaseDebit, ledger.Transfer},
+	KindPlace:          {"place", PhaseOrder, ledger.Trade},
+	KindPlaceOCO:       {"place-oco", PhaseOrder, ledger.Trade},
+	KindCancel:         {"cancel", PhaseCancel, ledger.Trade},
+	KindCancelAll:      {"cancel-all", PhaseCancel, ledger.Trade},
+	KindCancelAllAfter: {"cancel-all-after", PhaseCancel, ledger.Trade},
+	KindAmend:          {"amend", PhaseCancel, ledger.Trade},
+	KindAddDelegate:    {"add-delegate", PhaseKeys, ledger.Owner},
+	KindRemoveDelegate: {"remove-delegate", PhaseKeys, ledger.Owner},
+	KindRotate:         {"rotate", PhaseKeys, ledger.Owner},
+	KindCancelRotation: {"cancel-rotation", PhaseKeys, ledger.Owner},
+	KindIssue:          {"issue", PhaseDebit, ledger.Owner},
+	KindMint:           {"mint", PhaseDebit, ledger.Owner},
+	KindBurn:           {"burn", PhaseDebit, ledger.Owner},
+	KindLock:           {"lock", PhaseDebit, ledger.Transfer},
+	KindClaim:          {"claim", PhaseDebit, ledger.Transfer},
+	KindRefund:         {"refund", PhaseDebit, ledger.Transfer},
+	KindDispute:        {"dispute", PhaseDebit, ledger.Transfer},
+	KindResolve:        {"resolve", PhaseDebit, ledger.Transfer},
+	KindVote:           {"vote", PhaseKeys, ledger.Owner},
+	KindReturn:         {"return", PhaseKeys, ledger.Server},
 }
 
 // Known tells whether this binary knows the kind.

@@ -25,6 +25,21 @@ func (s *State) Authorize(n Number, key identity.PublicKey, scope Scope, market 
 	return UnknownKey
 }
 
+// Holds is Authorize whatever the market: it tells whether a key has a scope now
+// for any market at all.
+func (s *State) Holds(n Number, key identity.PublicKey, scope Scope, now uint64) bool {
+	acc := s.accounts.at(n)
+	if x := s.extras.get(acc); x != nil {
+		if i, ok := x.find(&key); ok {
+			d := x.delegates[i].Delegate
+			d.Markets = nil
+			return d.allows(scope, 0, now) == OK
+		}
+	}
+	w, _ := s.keyWindow(acc, &key)
+	return w != nil
+}
+
 func (d *Delegate) allows(scope Scope, market uint32, now uint64) Code {
 	if d.Scopes&scope != scope || d.Expiry != 0 && now >= d.Expiry {
 		return OutOfScope

@@ -51,7 +51,7 @@ func TestUpgrade(t *testing.T) {
 		}
 		return r[0].Code
 	}
-	if code := remove(); code != exchange.OutOfScope {
+	if code := remove(); code != exchange.NotEntitled {
 		t.Fatalf("protocol 1: %s", code)
 	}
 	s, err := f.client.Status(within(t, 10*time.Second))
@@ -72,7 +72,7 @@ func TestUpgrade(t *testing.T) {
 		if before.Height+1 >= height {
 			break
 		}
-		if code := remove(); code != exchange.OutOfScope {
+		if code := remove(); code != exchange.NotEntitled {
 			after, err := f.client.Status(within(t, 10*time.Second))
 			if err != nil || after.Height < height {
 				t.Fatalf("%s before block %d: %+v, %v", code, height, after, err)
