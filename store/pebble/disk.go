@@ -6,7 +6,9 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -20,28 +22,60 @@ import (
 // operation that changes the store's folder, disk records the failure and stops
 // the goroutine where it stands, and from then on every other that comes to change
 // something. What is on the disk then is what a loss of power at that moment would
-// have left, or more. An engine so stopped keeps its memory and its lock on the
-// folder until the process ends, which after a disk error is soon.
+// have left, or more. An engine so stopped is never heard of again. It keeps its
+// memory and its open files until the process ends, but not the folder: since it
+// can change nothing there, abandon gives the folder's lock back.
 type disk struct {
 	vfs.FS
-	dir    string
-	failed *failure
-	armed  atomic.Bool // errors are returned as they are until Open is done
+	dir     string
+	failed  *failure
+	armed   atomic.Bool // errors are returned as they are until Open is done
+	changes gate        // changes under way; closed when the store is given up
+	lock    lock        // of the folder
 }
 
 // change carries out an operation that changes the store's folder.
 func (d *disk) change(operation func() error) error {
+	if !d.changes.enter() {
+		select {}
+	}
 	armed := d.armed.Load()
 	if armed && d.failed.get() != nil {
+		d.changes.leave()
 		select {}
 	}
 	err := operation()
 	if armed && err != nil {
 		_ = d.failed.set(err) // told to those who ask
+	}
+	d.changes.leave()
+	if armed && err != nil {
 		select {}
 	}
 	return err
 }
+
+// abandon gives back the folder of a store that has failed, so that it can be
+// opened again, as soon as the changes that are under way have ended; there will be
+// no others. It waits for that a while only: a dying disk may never end them.
+func (d *disk) abandon() error {
+	done := make(chan error, 1)
+	go func() {
+		d.changes.close()
+		done <- d.lock.Close()
+	}()
+	timer := time.NewTimer(abandonWithin)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-timer.C:
+		return errors.New("the disk does not answer; the folder stays locked until it does")
+	}
+}
+
+// abandonWithin is how long Close waits for what a failed disk was last asked to do.
+const abandonWithin = 5 * time.Second
 
 // inside reports whether name is in the store's folder, not in a checkpoint.
 func (d *disk) inside(name string) bool { return d.PathDir(name) == d.dir }
@@ -119,11 +153,42 @@ func (d *disk) MkdirAll(dir string, _ fs.FileMode) error { return d.FS.MkdirAll(
 
 // Lock locks a file against this and other processes.
 func (d *disk) Lock(name string) (io.Closer, error) {
-	lock, err := d.FS.Lock(name)
-	if path := (*fs.PathError)(nil); err != nil && !errors.As(err, &path) {
-		err = fmt.Errorf("%w: %w", store.ErrLocked, err)
+	held, err := d.FS.Lock(name)
+	if err != nil {
+		if path := (*fs.PathError)(nil); !errors.As(err, &path) {
+			err = fmt.Errorf("%w: %w", store.ErrLocked, err)
+		}
+		return nil, err
 	}
-	return lock, err
+	if !d.inside(name) {
+		return held, nil
+	}
+	d.lock.set(held)
+	return &d.lock, nil
+}
+
+// lock is a lock that is given back once, by whoever is first.
+type lock struct {
+	mu   sync.Mutex
+	held io.Closer // nil: not held
+}
+
+func (l *lock) set(held io.Closer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held = held
+}
+
+// Close gives the lock back, if it is held.
+func (l *lock) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held == nil {
+		return nil
+	}
+	held := l.held
+	l.held = nil
+	return held.Close()
 }
 
 // file opens a file by a call that may change the folder.

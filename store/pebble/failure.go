@@ -16,15 +16,17 @@ import (
 
 // failure is the first error after which a store answers nothing more.
 type failure struct {
-	seen chan struct{} // closed once err is set
-	once sync.Once
-	err  atomic.Pointer[error]
-	log  *slog.Logger
-	dir  string
+	seen    chan struct{} // closed once err is set
+	once    sync.Once
+	err     atomic.Pointer[error]
+	stopped chan struct{} // closed when a goroutine of the engine was ended
+	ended   sync.Once
+	log     *slog.Logger
+	dir     string
 }
 
 func newFailure(log *slog.Logger, dir string) *failure {
-	return &failure{seen: make(chan struct{}), log: log, dir: dir}
+	return &failure{seen: make(chan struct{}), stopped: make(chan struct{}), log: log, dir: dir}
 }
 
 // get returns the failure, which matches store.ErrFailed or store.ErrCorrupt,
@@ -106,5 +108,6 @@ func (l logger) Fatalf(format string, args ...any) {
 		}
 	}
 	_ = l.failed.set(err) // told to those who ask
+	l.failed.ended.Do(func() { close(l.failed.stopped) })
 	runtime.Goexit()
 }

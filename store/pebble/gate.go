@@ -23,6 +23,13 @@ func (g *gate) enter() bool {
 
 func (g *gate) leave() { g.inside.Done() }
 
+// shut reports whether the gate is closed.
+func (g *gate) shut() bool {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return g.closed
+}
+
 // close shuts the gate and waits until all have left. It reports whether it
 // was open before; if not, it does not wait.
 func (g *gate) close() bool {

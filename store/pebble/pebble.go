@@ -86,6 +86,7 @@ func (c *Cache) share(memTable int) (leave func()) {
 type Store struct {
 	db     *engine.DB
 	dir    string
+	files  *disk
 	gate   gate
 	failed *failure
 	leave  func() // the cache
@@ -112,20 +113,21 @@ func Open(dir string, config Config) (*Store, error) {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Store{dir: dir, failed: newFailure(config.Logger, dir), snapshots: make(map[*snapshot]struct{})}
-	files := &disk{FS: config.FS, dir: config.FS.PathDir(config.FS.PathJoin(dir, "x")), failed: s.failed}
+	s.files = &disk{FS: config.FS, dir: config.FS.PathDir(config.FS.PathJoin(dir, "x")), failed: s.failed}
 	var err error
-	s.db, err = open(dir, s.options(config, files), s.failed)
+	s.db, err = s.open(s.options(config))
 	if failed := s.failed.get(); failed != nil {
 		err = failed
 	}
 	if err != nil {
 		if s.db != nil { // it failed in the background
 			_ = s.db.Close() // err says more
+			_ = s.files.abandon()
 		}
 		s.leave()
 		return nil, fmt.Errorf("open store %s: %w", dir, named(err))
 	}
-	files.armed.Store(true)
+	s.files.armed.Store(true)
 	return s, nil
 }
 
@@ -137,9 +139,9 @@ type opened struct {
 
 // open opens the engine, which at disk errors may panic or call Fatalf, or, when
 // it cannot flush what it has read of the log, tries that again for as long as it
-// takes: the caller learns of the failure at once, and should the engine come back
-// it is closed. (In the paths where it stops instead, its folder stays locked.)
-func open(dir string, options *engine.Options, failed *failure) (*engine.DB, error) {
+// takes: the caller learns of the failure at once. Should the engine come back it is
+// closed; if it has stopped its folder is given back.
+func (s *Store) open(options *engine.Options) (*engine.DB, error) {
 	done := make(chan opened, 1)
 	go func() {
 		o := opened{err: errors.New("storage engine stopped")} // unless it comes back
@@ -152,27 +154,39 @@ func open(dir string, options *engine.Options, failed *failure) (*engine.DB, err
 				}
 			}
 		}()
-		o.db, o.err = engine.Open(dir, options)
+		o.db, o.err = engine.Open(s.dir, options)
 	}()
 	select {
 	case o := <-done:
+		if o.db == nil {
+			o.err = errors.Join(o.err, s.files.abandon())
+		}
 		return o.db, o.err
-	case <-failed.seen:
-		go func() {
-			if o := <-done; o.db != nil {
-				_ = o.db.Close() // nobody waits for it
-			}
-		}()
-		return nil, failed.get()
+	case <-s.failed.seen:
+		go s.giveUp(done)
+		return nil, s.failed.get()
 	}
 }
 
+// giveUp gives the folder back when an engine that was being opened comes back
+// after all, or has stopped.
+func (s *Store) giveUp(done <-chan opened) {
+	select {
+	case o := <-done:
+		if o.db != nil {
+			_ = o.db.Close() // nobody waits for it
+		}
+	case <-s.failed.stopped: // and may wait for itself now
+	}
+	_ = s.files.abandon() // nobody waits for it
+}
+
 // retryPause is how long the engine waits before it tries again what failed in
-// the background while it was being opened.
+// the background while it was being opened, or after it was given up.
 const retryPause = 100 * time.Millisecond
 
 // options returns the engine's settings, and enters the store at its cache.
-func (s *Store) options(config Config, files *disk) *engine.Options {
+func (s *Store) options(config Config) *engine.Options {
 	memTable := config.MemTable
 	if memTable == 0 {
 		memTable = DefaultMemTable
@@ -184,14 +198,14 @@ func (s *Store) options(config Config, files *disk) *engine.Options {
 	}
 	s.leave = cache.share(memTable)
 	o := &engine.Options{
-		FS:                 files,
+		FS:                 s.files,
 		Cache:              cache.blocks,
 		FormatMajorVersion: format,
 		Logger:             logger{failed: s.failed, log: config.Logger},
 		EventListener: &engine.EventListener{
 			BackgroundError: func(err error) {
 				_ = s.failed.set(err) // told to those who ask
-				if !files.armed.Load() {
+				if !s.files.armed.Load() || s.gate.shut() {
 					time.Sleep(retryPause)
 				}
 			},
@@ -265,8 +279,9 @@ func (s *Store) Checkpoint(dir string) error {
 }
 
 // Close makes every batch durable and closes the snapshots that are still open,
-// once the calls under way are done. The engine of a store that has failed is
-// left as it stands, its folder locked, until the process ends.
+// once the calls under way are done. The engine of a store that has failed is left
+// as it stands, and what memory and files it has stay in use until the process
+// ends; the folder can be opened again.
 func (s *Store) Close() error {
 	if !s.gate.close() {
 		return store.ErrClosed
@@ -277,12 +292,13 @@ func (s *Store) Close() error {
 			for n := range s.snapshots {
 				n.release()
 			}
-			defer s.leave()
 			return s.db.Close()
 		})
 	}
+	s.leave()
 	if err != nil {
-		return fmt.Errorf("close store %s: %w", s.dir, s.failed.set(err))
+		err = errors.Join(s.failed.set(err), s.files.abandon())
+		return fmt.Errorf("close store %s: %w", s.dir, err)
 	}
 	return nil
 }
