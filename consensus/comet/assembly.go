@@ -3,6 +3,7 @@ package comet
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -62,7 +63,7 @@ type assembly struct {
 	listening bool
 	started   bool
 	syncFrom  *sm.State  // begin from a snapshot; the state is the genesis
-	bootstrap sync.Mutex // held while a restored state is written
+	bootstrap sync.Mutex // held while a restored state is written, and while consensus begins
 }
 
 // consensusConfig holds the timeouts of a profile.
@@ -110,8 +111,7 @@ func (e *Engine) assemble(app consensus.Application) (a *assembly, err error) {
 	}
 	e.bridge.height = state.LastBlockHeight
 	alone := e.signer != nil && state.Validators.Size() == 1 && state.Validators.HasAddress(e.signer.public.Address())
-	bulk := !alone && a.syncFrom == nil
-	a.build(state, bulk)
+	a.build(state, !alone && a.syncFrom == nil)
 	if alone {
 		e.bridge.phase.Store(phaseConsensus)
 		a.gossip.EnableInOutTxs()
@@ -141,8 +141,9 @@ func (a *assembly) replay(doc *types.GenesisDoc, state sm.State) (sm.State, erro
 	return state, nil
 }
 
-// build makes the library's reactors.
-func (a *assembly) build(state sm.State, bulk bool) {
+// build makes the library's reactors. A server that may be behind looks how much
+// before it votes.
+func (a *assembly) build(state sm.State, behind bool) {
 	e := a.engine
 	var address []byte
 	if e.signer != nil {
@@ -151,15 +152,18 @@ func (a *assembly) build(state sm.State, bulk bool) {
 	executor := sm.NewBlockExecutor(e.stores.state, e.lib.With("module", "state"), e.bridge, e.pool, e.proof, e.stores.blocks,
 		sm.BlockExecutorWithBlockTimeTolerance(config.DefaultConsensusConfig().BlockTimeTolerance))
 	a.blockSync = &blockSyncReactor{
-		Reactor: blocksync.NewReactor(bulk, false, state.Copy(), executor, e.stores.blocks, address, 0, blocksync.NopMetrics()),
-		bases:   make(map[p2p.ID]int64),
+		Reactor: blocksync.NewReactor(false, false, state.Copy(), executor, e.stores.blocks, address, 0, blocksync.NopMetrics()),
+		bases:   make(map[p2p.ID]int64), heights: make(map[p2p.ID]int64),
+	}
+	if behind {
+		a.blockSync.choice = a.choice(state)
 	}
 	a.blockSync.SetLogger(e.lib.With("module", "blocksync"))
 
 	trimWAL(walFile(e.cfg.Dir))
 	a.state = cs.NewState(consensusConfig(e.cfg.Profile, walFile(e.cfg.Dir)), state.Copy(), executor, e.stores.blocks, e.pool, e.proof)
 	a.state.SetLogger(e.lib.With("module", "consensus"))
-	a.reactor = cs.NewReactor(a.state, bulk || a.syncFrom != nil)
+	a.reactor = cs.NewReactor(a.state, behind || a.syncFrom != nil)
 	a.reactor.SetLogger(e.lib.With("module", "consensus"))
 	a.reactor.SetEventBus(a.events)
 	executor.SetEventBus(types.NopEventBus{}) // nobody listens, and its events hash every payload again
@@ -196,6 +200,41 @@ func (a *assembly) build(state sm.State, bulk bool) {
 		a.gossip.broadcast(tx)
 		e.pool.start()
 	}
+}
+
+// choice says how a server begins that others may be ahead of.
+func (a *assembly) choice(state sm.State) *choice {
+	e := a.engine
+	c := &choice{from: time.Now(), height: state.LastBlockHeight, few: fewLAN}
+	if e.cfg.Profile == WAN {
+		c.few = fewWAN
+	}
+	for _, p := range e.cfg.Peers {
+		if id, err := peerID(p); err == nil && id != a.node {
+			c.others++
+		}
+	}
+	if e.signer != nil {
+		_, own := state.Validators.GetByAddress(e.signer.public.Address())
+		c.alone = own != nil && 3*own.VotingPower >= state.Validators.TotalVotingPower()
+	}
+	c.sync = func() {
+		if err := a.blockSync.Enable(state); err != nil {
+			e.log.Error("block sync does not begin", slog.Any("error", err))
+		}
+	}
+	// Consensus first goes through its log, and its goroutines ask the switch.
+	c.vote = func() {
+		go func() {
+			a.bootstrap.Lock()
+			defer a.bootstrap.Unlock()
+			if e.ctx.Err() == nil {
+				a.gossip.EnableInOutTxs()
+				a.reactor.SwitchToConsensus(state, false)
+			}
+		}()
+	}
+	return c
 }
 
 // network makes transport and switch.

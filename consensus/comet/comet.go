@@ -201,7 +201,7 @@ func (e *Engine) start(app consensus.Application) (err error) {
 	if e.parts, err = e.assemble(app); err != nil {
 		return err
 	}
-	e.dialer = newDialer(e.parts.sw, NodeID(e.cfg.NodeKey.Public()), e.cfg.Peers)
+	e.dialer = newDialer(e.parts.sw, NodeID(e.cfg.NodeKey.Public()), e.cfg.Profile, e.cfg.Peers)
 	if err := e.parts.start(e.cfg.Listen); err != nil {
 		return err
 	}
@@ -411,6 +411,7 @@ func (e *Engine) watch() {
 				close(ended)
 			}(e.parts.state)
 		}
+		e.parts.blockSync.choose(time.Now())
 		height, _ := e.bridge.newest()
 		at, due := e.bridge.app.NextDue()
 		wanted := e.pool.Size() > 0 || due && time.Now().After(at)

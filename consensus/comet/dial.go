@@ -18,16 +18,18 @@ const (
 	dialEvery = 100 * time.Millisecond
 	dialFirst = 250 * time.Millisecond
 	dialMost  = 10 * time.Second
-	// yield is how long the server with the greater id leaves dialing to the
-	// other, so that two servers do not connect twice and drop both.
-	yield = 2 * time.Second
+	// yieldLAN and yieldWAN are how long the server with the greater id leaves
+	// dialing to the other, so that two servers do not connect twice and drop both.
+	yieldLAN = 300 * time.Millisecond
+	yieldWAN = 2 * time.Second
 )
 
 // dialer keeps this server connected with the servers it is told of. The
 // library's own redialing begins after five to eight seconds.
 type dialer struct {
-	sw  *p2p.Switch
-	own string
+	sw    *p2p.Switch
+	own   string
+	yield time.Duration
 
 	mu    sync.Mutex
 	peers map[p2p.ID]*dialed
@@ -41,8 +43,11 @@ type dialed struct {
 	up      bool
 }
 
-func newDialer(sw *p2p.Switch, own string, peers []string) *dialer {
-	d := &dialer{sw: sw, own: own, peers: make(map[p2p.ID]*dialed)}
+func newDialer(sw *p2p.Switch, own string, profile Profile, peers []string) *dialer {
+	d := &dialer{sw: sw, own: own, yield: yieldLAN, peers: make(map[p2p.ID]*dialed)}
+	if profile == WAN {
+		d.yield = yieldWAN
+	}
 	_ = d.set(peers) // Config.check has seen them
 	return d
 }
@@ -89,7 +94,7 @@ func (d *dialer) set(peers []string) error {
 
 func (d *dialer) first(id p2p.ID) time.Time {
 	if d.own > string(id) {
-		return time.Now().Add(yield)
+		return time.Now().Add(d.yield)
 	}
 	return time.Now()
 }
