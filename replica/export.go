@@ -47,7 +47,7 @@ func (r *Replica) Export(w io.Writer) (*Export, error) {
 	if err := r.usable(); err != nil && !errors.Is(err, ErrClosed) {
 		return nil, err
 	}
-	s, err := r.config.Store.Snapshot()
+	s, err := r.writer.freeze()
 	if err != nil {
 		return nil, err
 	}

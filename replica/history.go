@@ -87,24 +87,30 @@ func (rec *record) fills(yield func(identity.Address, Fill) bool) {
 		if e.Kind != exchange.EventTrade {
 			continue
 		}
-		f := e.Fill
-		side := Fill{
-			Trade: f.Trade, Market: f.Market, Inner: f.Inner, Price: f.Price, Quantity: f.Quantity,
-			Height: rec.position.Height, Time: rec.result.Time, Index: uint32(at),
-		}
+		buy, sell := rec.sides(e, at)
 		at++
-		buy, sell := side, side
-		buy.Side, buy.Order, buy.Value, buy.Fee = market.Buy, f.Maker, f.BuyerPaid, f.BuyerFee
-		sell.Side, sell.Order, sell.Value, sell.Fee = market.Sell, f.Maker, f.SellerGot, f.SellerFee
-		if f.TakerSide == market.Buy {
-			buy.Order, sell.Maker = f.Taker, !f.Inner
-		} else {
-			sell.Order, buy.Maker = f.Taker, !f.Inner
-		}
 		if !yield(e.Account, buy) || !yield(e.Other, sell) {
 			return
 		}
 	}
+}
+
+// sides are the two fills of a trade, which stands at an index in the results.
+func (rec *record) sides(e *exchange.Event, at int) (buy, sell Fill) {
+	f := e.Fill
+	buy = Fill{
+		Trade: f.Trade, Market: f.Market, Inner: f.Inner, Price: f.Price, Quantity: f.Quantity,
+		Height: rec.position.Height, Time: rec.result.Time, Index: uint32(at),
+	}
+	sell = buy
+	buy.Side, buy.Order, buy.Value, buy.Fee = market.Buy, f.Maker, f.BuyerPaid, f.BuyerFee
+	sell.Side, sell.Order, sell.Value, sell.Fee = market.Sell, f.Maker, f.SellerGot, f.SellerFee
+	if f.TakerSide == market.Buy {
+		buy.Order, sell.Maker = f.Taker, !f.Inner
+	} else {
+		sell.Order, buy.Maker = f.Taker, !f.Inner
+	}
+	return buy, sell
 }
 
 // Trades yields a market's trades that are older than a cursor, newest first, as

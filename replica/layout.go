@@ -31,6 +31,7 @@ const (
 	keySnapshot = 0x0a // height: a snapshot's description
 	keyChunk    = 0x0b // height, number: a chunk of a snapshot
 	keySpan     = 0x0c // span: height of its first block
+	keyJournal  = 0x0d // number: a piece of a journal; without one: how many there are
 )
 
 const (
@@ -38,6 +39,8 @@ const (
 	metaVersion = 1
 	// pageEntries is the number of result entries in one page.
 	pageEntries = 128
+	// pieceEntries is the most trades or fills in one value.
+	pieceEntries = 4096
 	// spanLength is the part of block time, in ms, whose receipts are forgotten together.
 	spanLength = 120_000
 	// receiptsKept is for how much block time, in ms, receipts are kept at least:
@@ -185,6 +188,12 @@ func (f *Fill) append(dst []byte) []byte {
 	return dst
 }
 
+// fillSize is the size of an entry of keyFills, fillsHead that of what stands before them.
+const (
+	fillSize  = 4 + 8 + 4 + 8 + 1 + 4*8
+	fillsHead = 8 + 8
+)
+
 func parseFills(value []byte) ([]Fill, error) {
 	s := cryptobyte.String(value)
 	var height, time uint64
@@ -249,6 +258,10 @@ func runKey(span uint32, height uint64) []byte {
 func runPageKey(span uint32, height, page uint64) []byte {
 	k := binary.BigEndian.AppendUint64(spanKey(keyRunPage, span), height)
 	return binary.BigEndian.AppendUint16(k, uint16(page))
+}
+
+func journalKey(number uint32) []byte {
+	return binary.BigEndian.AppendUint32([]byte{keyJournal}, number)
 }
 
 func spanKey(kind byte, span uint32) []byte {

@@ -17,6 +17,9 @@ const batchBytes = 4 << 20
 // load reads the state from the store, if there is one, and answers its position.
 func (r *Replica) load() (Position, error) {
 	s := r.config.Store
+	if err := carryOut(s, r.config.Persist.Batch); err != nil {
+		return Position{}, err
+	}
 	value, err := s.Get([]byte{keyMeta})
 	if errors.Is(err, store.ErrNotFound) {
 		return Position{}, nil

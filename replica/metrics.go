@@ -39,6 +39,7 @@ type Metrics struct {
 	Flushes       atomic.Uint64
 	FlushBytes    atomic.Uint64
 	FlushNano     atomic.Uint64 // ns spent writing
+	Journals      atomic.Uint64 // writes that were too large for one batch
 	LagWaits      atomic.Uint64 // times a block had to wait for the store
 	SnapshotsMade atomic.Uint64
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"souk/exchange"
+	"souk/exchange/market"
 	"souk/identity"
 	"souk/merkle"
 	"souk/store"
@@ -21,22 +22,38 @@ type record struct {
 	result   *exchange.Result
 	clock    []byte // for active blocks, the clock leaf's value and proof
 	proof    []byte
-	bytes    int // about what it takes in memory and in the store
+	bytes    int // at most what is written of it
+	memory   int // about what it takes until then
 
 	index  sync.Once
 	places map[exchange.CommandID]uint32 // by id: index in result.Results. Set by index
 }
 
-// size counts the record's bytes.
-func (rec *record) size() int {
-	n := len(rec.clock) + len(rec.proof)
+const (
+	// eventMemory and receiptMemory are about what these take in a record, with what they point to.
+	eventMemory, receiptMemory = 400, 104
+	// sparse bounds what is written of a block besides what written counts: position,
+	// span, what is forgotten when a span or a day begins, a run and its pages.
+	sparse = 512
+)
+
+// measure counts what the record takes. What is written is never more, by much less
+// if leaves of it are overwritten by the blocks after it.
+func (rec *record) measure() {
+	rec.bytes = sparse + len(rec.clock) + len(rec.proof) + len(rec.result.Results)/pageEntries*len(pageKey(0, 0))
 	for i := range rec.result.Changes {
-		n += len(merkle.Key{}) + len(rec.result.Changes[i].Value)
+		rec.bytes += 1 + len(merkle.Key{}) + len(rec.result.Changes[i].Value)
 	}
 	for _, e := range rec.result.Results {
-		n += len(e)
+		rec.bytes += 2 + len(e)
 	}
-	return n
+	if rec.result.Active {
+		receipts := rec.firstTrade()
+		trades := len(rec.result.Results) - receipts
+		rec.bytes += receipts * (listedSize + 2)
+		rec.bytes += trades * (tradeSize + len(tradesKey(0, 0, 0)) + 2*(fillSize+fillsHead+len(fillsKey(0, &identity.Address{}, 0))))
+	}
+	rec.memory = rec.bytes + len(rec.result.Events)*eventMemory + len(rec.result.Receipts)*receiptMemory
 }
 
 // find is where the block's receipt of a command stands in its results. The
@@ -83,10 +100,14 @@ type writer struct {
 	stop chan struct{}
 	done chan struct{}
 
+	// whole is held for writing while the store holds part of a write, so for
+	// reading by who needs a state of it that was one of the exchange.
+	whole sync.RWMutex
+
 	mu        sync.Mutex
 	room      sync.Cond // records were written, or the writer is over
 	records   []*record // not in the store, oldest first
-	bytes     int       // of records
+	memory    int       // of records
 	first     time.Time // when the oldest of them came
 	persisted Position  // what the store answers for, on disk
 	runs      []*run    // what the store holds, oldest first; never changed in place
@@ -154,7 +175,7 @@ func (w *writer) ready(all bool) (n int, wait time.Duration) {
 	if n <= 0 {
 		return 0, time.Hour
 	}
-	if !all && n < w.config.Blocks && w.bytes < w.config.Bytes {
+	if !all && n < w.config.Blocks && w.memory < w.config.Bytes {
 		if age := time.Since(w.first); age < w.config.Every {
 			return 0, w.config.Every - age
 		}
@@ -162,15 +183,17 @@ func (w *writer) ready(all bool) (n int, wait time.Duration) {
 	return w.cut(n), 0
 }
 
-// cut lowers the number of records to be written together so that they fit and
-// that a snapshot's height is the last.
+// cut lowers the number of records to be written together so that they are not too
+// large, unless one alone is, and that a snapshot's height is the last.
 func (w *writer) cut(n int) int {
 	n = min(n, w.config.Blocks)
-	if w.keep.SnapshotEvery > 0 {
-		for i, rec := range w.records[:n] {
-			if rec.position.Height%w.keep.SnapshotEvery == 0 {
-				return i + 1
-			}
+	size := 0
+	for i, rec := range w.records[:n] {
+		if size += rec.bytes; i > 0 && size > w.config.Bytes {
+			return i
+		}
+		if every := w.keep.SnapshotEvery; every > 0 && rec.position.Height%every == 0 {
+			return i + 1
 		}
 	}
 	return n
@@ -178,7 +201,7 @@ func (w *writer) cut(n int) int {
 
 // add takes over a committed block.
 func (w *writer) add(rec *record) error {
-	rec.bytes = rec.size()
+	rec.measure()
 	w.mu.Lock()
 	if w.over != nil {
 		w.mu.Unlock()
@@ -188,8 +211,8 @@ func (w *writer) add(rec *record) error {
 		w.first = time.Now()
 	}
 	w.records = append(w.records, rec)
-	w.bytes += rec.bytes
-	n := len(w.records) - 1
+	w.memory += rec.memory
+	n, due := len(w.records)-1, len(w.records) > w.config.Blocks || w.memory >= w.config.Bytes
 	w.count.LagBlocks.Store(int64(len(w.records)))
 	w.mu.Unlock()
 	if !w.inline {
@@ -199,7 +222,7 @@ func (w *writer) add(rec *record) error {
 		}
 		return nil
 	}
-	if n < w.config.Blocks {
+	if !due {
 		return nil
 	}
 	return w.drain(n)
@@ -234,8 +257,11 @@ func (w *writer) wait() error {
 	return w.over
 }
 
+// full tells whether too much is behind. The newest block does not count: it cannot
+// be written before there is another.
 func (w *writer) full() bool {
-	return len(w.records) > w.config.LagBlocks || w.bytes > w.config.LagBytes
+	n := len(w.records) - 1
+	return n >= w.config.LagBlocks || n > 0 && w.memory-w.records[n].memory > w.config.LagBytes
 }
 
 // end lets everybody who waits know that no more will be written.
@@ -299,13 +325,8 @@ func (w *writer) write(n int) error {
 	w.mu.Unlock()
 	start := time.Now()
 	last := records[n-1].position
-	b := w.store.NewBatch()
-	listed, err := w.encode(b, records)
+	listed, size, err := w.commit(records)
 	if err != nil {
-		return fmt.Errorf("write blocks up to %d: %w", last.Height, err)
-	}
-	size := b.Len()
-	if err = b.Commit(true); err != nil {
 		return fmt.Errorf("write blocks up to %d: %w", last.Height, err)
 	}
 	w.count.Flushes.Add(1)
@@ -321,7 +342,7 @@ func (w *writer) write(n int) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, rec := range records {
-		w.bytes -= rec.bytes
+		w.memory -= rec.memory
 	}
 	w.records = slices.Delete(w.records, 0, n)
 	w.first = time.Now()
@@ -331,6 +352,40 @@ func (w *writer) write(n int) error {
 	w.count.Persisted.Store(last.Height)
 	w.room.Broadcast()
 	return nil
+}
+
+// commit writes blocks durably, together or not at all whatever crashes: in one batch,
+// or by a journal if that would be too large. It answers the run that lists their
+// receipts, and how many bytes it wrote.
+func (w *writer) commit(records []*record) (listed *run, size int, err error) {
+	for _, rec := range records {
+		size += rec.bytes
+	}
+	if size <= w.config.Batch {
+		b := w.store.NewBatch()
+		if listed, err = w.encode(b, records); err != nil {
+			return nil, 0, err
+		}
+		return listed, b.Len(), b.Commit(true)
+	}
+	j := newJournal(w.store, w.config.Batch)
+	if listed, err = w.encode(j, records); err != nil {
+		return nil, 0, err
+	}
+	if err := j.close(); err != nil {
+		return nil, 0, err
+	}
+	w.count.Journals.Add(1)
+	w.whole.Lock()
+	defer w.whole.Unlock()
+	return listed, j.size, carryOut(w.store, w.config.Batch)
+}
+
+// freeze is a snapshot of the store between two writes.
+func (w *writer) freeze() (store.Snapshot, error) {
+	w.whole.RLock()
+	defer w.whole.RUnlock()
+	return w.store.Snapshot()
 }
 
 // kept are the runs after one more, which may be nil, was written; under mu.
@@ -350,9 +405,9 @@ func (w *writer) kept(more *run) []*run {
 	return runs
 }
 
-// encode puts all that is kept of some blocks, and the position, into a batch. It
-// answers the run that lists their receipts.
-func (w *writer) encode(b store.Batch, records []*record) (*run, error) {
+// encode writes all that is kept of some blocks, and last the position. It answers the
+// run that lists their receipts.
+func (w *writer) encode(b sink, records []*record) (*run, error) {
 	runs := make([][]merkle.Change, len(records))
 	for i, rec := range records {
 		runs[i] = rec.result.Changes
@@ -377,7 +432,7 @@ func (w *writer) encode(b store.Batch, records []*record) (*run, error) {
 	return listed, nil
 }
 
-func writeChanges(b store.Batch, changes []merkle.Change) {
+func writeChanges(b sink, changes []merkle.Change) {
 	var buf [1 + len(merkle.Key{})]byte
 	for i := range changes {
 		key := leafKey(buf[:0], &changes[i].Key)
@@ -427,7 +482,7 @@ func mergeTwo(old, late []merkle.Change) []merkle.Change {
 }
 
 // writeResults writes an active block's result list and what proves it.
-func writeResults(b store.Batch, rec *record) {
+func writeResults(b sink, rec *record) {
 	h := rec.position.Height
 	r := blockRecord{
 		Time: rec.result.Time, Root: rec.position.Root, Results: uint32(len(rec.result.Results)),
@@ -443,64 +498,116 @@ func writeResults(b store.Batch, rec *record) {
 	}
 }
 
-// writeTrades writes a block's trades by market. They stand by number at the end
-// of its results, where one market's are together.
-func writeTrades(b store.Batch, rec *record) {
-	var buf []byte
-	var open *Trade
-	put := func() {
-		if open != nil {
-			b.Set(tradesKey(day(open.Time), open.Market, open.Height), buf)
-		}
-		buf = buf[:0]
-	}
-	for t := range rec.trades {
-		if open == nil || open.Market != t.Market {
-			put()
-			open = &t
-		}
-		buf = t.append(buf)
-	}
-	put()
+// pieces writes entries of a history that belong under one key. If they are too many
+// for one value, the key holds the last of them, and keys with an inverted number behind
+// it the others: so later ones come first.
+type pieces struct {
+	b       sink
+	key     []byte
+	buf     []byte
+	head    int // bytes of buf that stand before the entries of every piece
+	entries int
+	number  uint32
 }
 
-// owned is a fill of an account. Sorting looks at the first bytes of addresses
-// before it looks at fills, which are large.
+// begin is called before the entries of a key.
+func (p *pieces) begin(key []byte, head ...uint64) {
+	p.key, p.buf, p.entries, p.number = key, p.buf[:0], 0, 0
+	for _, n := range head {
+		p.buf = binary.BigEndian.AppendUint64(p.buf, n)
+	}
+	p.head = len(p.buf)
+}
+
+// next is called before an entry is appended to buf.
+func (p *pieces) next() {
+	if p.entries == pieceEntries {
+		p.b.Set(binary.BigEndian.AppendUint32(slices.Clone(p.key), ^p.number), p.buf)
+		p.buf, p.entries = p.buf[:p.head], 0
+		p.number++
+	}
+	p.entries++
+}
+
+// end is called after the entries of a key.
+func (p *pieces) end() { p.b.Set(p.key, p.buf) }
+
+// writeTrades writes a block's trades by market. They stand by number at the end
+// of its results, where one market's are together.
+func writeTrades(b sink, rec *record) {
+	p := pieces{b: b}
+	var open market.ID
+	for t := range rec.trades {
+		if p.key == nil || open != t.Market {
+			if p.key != nil {
+				p.end()
+			}
+			open = t.Market
+			p.begin(tradesKey(day(t.Time), t.Market, t.Height))
+		}
+		p.next()
+		p.buf = t.append(p.buf)
+	}
+	if p.key != nil {
+		p.end()
+	}
+}
+
+// owned is a side of a trade. Sorting looks at the first bytes of addresses before
+// it looks at trades, which are far apart.
 type owned struct {
-	prefix  uint64
-	at      int // in order of trades
-	account identity.Address
-	fill    Fill
+	prefix uint64
+	trade  int32 // index of the event
+	index  int32 // of the trade in the results, with the side of the seller in the last bit
 }
 
 // writeFills writes a block's fills by account.
-func writeFills(b store.Batch, rec *record) {
-	var all []*owned
-	for account, f := range rec.fills {
-		all = append(all, &owned{binary.BigEndian.Uint64(account[:]), len(all), account, f})
+func writeFills(b sink, rec *record) {
+	first := int32(rec.firstTrade())
+	all := make([]owned, 0, 2*(len(rec.result.Results)-int(first)))
+	events := rec.result.Events
+	for i := range events {
+		if e := &events[i]; e.Kind == exchange.EventTrade {
+			all = append(all,
+				owned{binary.BigEndian.Uint64(e.Account[:]), int32(i), 2 * first},
+				owned{binary.BigEndian.Uint64(e.Other[:]), int32(i), 2*first + 1})
+			first++
+		}
 	}
-	slices.SortFunc(all, func(x, y *owned) int {
+	owner := func(o *owned) *identity.Address {
+		if o.index&1 == 0 {
+			return &events[o.trade].Account
+		}
+		return &events[o.trade].Other
+	}
+	slices.SortFunc(all, func(x, y owned) int {
 		if x.prefix != y.prefix {
 			return cmp.Compare(x.prefix, y.prefix)
 		}
-		return cmp.Or(bytes.Compare(x.account[:], y.account[:]), cmp.Compare(x.at, y.at))
+		return cmp.Or(bytes.Compare(owner(&x)[:], owner(&y)[:]), cmp.Compare(x.index, y.index))
 	})
-	var buf []byte
-	for i, o := range all {
-		if i == 0 || all[i-1].account != o.account {
-			buf = binary.BigEndian.AppendUint64(buf[:0], o.fill.Height)
-			buf = binary.BigEndian.AppendUint64(buf, o.fill.Time)
+	p := pieces{b: b}
+	for i := range all {
+		o := &all[i]
+		account := owner(o)
+		buy, fill := rec.sides(&events[o.trade], int(o.index/2))
+		if o.index&1 == 0 {
+			fill = buy
 		}
-		buf = o.fill.append(buf)
-		if i+1 == len(all) || all[i+1].account != o.account {
-			b.Set(fillsKey(day(o.fill.Time), &o.account, o.fill.Height), buf)
+		if i == 0 || *owner(&all[i-1]) != *account {
+			p.begin(fillsKey(day(fill.Time), account, fill.Height), fill.Height, fill.Time)
+		}
+		p.next()
+		p.buf = fill.append(p.buf)
+		if i+1 == len(all) || *owner(&all[i+1]) != *account {
+			p.end()
 		}
 	}
 }
 
 // prune forgets what is older than is to be kept, whenever a span or a day of
 // block time begins.
-func (w *writer) prune(b store.Batch, rec *record) error {
+func (w *writer) prune(b sink, rec *record) error {
 	now, height := rec.result.Time, rec.position.Height
 	if d := day(now); d != w.day {
 		w.day = d

@@ -38,14 +38,14 @@ func keep(first map[exchange.CommandID]exchange.Receipt, res *exchange.Result) {
 
 // TestPowerLoss takes the power of a server away at any point, again and again:
 // after each start the engine's replay brings it to the root of the others, with
-// every receipt (S-11, S-13).
+// every receipt (S-11, S-13, S-16).
 func TestPowerLoss(t *testing.T) {
 	for seed := range uint64(bulk.Count(30)) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 2))
 			c := newChain(t, 2, replica.Config{
 				Inline:  seed%2 == 0,
-				Persist: replica.Persist{Blocks: 1 + rng.IntN(6), Every: time.Duration(1+rng.IntN(3)) * time.Millisecond, LagBlocks: 12},
+				Persist: replica.Persist{Blocks: 1 + rng.IntN(6), Every: time.Duration(1+rng.IntN(3)) * time.Millisecond, LagBlocks: 12, Batch: int(seed%3) * 3000},
 				Keep:    replica.Keep{SnapshotEvery: uint64(rng.IntN(8)), ChunkBytes: 2000},
 			})
 			random := c.random(8, seed)

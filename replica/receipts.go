@@ -85,8 +85,8 @@ func makeRun(records []*record, sp uint32) (*run, [][]byte) {
 // page is the number of the page that lists an id.
 func (r *run) page(prefix uint64) uint64 { return prefix >> 1 >> (63 - r.bits) }
 
-// write puts the run into a batch.
-func (r *run) write(b store.Batch, pages [][]byte) {
+// write writes the run.
+func (r *run) write(b sink, pages [][]byte) {
 	b.Set(runKey(r.span, r.height), r.filter.append([]byte{r.bits}))
 	for i, p := range pages {
 		if p != nil {

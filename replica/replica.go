@@ -14,7 +14,7 @@
 // verdicts that are remembered in known.go, what may enter a block in propose.go,
 // executing blocks in finalize.go, commands of clients in intake.go and batcher.go,
 // fates of commands in fate.go, the store's keys and values in layout.go, writing in
-// persist.go, reading after a start in load.go, finding receipts in receipts.go,
+// persist.go and journal.go, reading after a start in load.go, finding receipts in receipts.go,
 // trades and fills in history.go, proofs in prove.go, snapshots and joining by them
 // in snapshot.go, files in export.go, subscriptions in events.go, silent members in
 // members.go.
@@ -105,9 +105,10 @@ type Intake struct {
 type Persist struct {
 	Every     time.Duration // how long a committed block waits for others to be written with it. Default 200 ms
 	Blocks    int           // blocks written at once. Default 64
-	Bytes     int           // bytes at which they are written at once. Default 16 MiB
+	Bytes     int           // bytes of memory at which they are written at once, and most bytes of a write of several. Default 16 MiB
+	Batch     int           // bytes of one batch of the store; more are written in several. Default 32 MiB
 	LagBlocks int           // blocks behind at which Finalize waits. Default 512
-	LagBytes  int           // bytes behind at which Finalize waits. Default 128 MiB
+	LagBytes  int           // bytes of memory behind at which Finalize waits. Default 128 MiB
 }
 
 // Keep says what is kept for how long.
@@ -234,6 +235,7 @@ func (c *Config) setDefaults() {
 	p.Every = cmp.Or(p.Every, 200*time.Millisecond)
 	p.Blocks = cmp.Or(p.Blocks, 64)
 	p.Bytes = cmp.Or(p.Bytes, 16<<20)
+	p.Batch = min(cmp.Or(p.Batch, 32<<20), store.MaxBatch/2)
 	p.LagBlocks = max(cmp.Or(p.LagBlocks, 512), p.Blocks+2)
 	p.LagBytes = max(cmp.Or(p.LagBytes, 128<<20), 2*p.Bytes)
 	k.Results = cmp.Or(k.Results, 100_000)
