@@ -402,7 +402,7 @@ func (w *blockWork) postTradeFee(id asset.ID, fee asset.Amount, reservePPM uint3
 	}
 }
 
-// postClosed gives back what closed orders held, for all that were closed since the last call.
+// postClosed gives back what closed orders held, and the places kept for what they might bring, for all that were closed since the last call.
 func (w *blockWork) postClosed() {
 	for ; w.closed < len(w.out.Closed); w.closed++ {
 		c := &w.out.Closed[w.closed]
@@ -410,6 +410,7 @@ func (w *blockWork) postClosed() {
 		if c.Release.Amount > 0 {
 			w.s.ledger.Release(n, c.Release.Asset, c.Release.Amount)
 		}
+		w.s.ledger.Settle(n, w.s.markets.Brings(c.Order.Market, c.Order.Side))
 		w.event(Event{
 			Kind: EventOrderClosed, Reason: c.Why, Market: c.Order.Market, Account: w.s.ledger.Address(n), Order: &c.Order,
 		})

@@ -55,8 +55,9 @@ func (w *blockWork) checkPay(_ *task, to identity.Address, id asset.ID, amount a
 	return OK
 }
 
-// later credits an account when the block is over.
+// later credits an account when the block is over, and keeps a place for it until then.
 func (w *blockWork) later(n ledger.Number, id asset.ID, amount asset.Amount) {
+	w.s.ledger.Promise(n, id)
 	w.credits = append(w.credits, credit{n, id, amount})
 }
 
@@ -64,6 +65,7 @@ func (w *blockWork) later(n ledger.Number, id asset.ID, amount asset.Amount) {
 func (w *blockWork) post() {
 	for _, c := range w.credits {
 		w.s.ledger.Credit(c.account, c.asset, c.amount)
+		w.s.ledger.Settle(c.account, c.asset)
 	}
 }
 
@@ -144,6 +146,8 @@ func (w *blockWork) lock(t *task) Code {
 		return Insufficient
 	}
 	w.s.ledger.Lock(b.Asset, b.Amount)
+	w.s.ledger.Promise(ledger.Number(terms.Payee), b.Asset)
+	w.s.ledger.Promise(t.account, b.Asset) // it may come back
 	id, _ := w.s.escrows.Lock(terms, w.now)
 	t.number = uint64(id)
 	w.event(Event{
@@ -214,7 +218,7 @@ func (w *blockWork) closeEscrow(t *task, p *escrow.Payout, code escrow.Code) Cod
 	t.number = uint64(p.ID)
 	w.s.ledger.Unlock(p.Asset, p.Amount)
 	w.later(ledger.Number(p.To), p.Asset, p.Amount)
-	w.payoutEvent(p)
+	w.settle(p)
 	return OK
 }
 
@@ -222,10 +226,13 @@ func (w *blockWork) closeEscrow(t *task, p *escrow.Payout, code escrow.Code) Cod
 func (w *blockWork) postPayout(p *escrow.Payout) {
 	w.s.ledger.Unlock(p.Asset, p.Amount)
 	w.s.ledger.Credit(ledger.Number(p.To), p.Asset, p.Amount)
-	w.payoutEvent(p)
+	w.settle(p)
 }
 
-func (w *blockWork) payoutEvent(p *escrow.Payout) {
+// settle ends what an escrow promised, and reports where its amount went.
+func (w *blockWork) settle(p *escrow.Payout) {
+	w.s.ledger.Settle(ledger.Number(p.Payee), p.Asset)
+	w.s.ledger.Settle(ledger.Number(p.Payer), p.Asset)
 	kind := EventEscrowBack
 	if p.Paid {
 		kind = EventEscrowPaid

@@ -45,11 +45,20 @@ func (w *blockWork) enter(i int, t *task, n *market.New) Code {
 	if code != market.OK {
 		return marketCodes[code]
 	}
+	if !w.s.ledger.OwnRoom(t.account, w.s.markets.Brings(n.Market, n.Side)) {
+		return TooManyBalances
+	}
 	if !w.s.ledger.Hold(t.account, need.Asset, need.Amount) {
 		return Insufficient
 	}
-	w.staged(i, t, w.s.markets.Stage(n, w.in.Height, w.now))
+	w.stage(i, t, n)
 	return OK
+}
+
+// stage takes up an order whose hold is there, and keeps a place for what it may bring (L-34).
+func (w *blockWork) stage(i int, t *task, n *market.New) {
+	w.s.ledger.Promise(t.account, w.s.markets.Brings(n.Market, n.Side))
+	w.staged(i, t, w.s.markets.Stage(n, w.in.Height, w.now))
 }
 
 // staged remembers which command placed an order.
@@ -81,9 +90,15 @@ func (w *blockWork) placeOCO(i int, t *task) Code {
 	if code != market.OK {
 		return marketCodes[code]
 	}
+	brings := w.s.markets.Brings(limit.Market, limit.Side)
+	if !w.s.ledger.OwnRoom(t.account, brings) {
+		return TooManyBalances
+	}
 	if !w.s.ledger.Hold(t.account, need.Asset, need.Amount) {
 		return Insufficient
 	}
+	w.s.ledger.Promise(t.account, brings)
+	w.s.ledger.Promise(t.account, brings) // each leg ends by itself
 	a, b := w.s.markets.StagePair(&limit, &stop, w.in.Height, w.now)
 	w.staged(i, t, a)
 	w.staged(i, t, b)
@@ -265,6 +280,6 @@ func (w *blockWork) replace(i int, t *task, old *market.Order, price asset.Price
 	if !w.s.ledger.Hold(t.account, need.Asset, need.Amount) {
 		panic("exchange: an amendment that was possible failed") //nolint:forbidigo // checked above
 	}
-	w.staged(i, t, w.s.markets.Stage(&n, w.in.Height, w.now))
+	w.stage(i, t, &n) // in the place of the old one
 	return OK
 }

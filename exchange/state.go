@@ -199,6 +199,9 @@ func Load(f *Founding, leaves iter.Seq2[merkle.Key, []byte]) (*State, error) {
 		return nil, fmt.Errorf("%w: the clock is missing", ErrState)
 	}
 	s.markets.SetOrderLimit(s.params.MarketOrders)
+	if err := s.promise(); err != nil {
+		return nil, err
+	}
 	sortChanges(changes)
 	for i := 1; i < len(changes); i++ {
 		if changes[i].Key == changes[i-1].Key {
@@ -208,6 +211,31 @@ func Load(f *Founding, leaves iter.Seq2[merkle.Key, []byte]) (*State, error) {
 	s.tree.Update(changes)
 	s.roster.ValidatorUpdates() // consensus has these powers already
 	return s, s.Check()
+}
+
+// promise keeps places for what orders and escrows may bring to accounts (L-34).
+func (s *State) promise() (err error) {
+	s.promises(func(n ledger.Number, id asset.ID) {
+		_, known := s.ledger.Asset(id)
+		if err != nil || n == 0 || int(n) > s.ledger.Accounts() || !known || !s.ledger.OwnRoom(n, id) {
+			err = fmt.Errorf("%w: account %d cannot be given asset %d", ErrState, n, id)
+			return
+		}
+		s.ledger.Promise(n, id)
+	})
+	return err
+}
+
+// promises calls yield for every promise: each live order may bring something to
+// its owner, each escrow to its payee or back to its payer.
+func (s *State) promises(yield func(ledger.Number, asset.ID)) {
+	for o := range s.markets.Orders() {
+		yield(ledger.Number(o.Owner), s.markets.Brings(o.Market, o.Side))
+	}
+	for e := range s.escrows.All {
+		yield(ledger.Number(e.Payee), e.Asset)
+		yield(ledger.Number(e.Payer), e.Asset)
+	}
 }
 
 func (s *State) loadLeaf(key merkle.Key, value []byte) error {
@@ -407,7 +435,7 @@ func (s *State) Prove(key merkle.Key) (value []byte, p merkle.Proof) {
 // Check counts everything anew and says what does not add up. It takes time in
 // proportion to the whole state.
 func (s *State) Check() error {
-	for _, check := range []func() error{s.ledger.Check, s.escrows.Verify, s.roster.Check, s.checkHolds, s.checkLocked} {
+	for _, check := range []func() error{s.ledger.Check, s.escrows.Verify, s.roster.Check, s.checkHolds, s.checkLocked, s.checkPromises} {
 		if err := check(); err != nil {
 			return fmt.Errorf("%w: %w", ErrState, err)
 		}
@@ -449,6 +477,31 @@ func (s *State) checkLocked() error {
 		}
 	}
 	return nil
+}
+
+// checkPromises compares the places that accounts keep with their orders and escrows.
+func (s *State) checkPromises() error {
+	type place struct {
+		account ledger.Number
+		asset   asset.ID
+	}
+	want, sums := map[place]int{}, make([]int, s.ledger.Accounts()+1)
+	s.promises(func(n ledger.Number, id asset.ID) {
+		want[place{n, id}]++
+		sums[n]++
+	})
+	for n := range sums[1:] {
+		if _, has := s.ledger.Places(ledger.Number(n + 1)); has != sums[n+1] {
+			return fmt.Errorf("account %d has %d promises, its orders and escrows are %d", n+1, has, sums[n+1])
+		}
+	}
+	var err error
+	s.promises(func(n ledger.Number, id asset.ID) {
+		if has := s.ledger.Promised(n, id); err == nil && has != want[place{n, id}] {
+			err = fmt.Errorf("account %d has %d promises of asset %d, not %d", n, has, id, want[place{n, id}])
+		}
+	})
+	return err
 }
 
 // Audit is the conservation sum of every asset, term by term.

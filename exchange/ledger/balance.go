@@ -7,12 +7,17 @@ import (
 	"souk/asset"
 )
 
-// line is what an account has of one asset; never both amounts are zero.
+// line is an account's place for one asset: what it has of it, and how many
+// promises there are that it may be given some. Never all three are zero.
 type line struct {
 	available asset.Amount
 	held      asset.Amount
 	asset     asset.ID
+	promised  uint32
 }
+
+// empty tells whether nothing is there, though something may be promised.
+func (l *line) empty() bool { return l.available|l.held == 0 }
 
 // arena keeps the balances of all accounts in runs of 2^class lines, one run per
 // account, ascending by asset. It holds no pointers but to its pages.
@@ -121,9 +126,9 @@ func (s *State) grow(acc *account) []line {
 	return s.balances(acc)
 }
 
-// prune removes a line if nothing is left in it.
+// prune removes a line if nothing is left in it and nothing is promised.
 func (s *State) prune(acc *account, l *line) {
-	if l.available|l.held != 0 {
+	if !l.empty() || l.promised != 0 {
 		return
 	}
 	lines := s.balances(acc)
@@ -160,12 +165,60 @@ func (s *State) Held(n Number, id asset.ID) asset.Amount {
 	return 0
 }
 
-// Room tells whether an account may be offered an asset by others: it has the
-// asset already, or fewer than MaxBalances assets. Credit does not ask; exchange
-// asks before a transfer, a mint or a lock in favour of the account (L-34).
-func (s *State) Room(n Number, id asset.ID) bool {
+// Room tells whether others may promise an asset to an account: it has a place for
+// the asset already, or fewer than MaxBalances places. Exchange asks before a
+// transfer, a mint, an escrow in favour of the account or a payment by vote (L-34).
+func (s *State) Room(n Number, id asset.ID) bool { return s.room(n, id, MaxBalances) }
+
+// OwnRoom is Room for what an account's own orders may bring it, up to MaxPlaces.
+func (s *State) OwnRoom(n Number, id asset.ID) bool { return s.room(n, id, MaxPlaces) }
+
+func (s *State) room(n Number, id asset.ID, limit uint32) bool {
 	acc := s.accounts.at(n)
-	return acc.lines < MaxBalances || s.find(acc, id) != nil
+	return acc.lines < limit || s.find(acc, id) != nil
+}
+
+// Promise keeps a place for an asset that an account may be given. Every promise
+// ends with Settle. Promises are no part of the state: exchange makes them anew of
+// orders and escrows after Load. It panics if there is no place up to MaxPlaces.
+func (s *State) Promise(n Number, id asset.ID) {
+	acc := s.accounts.at(n)
+	l := s.find(acc, id)
+	if l == nil {
+		if acc.lines >= MaxPlaces {
+			broken("account %d has no place for asset %d", n, id)
+		}
+		l = s.need(acc, id)
+	}
+	l.promised++
+}
+
+// Settle ends a promise, kept or not. It panics if there is none.
+func (s *State) Settle(n Number, id asset.ID) {
+	acc := s.accounts.at(n)
+	l := s.find(acc, id)
+	if l == nil || l.promised == 0 {
+		broken("account %d was promised none of asset %d", n, id)
+	}
+	l.promised--
+	s.prune(acc, l)
+}
+
+// Promised returns how many promises of an asset to an account are open.
+func (s *State) Promised(n Number, id asset.ID) int {
+	if l := s.find(s.accounts.at(n), id); l != nil {
+		return int(l.promised)
+	}
+	return 0
+}
+
+// Places returns how many places an account has taken, and how many promises it has.
+func (s *State) Places(n Number) (places, promises int) {
+	acc := s.accounts.at(n)
+	for _, l := range s.balances(acc) {
+		promises += int(l.promised)
+	}
+	return int(acc.lines), promises
 }
 
 // Credit adds to what an account has available. It panics if that would exceed

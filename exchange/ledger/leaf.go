@@ -190,26 +190,26 @@ func (b *buffer) cut(value []byte) []byte {
 // appendAccount appends an account's leaf (L-72).
 func (s *State) appendAccount(dst []byte, n Number, acc *account) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, uint32(n))
-	at := len(dst)
+	flags := len(dst)
 	dst = append(dst, 0)
 	if !acc.owner.IsZero() {
-		dst[at] |= hasOwner
+		dst[flags] |= hasOwner
 		dst = append(dst, acc.owner[:]...)
 		dst = s.appendWindow(dst, &acc.window)
 	}
 	var delegates []delegate
 	if x := s.extras.get(acc); x != nil {
 		if x.floor != 0 {
-			dst[at] |= hasFloor
+			dst[flags] |= hasFloor
 			dst = binary.BigEndian.AppendUint64(dst, x.floor)
 		}
 		if x.rotation.Due != 0 {
-			dst[at] |= hasRotation
+			dst[flags] |= hasRotation
 			dst = append(dst, x.rotation.Key[:]...)
 			dst = binary.BigEndian.AppendUint64(dst, x.rotation.Due)
 		}
 		if x.timer != 0 {
-			dst[at] |= hasTimer
+			dst[flags] |= hasTimer
 			dst = binary.BigEndian.AppendUint64(dst, x.timer)
 		}
 		delegates = x.delegates
@@ -218,12 +218,18 @@ func (s *State) appendAccount(dst []byte, n Number, acc *account) []byte {
 	for i := range delegates {
 		dst = s.appendDelegate(dst, &delegates[i])
 	}
-	dst = binary.BigEndian.AppendUint32(dst, acc.lines)
+	at, balances := len(dst), uint32(0)
+	dst = binary.BigEndian.AppendUint32(dst, 0)
 	for _, l := range s.balances(acc) {
+		if l.empty() {
+			continue
+		}
+		balances++
 		dst = binary.BigEndian.AppendUint32(dst, uint32(l.asset))
 		dst = binary.BigEndian.AppendUint64(dst, uint64(l.available))
 		dst = binary.BigEndian.AppendUint64(dst, uint64(l.held))
 	}
+	binary.BigEndian.PutUint32(dst[at:], balances)
 	return dst
 }
 

@@ -49,7 +49,7 @@ const (
 	BadDecimals     // above asset.MaxDecimals
 	NotIssuer       // only the issuer may
 	SupplyExceeded  // above the asset's largest supply
-	TooManyBalances // the account has MaxBalances
+	TooManyBalances // the account has no place for a further asset
 )
 
 // Limits.
@@ -58,7 +58,8 @@ const (
 	MaxSymbol    = 10     // characters
 	MaxDelegates = 16     // delegates of one account, expired ones included
 	MaxMarkets   = 64     // markets that one delegate may be limited to
-	MaxBalances  = 1024   // assets an account may be offered, see State.Room
+	MaxBalances  = 1024   // places for assets that others may fill, see State.Room
+	MaxPlaces    = 2048   // places for assets of an account, see State.OwnRoom
 	WindowBits   = 1024   // nonces up to and including a key's highest that are told apart
 	MaxJump      = 65_536 // how far above its highest nonce a key may go
 )
@@ -243,6 +244,9 @@ func (s *State) Account(n Number) Account {
 		}
 	}
 	for _, l := range s.balances(acc) {
+		if l.empty() {
+			continue
+		}
 		a.Balances = append(a.Balances, Balance{Asset: l.asset, Available: l.available, Held: l.held})
 	}
 	return a

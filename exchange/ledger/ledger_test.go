@@ -364,6 +364,79 @@ func TestRoom(t *testing.T) {
 	reload(t, s)
 }
 
+// L-34: promises keep places, each asset one, and an account's own orders find more.
+func TestPlaces(t *testing.T) {
+	s := ledger.New()
+	s.Open(address("alice"))
+	for i := range ledger.MaxPlaces + 1 {
+		id, code := s.Issue(ledger.Terms{Symbol: fmt.Sprintf("A%d", 1000+i), MaxSupply: 5})
+		want(t, "issue", code, ledger.OK)
+		want(t, "room for others", s.Room(1, id), i < ledger.MaxBalances)
+		want(t, "room for orders", s.OwnRoom(1, id), i < ledger.MaxPlaces)
+		if i == ledger.MaxPlaces {
+			mustPanic(t, "no place", func() { s.Promise(1, id) })
+			break
+		}
+		s.Promise(1, id)
+		s.Promise(1, id)
+		want(t, "promised", s.Promised(1, id), 2)
+	}
+	want(t, "room for what is promised", s.Room(1, 2000), true)
+	want(t, "balances", len(s.Account(1).Balances), 0)
+	places, promises := s.Places(1)
+	want(t, "places", places, ledger.MaxPlaces)
+	want(t, "promises", promises, 2*ledger.MaxPlaces)
+	want(t, "mint", s.Mint(identity.Address{}, 7, 5, 1), ledger.OK)
+	if err := s.Check(); err != nil {
+		t.Error(err)
+	}
+	for i := range ledger.MaxPlaces {
+		s.Settle(1, asset.ID(i+1))
+		s.Settle(1, asset.ID(i+1))
+	}
+	places, promises = s.Places(1)
+	want(t, "places", places, 1)
+	want(t, "promises", promises, 0)
+	mustPanic(t, "nothing promised", func() { s.Settle(1, 7) })
+	mustPanic(t, "nothing there", func() { s.Settle(1, 8) })
+	reload(t, s)
+}
+
+// L-35: the largest account there can be.
+func TestLargestLeaf(t *testing.T) {
+	s := ledger.New()
+	n := s.Open(address("alice"))
+	for i := range ledger.MaxPlaces {
+		id, _ := s.Issue(ledger.Terms{Symbol: fmt.Sprintf("A%d", 1000+i), MaxSupply: 5})
+		want(t, "mint", s.Mint(identity.Address{}, id, 5, 1), ledger.OK)
+	}
+	markets := make([]uint32, ledger.MaxMarkets)
+	for i := range markets {
+		markets[i] = uint32(i + 1)
+	}
+	gaps := func(who string) {
+		for _, nonce := range []uint64{5000, 6023} { // the oldest of the window is the last that was not used
+			want(t, "nonce", s.UseNonce(n, key(who), nonce), ledger.OK)
+		}
+	}
+	gaps("alice")
+	want(t, "old delegate", s.SetDelegate(n, ledger.Delegate{Key: key("old"), Scopes: ledger.Read}, 1), ledger.OK)
+	want(t, "nonce", s.UseNonce(n, key("old"), 9), ledger.OK)
+	want(t, "remove", s.RemoveDelegate(n, key("old")), ledger.OK)
+	for i := range ledger.MaxDelegates {
+		who := fmt.Sprint("bot", i)
+		want(t, "delegate", s.SetDelegate(n, ledger.Delegate{Key: key(who), Scopes: ledger.Trade, Markets: markets, Expiry: 9}, 1), ledger.OK)
+		gaps(who)
+	}
+	want(t, "rotation", s.StartRotation(n, key("next"), 9), ledger.OK)
+	s.SetTimer(n, 9)
+	leaf, _ := s.Leaf(ledger.AccountKey(address("alice")))
+	want(t, "bytes", len(leaf), 48_155)
+	if got, err := ledger.ParseAccount(ledger.AccountKey(address("alice")), leaf); err != nil || len(got.Balances) != ledger.MaxPlaces {
+		t.Error(err)
+	}
+}
+
 // L-41 to L-43.
 func TestIssue(t *testing.T) {
 	s := market(t)

@@ -116,7 +116,7 @@ func (s *State) readDelegates(acc *account, x *extra, str *cryptobyte.String) bo
 func (s *State) readBalances(acc *account, str *cryptobyte.String) bool {
 	var count uint32
 	const size = 4 + 8 + 8
-	if !str.ReadUint32(&count) || uint64(len(*str)) != uint64(count)*size {
+	if !str.ReadUint32(&count) || count > MaxPlaces || uint64(len(*str)) != uint64(count)*size {
 		return false
 	}
 	last := asset.ID(0)
@@ -245,8 +245,11 @@ func (s *State) Check() error {
 		if s.index[acc.address] != n {
 			return fmt.Errorf("account %d is not found by its address", n)
 		}
+		if acc.lines > MaxPlaces {
+			return fmt.Errorf("account %d has %d places for assets, at most %d are allowed", n, acc.lines, MaxPlaces)
+		}
 		for _, l := range s.balances(acc) {
-			if !s.exists(l.asset) || l.available|l.held == 0 {
+			if !s.exists(l.asset) || l.empty() && l.promised == 0 {
 				return fmt.Errorf("account %d has an empty balance, or one of an unknown asset", n)
 			}
 			counted[l.asset-1].Available += l.available

@@ -106,6 +106,9 @@ func (s *State) Market(id ID) (Market, bool) {
 	return b.Market, true
 }
 
+// Brings is the asset that an order of a side is given when it trades. The market must exist.
+func (s *State) Brings(id ID, side Side) asset.ID { return s.book(id).holds(side.other()) }
+
 // Markets appends all markets by ascending number.
 func (s *State) Markets(dst []Market) []Market {
 	for _, b := range s.books {
