@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -41,7 +42,7 @@ func (a *app) initCommand() *cobra.Command {
 
 func (a *app) federationCommand() *cobra.Command {
 	c := &cobra.Command{Use: "federation", Short: "Found, join and refound virtual servers", Args: cobra.NoArgs}
-	c.AddCommand(a.federationInit(), a.federationCreate(), a.federationJoin(), a.federationRefound(), a.federationShow())
+	c.AddCommand(a.federationInit(), a.federationCreate(), a.federationJoin(), a.federationLeave(), a.federationRefound(), a.federationShow())
 	return c
 }
 
@@ -130,10 +131,18 @@ func (a *app) writeFounding(f *exchange.Founding, out string) error {
 }
 
 func (a *app) federationJoin() *cobra.Command {
-	var home string
-	var v node.VirtualConfig
+	var home, card string
+	var j node.Joining
+	v := &j.Config
 	c := &cobra.Command{
 		Use: "join FOUNDING", Short: "Let a server host a virtual server", Args: cobra.ExactArgs(1),
+		Long: `Let the server of a home host a virtual server: keep its founding contract, and write its section into
+config.toml. It is served with the keys of the home's card that is in the founding contract; a member
+that came later, by vote, names the card with --card if the home has several.
+
+A virtual server that was refounded takes the place of the one that it goes on from, and with
+--replace it takes that of any other: the old section becomes a comment, its data stay in the home.`,
+		Example: "  souk federation join founding --home ./home --listen 192.0.2.7:26600",
 		RunE: func(_ *cobra.Command, args []string) error {
 			f, err := node.ReadFounding(args[0])
 			if err != nil {
@@ -144,21 +153,117 @@ func (a *app) federationJoin() *cobra.Command {
 					return err
 				}
 			}
-			if err := node.Home(home).Join(f, v); err != nil {
+			if card != "" {
+				named, err := readCard(card)
+				if err != nil {
+					return err
+				}
+				j.Card = &named
+			}
+			j.Now = time.Now()
+			old, err := node.Home(home).Join(f, j)
+			if err != nil {
 				return err
 			}
 			id := f.ID()
-			return a.show(map[string]string{"virtual_server": hex.EncodeToString(id[:])}, func(w io.Writer) {
+			value := map[string]string{"virtual_server": hex.EncodeToString(id[:])}
+			if (old != exchange.ID{}) {
+				value["replaced"] = hex.EncodeToString(old[:])
+			}
+			return a.show(value, func(w io.Writer) {
+				if (old != exchange.ID{}) {
+					p(w, "virtual server %x is not served any more: its section in config.toml is a comment now, its data stay in the home\n", old[:])
+				}
 				p(w, "joined virtual server %x; start with: souk serve --home %s\n", id[:], home)
 			})
 		},
 	}
 	homeFlag(c, &home)
-	c.Flags().StringVar(&v.Listen, "listen", "", "where the other servers reach this one: IP address and port")
+	c.Flags().StringVar(&v.Listen, "listen", "", "where this server listens for the others: IP address and port, those of the card unless something forwards")
+	c.Flags().StringVar(&card, "card", "", "card with which to join, if it is not in the founding contract")
+	c.Flags().StringVar(&j.Replace, "replace", "", "id of a virtual server of this home whose place it takes")
 	c.Flags().StringVar(&v.Origin, "origin", "", "export that a refounded virtual server begins with")
 	c.Flags().BoolVar(&v.StateSync, "state-sync", false, "begin from a copy of the state instead of executing all blocks")
 	c.Flags().Uint64Var(&v.TrustHeight, "trust-height", 0, "height of a header that two members confirmed")
 	c.Flags().StringVar(&v.TrustHash, "trust-hash", "", "its hash")
+	return c
+}
+
+func (a *app) federationLeave() *cobra.Command {
+	var home string
+	c := &cobra.Command{
+		Use: "leave ID", Short: "Let a server host a virtual server no more", Args: cobra.ExactArgs(1),
+		Long: `Take a virtual server out of config.toml: its section becomes a comment, its data stay in the home. It
+counts when the server is started again. The other members go on counting with this one until they
+have voted: souk vote remove-member.`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			id, err := node.Home(home).Leave(args[0], time.Now())
+			if err != nil {
+				return err
+			}
+			return a.show(map[string]string{"left": hex.EncodeToString(id[:])}, func(w io.Writer) {
+				p(w, "virtual server %x is not served any more once the server is started again; its data stay in the home\n", id[:])
+			})
+		},
+	}
+	homeFlag(c, &home)
+	return c
+}
+
+func (a *app) cardCommand() *cobra.Command {
+	c := &cobra.Command{Use: "card", Short: "Make and show member cards of a home", Args: cobra.NoArgs}
+	c.AddCommand(a.cardNew(), a.cardList())
+	return c
+}
+
+func (a *app) cardNew() *cobra.Command {
+	var home string
+	var s node.CardSetup
+	c := &cobra.Command{
+		Use: "new", Short: "Make a card for a further virtual server in a home that serves one", Args: cobra.NoArgs,
+		Long: `Make a member card for a further virtual server: with the operator of this home, and with a consensus
+key, a node key and an address of its own. The operator's key must be in the home; the new keys get the
+same passphrase. Hand the card to the founders of the other virtual server.`,
+		Example: "  souk card new --home ./home --p2p 192.0.2.7:26601",
+		RunE: func(*cobra.Command, []string) error {
+			if s.P2P == "" {
+				return usageError{errors.New("give --p2p ADDRESS:PORT: a port that no other virtual server of this home uses")}
+			}
+			s.Pass, s.Now = a.pass.get("Passphrase of the server's keys: ", false), time.Now()
+			card, file, err := node.NewCard(node.Home(home), s)
+			if err != nil {
+				return err
+			}
+			return a.show(map[string]string{"card": card.String(), "file": file}, func(w io.Writer) {
+				p(w, "%s\n", card.String())
+			})
+		},
+	}
+	homeFlag(c, &home)
+	c.Flags().StringVar(&s.URL, "url", "", "base URL under which clients reach the server (default: that of the first card)")
+	c.Flags().StringVar(&s.P2P, "p2p", "", "address under which the other servers reach this one: IP address and port")
+	return c
+}
+
+func (a *app) cardList() *cobra.Command {
+	var home string
+	c := &cobra.Command{
+		Use: "list", Short: "Show the member cards of a home", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			cards, err := node.Home(home).Cards()
+			if err != nil {
+				return err
+			}
+			return a.show(cards, func(w io.Writer) {
+				p(w, "FILE\tMEMBER\tURL\tOTHER SERVERS REACH IT AT\n")
+				for i := range cards {
+					x := &cards[i].Card
+					p(w, "%s\t%s\t%s\t%s\n", cards[i].File, x.Name, x.URL, x.P2P)
+				}
+			})
+		},
+	}
+	homeFlag(c, &home)
 	return c
 }
 

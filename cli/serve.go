@@ -87,13 +87,14 @@ func (a *app) exportCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "export", Short: "Write the stored state of a stopped server to a file", Args: cobra.NoArgs,
 		Long: `Write the state of a stopped server's virtual server to a file: the newest state that a signed
-header confirms. The file is what souk federation refound begins with.`,
+header confirms. The file is what souk federation refound begins with. Of several virtual servers, --id says
+which one.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			f, err := os.OpenFile(out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 			if err != nil {
 				return fmt.Errorf("export: %w", err)
 			}
-			e, err := node.Export(node.Home(home), height, f)
+			e, err := node.Export(node.Home(home), a.id, height, f)
 			if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 				return errors.Join(err, os.Remove(out))
 			}

@@ -41,6 +41,7 @@ type Log struct {
 // VirtualConfig is one virtual server that this server hosts.
 type VirtualConfig struct {
 	Founding      string `toml:"founding"`
+	Keys          string `toml:"keys"`
 	Listen        string `toml:"listen"`
 	KeepBlocks    uint64 `toml:"keep_blocks"`
 	SnapshotEvery uint64 `toml:"snapshot_every"`
@@ -59,7 +60,7 @@ func DefaultConfig() Config {
 
 // defaultVirtual is what applies where a virtual server's section is silent.
 func defaultVirtual() VirtualConfig {
-	return VirtualConfig{KeepBlocks: 20_000, SnapshotEvery: 10_000, HistoryDays: 30}
+	return VirtualConfig{Keys: firstKeys, KeepBlocks: 20_000, SnapshotEvery: 10_000, HistoryDays: 30}
 }
 
 // ReadConfig reads a config file strictly: an unknown key is an error.
@@ -95,6 +96,9 @@ func ParseConfig(data []byte) (Config, error) {
 // fill puts defaults where the section is silent.
 func (v *VirtualConfig) fill() {
 	d := defaultVirtual()
+	if v.Keys == "" {
+		v.Keys = d.Keys
+	}
 	if v.KeepBlocks == 0 {
 		v.KeepBlocks = d.KeepBlocks
 	}
@@ -167,6 +171,8 @@ func (v *VirtualConfig) text() string {
 [[virtual_server]]
 # The founding contract, relative to this folder.
 founding = %q
+# The folder of the consensus and node key with which it is served.
+keys = %q
 # Where the other servers reach this one: IP address and port. Empty: this server only dials.
 listen = %q
 # How many of the newest blocks are kept.
@@ -185,7 +191,7 @@ trust_height = %d
 trust_hash = %q
 # The export that a refounded virtual server begins with.
 origin = %q
-`, v.Founding, v.Listen, v.KeepBlocks, v.SnapshotEvery, v.HistoryDays, v.Audit, v.StateSync, v.TrustHeight, v.TrustHash, v.Origin)
+`, v.Founding, v.Keys, v.Listen, v.KeepBlocks, v.SnapshotEvery, v.HistoryDays, v.Audit, v.StateSync, v.TrustHeight, v.TrustHash, v.Origin)
 }
 
 func tomlList(list []string) string {
@@ -205,20 +211,6 @@ func WriteConfig(path string, c *Config) error {
 	if _, err := f.Write(configText(c)); err != nil {
 		f.Close() //nolint:errcheck // the write failed already
 		return fmt.Errorf("write configuration: %w", err)
-	}
-	return f.Close()
-}
-
-// AppendVirtual adds a virtual server's section to a home's config file.
-func AppendVirtual(h Home, v VirtualConfig) error {
-	v.fill()
-	f, err := os.OpenFile(h.Config(), os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return fmt.Errorf("add a virtual server: %w", err)
-	}
-	if _, err := f.WriteString(v.text()); err != nil {
-		f.Close() //nolint:errcheck // the write failed already
-		return fmt.Errorf("add a virtual server: %w", err)
 	}
 	return f.Close()
 }

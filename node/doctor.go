@@ -3,10 +3,12 @@ package node
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -39,6 +41,9 @@ func Doctor(ctx context.Context, h Home) []Finding {
 		}
 		id := f.ID()
 		all = append(all, Finding{"founding contract", false, fmt.Sprintf("virtual server %x, %d members", id[:8], len(f.Members))})
+		if _, err := os.Stat(filepath.Join(h.in(v.Keys), RoleConsensus+".age")); err != nil {
+			all = append(all, Finding{"consensus key", true, err.Error() + ": the keys of this section of config.toml are those of a card; souk card list shows which there are"})
+		}
 		if v.Listen != "" {
 			all = append(all, checkPort("consensus port", v.Listen))
 		}
@@ -62,7 +67,14 @@ func checkFiles(h Home) Finding {
 	if err != nil || len(paths) == 0 {
 		return Finding{"keys", true, "no keys in " + filepath.Dir(h.key("x")) + ": make a server with souk init"}
 	}
-	for _, p := range append(paths, filepath.Dir(paths[0])) {
+	if more, err := filepath.Glob(filepath.Join(string(h), "cards", "*", "*.age")); err == nil {
+		paths = append(paths, more...)
+	}
+	folders := map[string]bool{}
+	for _, p := range paths {
+		folders[filepath.Dir(p)] = true
+	}
+	for _, p := range slices.AppendSeq(slices.Clone(paths), maps.Keys(folders)) {
 		info, err := os.Stat(p)
 		if err != nil {
 			return Finding{"keys", true, err.Error()}

@@ -237,7 +237,7 @@ func FoundLocal(s LocalSetup) (*Local, error) {
 		return nil, err
 	}
 	for i, h := range l.Homes {
-		if err := h.Join(l.Founding, VirtualConfig{Listen: listens[i]}); err != nil {
+		if _, err := h.Join(l.Founding, Joining{Config: VirtualConfig{Listen: listens[i]}, Now: s.Now}); err != nil {
 			return nil, err
 		}
 	}

@@ -20,6 +20,7 @@ import (
 //	config.toml           what the operator configured
 //	card                  the member card, one line
 //	keys/*.age            operator, server, consensus and node key, sealed
+//	cards/<key>           further cards and their keys (card.go)
 //	vs/<id>/founding      founding contract of a virtual server
 //	vs/<id>/state, chain  its data
 type Home string
@@ -121,25 +122,54 @@ func (h Home) Key(role string, pass sealed.Passphrase) (identity.PrivateKey, err
 	return openKey(h.key(role), role, pass)
 }
 
+// Joining is how a home joins a virtual server.
+type Joining struct {
+	Config VirtualConfig
+	// Card is the card with which it joins, if it is not in the founding contract and
+	// the home has several.
+	Card *exchange.Card
+	// Replace begins the id of the virtual server whose place it takes. One that was
+	// refounded takes the place of the one that it goes on from.
+	Replace string
+	Now     time.Time
+}
+
 // Join writes a founding contract into the home and its section into the config.
-func (h Home) Join(f *exchange.Founding, v VirtualConfig) error {
-	dir := h.virtual(f.ID())
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make folder: %w", err)
+// It answers the id of the virtual server whose place it takes, zero if there is
+// none: its section becomes a comment.
+func (h Home) Join(f *exchange.Founding, j Joining) (old exchange.ID, err error) {
+	all, err := h.hosts()
+	if err != nil {
+		return old, err
 	}
-	path := filepath.Join(dir, "founding")
-	if _, err := os.Stat(path); err == nil {
-		return fmt.Errorf("%s: this server has joined that virtual server already", path)
+	id, v := f.ID(), j.Config
+	for i := range all {
+		if all[i].id == id {
+			return old, fmt.Errorf("%w: this server has joined that virtual server already; its section in %s says how it is served", ErrServes, h.Config())
+		}
+	}
+	if v.Keys, err = h.keysFor(f, j.Card); err != nil {
+		return old, err
+	}
+	at, err := replaced(all, f, v.Listen, j.Replace)
+	if err != nil {
+		return old, err
+	}
+	path := filepath.Join(h.virtual(id), "founding")
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return old, fmt.Errorf("make folder: %w", err)
 	}
 	if err := os.WriteFile(path, f.Append(nil), 0o600); err != nil {
-		return fmt.Errorf("write founding contract: %w", err)
+		return old, fmt.Errorf("write founding contract: %w", err)
 	}
-	rel, err := filepath.Rel(string(h), path)
-	if err != nil {
-		return fmt.Errorf("write founding contract: %w", err)
+	if v.Founding, err = filepath.Rel(string(h), path); err != nil {
+		return old, fmt.Errorf("write founding contract: %w", err)
 	}
-	v.Founding = rel
-	return AppendVirtual(h, v)
+	v.fill()
+	if at >= 0 {
+		old = all[at].id
+	}
+	return old, h.rewrite(at, len(all), fmt.Sprintf("replaced by %x on %s", id[:8], j.Now.UTC().Format(time.DateOnly)), v.text())
 }
 
 // ReadFounding reads a founding contract from a file.

@@ -43,7 +43,7 @@ type Node struct {
 	home     Home
 	config   Config
 	opts     Options
-	keys     keyring
+	server   identity.PrivateKey // signs for the running server; the operator's key is not needed
 	pool     *replica.Pool
 	cache    *pebble.Cache
 	web      *web.Server
@@ -51,18 +51,7 @@ type Node struct {
 	virtual  []*virtual
 	stop     context.CancelFunc
 	running  sync.WaitGroup
-	served   chan error
-}
-
-// keyring is the keys that a running server needs; the operator's is not one of them.
-type keyring struct{ server, consensus, node identity.PrivateKey }
-
-func (k *keyring) wipe() {
-	for _, key := range []identity.PrivateKey{k.server, k.consensus, k.node} {
-		if !key.IsZero() {
-			key.Wipe()
-		}
-	}
+	ended    chan error // holds the first reason to end
 }
 
 // Open starts the server of a home: it returns when HTTP listens and every
@@ -75,15 +64,15 @@ func Open(h Home, opts Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{home: h, config: c, opts: opts, served: make(chan error, 1)}
+	n := &Node{home: h, config: c, opts: opts, ended: make(chan error, 1)}
 	if err := n.open(); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
 	return n, nil
 }
 
-func (n *Node) open() error {
-	if err := n.openKeys(); err != nil {
+func (n *Node) open() (err error) {
+	if n.server, err = n.home.Key(RoleServer, n.opts.Pass); err != nil {
 		return err
 	}
 	n.pool = replica.NewPool(0, 0)
@@ -120,20 +109,7 @@ func (n *Node) open() error {
 	for _, v := range n.virtual {
 		n.running.Go(func() { v.watch(ctx) })
 	}
-	n.running.Go(func() { n.served <- n.web.Serve(n.listener) })
-	return nil
-}
-
-func (n *Node) openKeys() error {
-	for role, key := range map[string]*identity.PrivateKey{
-		RoleServer: &n.keys.server, RoleConsensus: &n.keys.consensus, RoleNode: &n.keys.node,
-	} {
-		k, err := n.home.Key(role, n.opts.Pass)
-		if err != nil {
-			return err
-		}
-		*key = k
-	}
+	n.running.Go(func() { n.end(n.web.Serve(n.listener)) })
 	return nil
 }
 
@@ -151,8 +127,17 @@ func (n *Node) tls() (*tls.Config, error) {
 // Addr is where HTTP listens.
 func (n *Node) Addr() string { return n.listener.Addr().String() }
 
-// Done answers when HTTP has ended by itself, with the reason.
-func (n *Node) Done() <-chan error { return n.served }
+// Done answers when the server cannot go on and wants to be closed, with the
+// reason: HTTP has ended by itself, or the disk has failed the only virtual server.
+func (n *Node) Done() <-chan error { return n.ended }
+
+// end tells of a reason to end, if it is the first.
+func (n *Node) end(reason error) {
+	select {
+	case n.ended <- reason:
+	default:
+	}
+}
 
 // Close stops the server: first it takes no more requests, then the virtual
 // servers end at a block's end. It may be called on a half-opened node.
@@ -178,8 +163,17 @@ func (n *Node) Close() error {
 	if n.cache != nil {
 		n.cache.Close()
 	}
-	n.keys.wipe()
+	wipe(n.server)
 	return errors.Join(errs...)
+}
+
+// wipe overwrites keys that were opened.
+func wipe(keys ...identity.PrivateKey) {
+	for _, k := range keys {
+		if !k.IsZero() {
+			k.Wipe()
+		}
+	}
 }
 
 // Logger makes the logger that a config asks for.

@@ -13,17 +13,30 @@ import (
 	"souk/store/pebble"
 )
 
-// Export writes the stored state of a stopped server's first virtual server. If
-// height is not zero, it must be the one stored.
-func Export(h Home, height uint64, w io.Writer) (e *replica.Export, err error) {
+// Export writes the stored state of one of a stopped server's virtual servers, of
+// which the id begins with a text; it may be empty if there is one only. If height
+// is not zero, it must be the one stored.
+func Export(h Home, id string, height uint64, w io.Writer) (e *replica.Export, err error) {
 	c, err := ReadConfig(h.Config())
 	if err != nil {
 		return nil, err
 	}
-	if len(c.Virtual) == 0 {
-		return nil, fmt.Errorf("%w: %s names no virtual server", ErrConfig, h.Config())
+	all, err := h.hosts()
+	if err != nil {
+		return nil, err
 	}
-	path := h.in(c.Virtual[0].Founding)
+	at := 0
+	switch {
+	case len(all) == 0:
+		return nil, fmt.Errorf("%w: %s names no virtual server", ErrConfig, h.Config())
+	case id != "":
+		if at, err = find(all, id); err != nil {
+			return nil, err
+		}
+	case len(all) > 1:
+		return nil, fmt.Errorf("%w: there are %d: say with --id which one, such as --id %x", ErrServes, len(all), all[0].id[:8])
+	}
+	path := h.in(c.Virtual[at].Founding)
 	f, err := ReadFounding(path)
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 	"souk/consensus/comet"
 	"souk/exchange"
 	"souk/exchange/roster"
+	"souk/identity"
 	"souk/merkle"
 	"souk/replica"
 	"souk/store"
@@ -36,6 +37,8 @@ type virtual struct {
 	id       exchange.ID
 	dir      string
 	log      *slog.Logger
+	key      identity.PrivateKey // signs blocks
+	nodeKey  identity.PrivateKey // names this server among its peers
 
 	mu     sync.Mutex // guards what start and close change
 	parts  *parts     // nil while it is down
@@ -57,10 +60,17 @@ func (n *Node) newVirtual(c *VirtualConfig) (*virtual, error) {
 		return nil, err
 	}
 	id := f.ID()
-	return &virtual{
+	v := &virtual{
 		node: n, config: c, founding: f, id: id, dir: filepath.Dir(n.home.in(c.Founding)),
 		log: n.opts.Log.With(slog.String("virtual_server", hex.EncodeToString(id[:8]))),
-	}, nil
+	}
+	for role, key := range map[string]*identity.PrivateKey{RoleConsensus: &v.key, RoleNode: &v.nodeKey} {
+		if *key, err = openKey(filepath.Join(n.home.in(c.Keys), role+".age"), role, n.opts.Pass); err != nil {
+			wipe(v.key, v.nodeKey)
+			return nil, err
+		}
+	}
+	return v, nil
 }
 
 // start opens everything and serves it.
@@ -76,7 +86,7 @@ func (v *virtual) start() error {
 	}
 	v.parts = p
 	return v.node.web.Add(web.Virtual{
-		Founding: v.founding, Replica: face{p.replica}, Engine: p.engine, Self: v.node.keys.consensus.Public(),
+		Founding: v.founding, Replica: face{p.replica}, Engine: p.engine, Self: v.key.Public(),
 	})
 }
 
@@ -94,7 +104,7 @@ func (v *virtual) openParts() (p *parts, err error) {
 	}
 	p.store = opened // only now: an interface with nothing in it would be closed
 	rc := replica.Config{
-		Founding: v.founding, Store: p.store, Pool: v.node.pool, Self: v.node.keys.consensus.Public(), Logger: v.log, Audit: v.config.Audit,
+		Founding: v.founding, Store: p.store, Pool: v.node.pool, Self: v.key.Public(), Logger: v.log, Audit: v.config.Audit,
 		Keep: replica.Keep{Blocks: v.config.KeepBlocks, Days: v.config.HistoryDays, SnapshotEvery: v.config.SnapshotEvery},
 	}
 	if v.founding.Origin != nil && v.config.Origin != "" {
@@ -121,7 +131,7 @@ func (v *virtual) openParts() (p *parts, err error) {
 
 func (v *virtual) engineConfig(r *replica.Replica) (comet.Config, error) {
 	c := comet.Config{
-		Dir: filepath.Join(v.dir, "chain"), Key: v.node.keys.consensus, NodeKey: v.node.keys.node,
+		Dir: filepath.Join(v.dir, "chain"), Key: v.key, NodeKey: v.nodeKey,
 		Genesis: comet.Genesis{
 			ID: merkle.Hash(v.id), Contract: v.founding.Append(nil), Time: time.UnixMilli(int64(v.founding.Created)),
 		},
@@ -142,7 +152,7 @@ func (v *virtual) engineConfig(r *replica.Replica) (comet.Config, error) {
 }
 
 // self is this server's name among its peers.
-func (v *virtual) self() string { return comet.NodeID(v.node.keys.node.Public()) }
+func (v *virtual) self() string { return comet.NodeID(v.nodeKey.Public()) }
 
 // foundingPeers are the other servers of the founding contract.
 func (v *virtual) foundingPeers() []string {
@@ -184,7 +194,7 @@ func (v *virtual) stateSync() (comet.StateSync, error) {
 	for i := range v.founding.Members {
 		m := &v.founding.Members[i]
 		s.Validators = append(s.Validators, consensus.Validator{Key: m.Consensus, Power: roster.FullPower})
-		if m.Consensus == v.node.keys.consensus.Public() {
+		if m.Consensus == v.key.Public() {
 			continue
 		}
 		client, err := api.NewClient(api.Config{Servers: []string{m.URL}, ID: v.id})
@@ -224,6 +234,7 @@ func (v *virtual) close() error {
 	v.mu.Lock()
 	v.closed = true
 	v.mu.Unlock()
+	wipe(v.key, v.nodeKey)
 	return err
 }
 

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"syscall"
@@ -95,27 +96,50 @@ func (w *watcher) ended(p *parts) {
 		w.pause = 0
 		return
 	}
+	if w.alone(reason) {
+		return
+	}
 	w.v.log.Error("virtual server has stopped; it will be started again",
 		slog.Any("error", reason), slog.Duration("in", w.pause), slog.String("advice", advice(reason)))
 	w.retry = time.Now().Add(w.pause)
 	w.pause = min(2*w.pause, restartMost)
 }
 
-// advice says what an operator can do about a reason to stop. The consensus
-// library passes reasons on as text.
-func advice(reason error) string {
-	text := ""
-	if reason != nil {
-		text = reason.Error()
+// alone ends the process if the disk has failed its only virtual server: a new
+// process is sure to have left behind whatever the failure did to this one, and who
+// watches over processes sees it. Others in the process go on.
+func (w *watcher) alone(reason error) bool {
+	if len(w.v.node.virtual) > 1 || !diskFailed(reason) {
+		return false
 	}
-	full := strings.Contains(text, syscall.ENOSPC.Error())
+	w.v.log.Error("virtual server has stopped, and with it this process",
+		slog.Any("error", reason), slog.String("advice", advice(reason)))
+	w.pause = 0
+	w.v.node.end(fmt.Errorf("the disk has failed the only virtual server %x: %w (%s)", w.v.id[:8], reason, advice(reason)))
+	return true
+}
+
+// diskFailed tells whether a reason to stop is one of the disk. The consensus
+// library passes reasons on as text.
+func diskFailed(reason error) bool {
+	return errors.Is(reason, store.ErrFailed) || errors.Is(reason, store.ErrCorrupt) || says(reason, syscall.ENOSPC) || says(reason, syscall.EIO)
+}
+
+func says(reason error, e syscall.Errno) bool {
+	return reason != nil && strings.Contains(reason.Error(), e.Error())
+}
+
+// advice says what an operator can do about a reason to stop.
+func advice(reason error) string {
 	switch {
-	case errors.Is(reason, store.ErrFailed) && full:
-		return "make room on the disk; if it does not go on by itself then, restart this server"
-	case full:
-		return "make room on the disk; it goes on by itself then"
-	case errors.Is(reason, store.ErrFailed), errors.Is(reason, store.ErrLocked):
-		return "the store has failed in this process before: see to the disk, then restart this server"
+	case says(reason, syscall.ENOSPC):
+		return "make room on the disk; it goes on by itself when it is started again"
+	case errors.Is(reason, store.ErrCorrupt):
+		return "replace the state and see to the disk: docs/operations.md, section Replace a lost disk"
+	case errors.Is(reason, store.ErrFailed), says(reason, syscall.EIO):
+		return "see to the disk"
+	case errors.Is(reason, store.ErrLocked):
+		return "another process has the store open, or the disk has not answered yet: see to both"
 	case errors.Is(reason, comet.ErrBehind):
 		return "join again from a copy of the state: docs/operations.md, section Replace a lost disk"
 	case errors.Is(reason, comet.ErrKeyInUse):
@@ -129,6 +153,9 @@ func (w *watcher) restart() {
 		return
 	}
 	if err := w.v.start(); err != nil {
+		if w.alone(err) {
+			return
+		}
 		w.v.log.Error("virtual server does not start",
 			slog.Any("error", err), slog.Duration("again_in", w.pause), slog.String("advice", advice(err)))
 		w.retry = time.Now().Add(w.pause)
@@ -210,10 +237,10 @@ func (w *watcher) askReturn(ctx context.Context, p *parts) {
 
 // returnCommand is the signed request for power, if there is reason for it.
 func (w *watcher) returnCommand(p *parts, now uint64) (c exchange.Command, ok bool) {
-	key := w.v.node.keys.server
+	key := w.v.node.server
 	err := p.replica.View(func(s *exchange.State) {
 		var m roster.Member
-		id, has := s.Roster().ByConsensus(w.v.node.keys.consensus.Public())
+		id, has := s.Roster().ByConsensus(w.v.key.Public())
 		if has {
 			m, has = s.Roster().Member(id)
 		}

@@ -203,6 +203,16 @@ func (c *Cluster) Running(i int) bool { return c.process(i).running() }
 // Ended answers when a server's process has ended.
 func (c *Cluster) Ended(i int) <-chan struct{} { return c.process(i).done }
 
+// ExitCode is the exit status of a server's process that has ended, -1 if a signal
+// ended it or it runs.
+func (c *Cluster) ExitCode(i int) int {
+	p := c.process(i)
+	if p == nil || p.running() {
+		return -1
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
 // Signal sends a signal to a server, such as SIGSTOP and SIGCONT.
 func (c *Cluster) Signal(i int, s syscall.Signal) error {
 	if p := c.process(i); p != nil {

@@ -165,18 +165,6 @@ func refound(t *testing.T, f *federation, remaining []int, dir string) (*exchang
 	}
 	for _, i := range remaining {
 		home := f.Homes[i]
-		// The section of the old virtual server goes: its ports and its turn are over.
-		text, err := os.ReadFile(home.Config())
-		if err != nil {
-			t.Fatal(err)
-		}
-		head, _, ok := strings.Cut(string(text), "[[virtual_server]]")
-		if !ok {
-			t.Fatal("no virtual server in the config")
-		}
-		if err := os.WriteFile(home.Config(), []byte(head), 0o600); err != nil {
-			t.Fatal(err)
-		}
 		local.Homes = append(local.Homes, home)
 		local.URLs = append(local.URLs, f.URLs[i])
 		cards = append(cards, home.CardFile())

@@ -110,18 +110,13 @@ func second(t *testing.T, c *cluster.Cluster) *exchange.Founding {
 	var cards []exchange.Card
 	var listens []string
 	for i, h := range c.Homes {
-		card, err := h.Card()
-		if err != nil {
-			t.Fatal(err)
-		}
-		operator, err := h.Key(node.RoleOperator, sealed.FromFile(h.PassphraseFile()))
-		if err != nil {
-			t.Fatal(err)
-		}
 		listen := "127.0.0.1:" + strconv.Itoa(first+i)
-		name, _, _ := strings.Cut(card.P2P, "@")
-		card.P2P = name + "@" + listen
-		card.Sign(operator)
+		card, _, err := node.NewCard(h, node.CardSetup{
+			P2P: listen, Pass: sealed.FromFile(h.PassphraseFile()), Work: sealed.TestWork, Now: time.Now().Add(-time.Second),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 		cards, listens = append(cards, card), append(listens, listen)
 	}
 	terms := node.PracticeTerms("second", identity.AddressOf(c.Issuer.Public()))
@@ -130,7 +125,7 @@ func second(t *testing.T, c *cluster.Cluster) *exchange.Founding {
 		t.Fatal(err)
 	}
 	for i, h := range c.Homes {
-		if err := h.Join(founding, node.VirtualConfig{Listen: listens[i]}); err != nil {
+		if _, err := h.Join(founding, node.Joining{Config: node.VirtualConfig{Listen: listens[i]}}); err != nil {
 			t.Fatal(err)
 		}
 	}

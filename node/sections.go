@@ -1,0 +1,163 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"souk/exchange"
+)
+
+// ErrServes is returned by Join for a virtual server that stands in the way of the
+// one to be joined, and by Leave for one that is not served.
+var ErrServes = errors.New("virtual servers")
+
+// hosted is a virtual server of a config file.
+type hosted struct {
+	id     exchange.ID
+	listen string
+}
+
+// hosts are the virtual servers of a home's config file, in its order.
+func (h Home) hosts() ([]hosted, error) {
+	c, err := ReadConfig(h.Config())
+	if err != nil {
+		return nil, err
+	}
+	var all []hosted
+	for i := range c.Virtual {
+		f, err := ReadFounding(h.in(c.Virtual[i].Founding))
+		if err != nil {
+			return nil, fmt.Errorf("virtual server %d of %s: %w", i+1, h.Config(), err)
+		}
+		all = append(all, hosted{f.ID(), c.Virtual[i].Listen})
+	}
+	return all, nil
+}
+
+// find is the index of the one virtual server whose id begins with a text.
+func find(all []hosted, text string) (int, error) {
+	found := -1
+	for i := range all {
+		if id := fmt.Sprintf("%x", all[i].id[:]); text != "" && strings.HasPrefix(id, strings.ToLower(text)) {
+			if found >= 0 {
+				return 0, fmt.Errorf("%w: %q fits several: write more of the id", ErrServes, text)
+			}
+			found = i
+		}
+	}
+	if found < 0 {
+		return 0, fmt.Errorf("%w: no id begins with %q: souk config show names them", ErrServes, text)
+	}
+	return found, nil
+}
+
+// Leave takes a virtual server out of a home's config file: its section stays as a
+// comment, its data stay where they are. It answers its id.
+func (h Home) Leave(id string, now time.Time) (exchange.ID, error) {
+	all, err := h.hosts()
+	if err != nil {
+		return exchange.ID{}, err
+	}
+	i, err := find(all, id)
+	if err != nil {
+		return exchange.ID{}, err
+	}
+	return all[i].id, h.rewrite(i, len(all), "left on "+now.UTC().Format(time.DateOnly), "")
+}
+
+// rewrite makes the nth of a config file's sections of virtual servers a comment,
+// unless n is negative, and adds a text behind all.
+func (h Home) rewrite(n, of int, why, more string) error {
+	data, err := os.ReadFile(h.Config())
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	text := string(data)
+	if n >= 0 {
+		var ok bool
+		if text, ok = retire(text, n, of, why); !ok {
+			return fmt.Errorf("%w: %s is written in a way that is not understood here: take the section of the virtual server out by hand", ErrConfig, h.Config())
+		}
+	}
+	if !strings.HasSuffix(text, "\n") {
+		text += "\n"
+	}
+	return replaceFile(h.Config(), []byte(text+more))
+}
+
+// retire makes the nth of so many sections of virtual servers a comment; false if
+// there are not so many.
+func retire(text string, n, of int, why string) (string, bool) {
+	lines := strings.Split(text, "\n")
+	var begins []int
+	for i, line := range lines {
+		if head, _, _ := strings.Cut(line, "#"); strings.Join(strings.Fields(head), "") == "[[virtual_server]]" {
+			begins = append(begins, i)
+		}
+	}
+	if len(begins) != of {
+		return "", false
+	}
+	for i := begins[n]; i < len(lines); i++ {
+		line := strings.TrimSpace(lines[i])
+		if i > begins[n] && strings.HasPrefix(line, "[") {
+			break
+		}
+		if line != "" && line[0] != '#' {
+			lines[i] = "# " + lines[i]
+		}
+	}
+	lines[begins[n]] = "# This virtual server was " + why + "; its data are still in this home.\n" + lines[begins[n]]
+	return strings.Join(lines, "\n"), true
+}
+
+// replaceFile puts new content into a file, whole or not at all.
+func replaceFile(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".config-*") // mode 0600
+	if err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	defer os.Remove(f.Name()) //nolint:errcheck // gone after the rename, or of no use
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	return nil
+}
+
+// replaced is which of a home's virtual servers a new one takes the place of: the
+// one that its operator names, or the one that it was refounded from. It answers -1
+// if there is none, and ErrServes if one that stays is in the way.
+func replaced(all []hosted, f *exchange.Founding, listen, named string) (int, error) {
+	at := -1
+	if named != "" {
+		i, err := find(all, named)
+		if err != nil {
+			return 0, err
+		}
+		at = i
+	} else if f.Origin != nil {
+		for i := range all {
+			if all[i].id == f.Origin.Server {
+				at = i
+			}
+		}
+	}
+	for i := range all {
+		if i != at && listen != "" && all[i].listen == listen {
+			return 0, fmt.Errorf("%w: %x listens on %s already: give this one another address with --listen, which must be that of its card, or end the other with --replace %x",
+				ErrServes, all[i].id[:8], listen, all[i].id[:8])
+		}
+	}
+	return at, nil
+}
