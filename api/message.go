@@ -85,5 +85,6 @@ var messages = map[exchange.Code]string{
 	exchange.BadTimer:         "The delay of the dead-man timer is out of range.",
 	exchange.BadParties:       "Payer, payee and arbiter must be different accounts that exist.",
 	exchange.BookFull:         "The market has as many live orders as it can have. Try again later.",
-	exchange.TooManyBalances:  "The receiving account has too many assets to be given another one.",
+	exchange.TooManyBalances:  "The account that it would go to has too many assets to be given another one.",
+	exchange.BlockBusy:        "Too many orders were cancelled in this block by commands of this kind. Nothing was; send another one, or cancel single orders.",
 }

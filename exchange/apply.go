@@ -56,6 +56,7 @@ type blockWork struct {
 	names   naming
 	credits []credit // phase 7
 
+	cancelled  int            // orders that cancel-alls have ended
 	firstOrder market.OrderID // the first order placed in this block
 	placed     []int32        // by order id from firstOrder: its task
 	closed     int            // how many of out.Closed are posted
@@ -318,9 +319,10 @@ func (w *blockWork) may(t *task, scope ledger.Scope, m market.ID) Code {
 
 func (w *blockWork) event(e Event) { w.res.Events = append(w.res.Events, e) }
 
-// due is phase 0: what time alone brings about.
+// due is phase 0: what time alone brings about. What is beyond the bounds waits for
+// the next block, which NextDue asks for at once (K-12).
 func (w *blockWork) due() {
-	for {
+	for left := w.s.bounds.due; left > 0; left-- {
 		d, ok := w.s.ledger.TakeDue(w.now)
 		if !ok {
 			break
@@ -331,11 +333,11 @@ func (w *blockWork) due() {
 			continue
 		}
 		w.event(Event{Kind: EventTimerFired, Account: address})
-		w.closeOwned(d.Account, 0, market.TimerFired)
+		left -= w.closeOwned(w.owned(d.Account, 0), market.TimerFired)
 	}
 	w.s.markets.Expired(w.now, w.out)
 	w.postClosed()
-	for {
+	for range w.s.bounds.due {
 		p, ok := w.s.escrows.TakeDue(w.now)
 		if !ok {
 			break

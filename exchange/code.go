@@ -83,8 +83,9 @@ const (
 	BadParties       Code = 156 // payer, payee and arbiter are not different accounts
 	BookFull         Code = 157 // the market has as many live orders as it can
 	TooManyBalances  Code = 158 // the receiving account has too many assets to be offered another one
+	BlockBusy        Code = 159 // cancel-alls have ended as many orders in this block as they may; make another
 
-	lastCode = TooManyBalances
+	lastCode = BlockBusy
 )
 
 var codeNames = map[Code]string{
@@ -106,7 +107,7 @@ var codeNames = map[Code]string{
 	NotMember: "not a member", BadAction: "bad action", AlreadyVoted: "already voted", NotVoted: "not voted",
 	NotDemoted: "not demoted", BackingOff: "backing off", MemberBarred: "member barred", Decided: "decided already", TooManyVotes: "too many open votes",
 	TooManyEscrows: "too many escrows", BadTimer: "bad timer", BadParties: "bad parties", BookFull: "book full",
-	TooManyBalances: "too many assets",
+	TooManyBalances: "too many assets", BlockBusy: "too many orders cancelled in one block",
 }
 
 // String is a short English name, for people; programs use the number.

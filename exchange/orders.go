@@ -171,7 +171,12 @@ func (w *blockWork) cancelAll(t *task) Code {
 	if code := w.may(t, ledger.Trade, c.Market); code != OK {
 		return code
 	}
-	n := w.closeOwned(t.account, c.Market, market.Cancelled)
+	orders := w.owned(t.account, c.Market)
+	if len(orders) > 0 && w.cancelled >= w.s.bounds.cancelled {
+		return BlockBusy
+	}
+	n := w.closeOwned(orders, market.Cancelled)
+	w.cancelled += n
 	w.names.all(t, c.Market)
 	t.number = uint64(n) //nolint:gosec // not negative
 	if n == 0 {
@@ -180,8 +185,8 @@ func (w *blockWork) cancelAll(t *task) Code {
 	return OK
 }
 
-// closeOwned closes all live orders of an account, in one market or in all, and answers how many.
-func (w *blockWork) closeOwned(n ledger.Number, m market.ID, why market.Reason) int {
+// owned is all live orders of an account, in one market or in all. The next call reuses its memory.
+func (w *blockWork) owned(n ledger.Number, m market.ID) []market.OrderID {
 	orders := w.s.scratch.orders[:0]
 	if m == 0 {
 		orders = w.s.markets.Owned(orders, market.Owner(n))
@@ -189,6 +194,11 @@ func (w *blockWork) closeOwned(n ledger.Number, m market.ID, why market.Reason) 
 		orders = w.s.markets.OwnedIn(orders, market.Owner(n), m)
 	}
 	w.s.scratch.orders = orders
+	return orders
+}
+
+// closeOwned closes orders that owned has listed, and answers how many.
+func (w *blockWork) closeOwned(orders []market.OrderID, why market.Reason) int {
 	for _, id := range orders {
 		w.s.markets.Cancel(id, why, w.out) // the other leg of a pair may be gone already
 	}

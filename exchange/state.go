@@ -77,7 +77,20 @@ type State struct {
 
 	tree    *merkle.Map
 	scratch scratch
+	bounds  bounds
 }
+
+// bounds keep the work of the worst block small, whatever has gathered (K-12). They
+// are part of the rules; only tests change them.
+type bounds struct {
+	// due is how many rotations and timers are carried out in a block, timers counted
+	// by their orders, and how many escrows go back.
+	due int
+	// cancelled is after how many orders cancel-alls have to wait for another block.
+	cancelled int
+}
+
+func newBounds() bounds { return bounds{due: 16_384, cancelled: 65_536} }
 
 // New is the state of a virtual server before its first block.
 func New(f *Founding) (*State, error) {
@@ -94,6 +107,7 @@ func New(f *Founding) (*State, error) {
 	s := &State{
 		id: f.ID(), founding: f, params: f.Params, time: f.Created, ticked: true,
 		ledger: ledger.New(), markets: market.NewState(), escrows: escrow.New(), roster: r, tree: merkle.New(),
+		bounds: newBounds(),
 	}
 	s.markets.SetOrderLimit(f.Params.MarketOrders)
 	if err := s.foundAccounts(); err != nil {
@@ -182,6 +196,7 @@ func Load(f *Founding, leaves iter.Seq2[merkle.Key, []byte]) (*State, error) {
 	s := &State{
 		id: f.ID(), founding: f,
 		ledger: ledger.New(), markets: market.NewState(), escrows: escrow.New(), roster: roster.New(), tree: merkle.New(),
+		bounds: newBounds(),
 	}
 	var changes []merkle.Change
 	for key, value := range leaves {
