@@ -31,6 +31,10 @@ const (
 	// gossipSleep is how often the library's gossip looks for something to send.
 	// Votes and blocks do not wait for it (pusher), lost ones do.
 	gossipSleep = 25 * time.Millisecond
+	// lullLAN and lullWAN are how long a block that only signs a new root waits for
+	// a payload: about as long as a client near by takes to answer an answer.
+	lullLAN = 2 * time.Millisecond
+	lullWAN = 20 * time.Millisecond
 	// flushEvery is how long a message waits for others to share a packet.
 	flushEvery = 100 * time.Microsecond
 	packetSize = 32 << 10

@@ -41,6 +41,7 @@ type bridge struct {
 	proof  *doubles
 	log    *slog.Logger
 	keep   int64           // newest blocks that are never forgotten
+	lull   time.Duration   // how long a block without payloads is held back
 	found  []byte          // the founding contract
 	ctx    context.Context // the engine's life; ABCI hands in none
 	phase  atomic.Int32
@@ -98,10 +99,16 @@ func (b *bridge) InitChain(context.Context, *abci.RequestInitChain) (*abci.Respo
 }
 
 // PrepareProposal implements proxy.AppConnConsensus. It never fails: a proposer
-// with nothing to say proposes an empty block.
+// with nothing to say proposes an empty block. Such a block follows every other one,
+// since its header states the root that the other led to, and whoever sends a command
+// meanwhile waits for two blocks; so it is held back for the moment in which clients
+// answer an answer.
 func (b *bridge) PrepareProposal(ctx context.Context, req *abci.RequestPrepareProposal) (*abci.ResponsePrepareProposal, error) {
 	e := entries{turns: b.missed(req.Height, req.LocalLastCommit.Round)}
 	e.doubles = b.proof.pending(b.members(req.Height))
+	if len(e.doubles) == 0 {
+		b.pool.await(b.lull)
+	}
 	size := 0
 	for _, p := range b.app.Propose(time.Now(), uint64(req.Height), b.pool.oldest()) {
 		if len(p) == 0 || len(p) > consensus.MaxPayload {

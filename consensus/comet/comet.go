@@ -223,12 +223,15 @@ func (e *Engine) connect(app consensus.Application) {
 	shots, _ := app.(consensus.Snapshotter)
 	e.bridge = &bridge{
 		app: app, shots: shots, chain: chain, stores: e.stores, pool: e.pool, proof: e.proof,
-		log: e.log, keep: int64(e.cfg.Keep), found: e.cfg.Genesis.Contract, ctx: e.ctx,
+		log: e.log, keep: int64(e.cfg.Keep), lull: lullLAN, found: e.cfg.Genesis.Contract, ctx: e.ctx,
 		halt: func(err error) {
 			if e.halt(err) && e.bridge.phase.Load() != phaseReplay { // while replaying, Open returns the error
 				go e.linger()
 			}
 		},
+	}
+	if e.cfg.Profile == WAN {
+		e.bridge.lull = lullWAN
 	}
 }
 

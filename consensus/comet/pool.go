@@ -54,7 +54,8 @@ type waiting struct {
 // are filled by PrepareProposal.
 type pool struct {
 	*mempl.NopMempool
-	bell chan struct{}
+	bell    chan struct{}
+	arrived chan struct{} // a payload came
 	// due tells when the application needs a block, next whether this server is
 	// the next proposer, and accuses whether a proof waits for a block.
 	due     func() (time.Time, bool)
@@ -79,6 +80,7 @@ func newPool(due func() (time.Time, bool), next, accuses func() bool) *pool {
 	p := &pool{
 		NopMempool: &mempl.NopMempool{},
 		bell:       make(chan struct{}, 1),
+		arrived:    make(chan struct{}, 1),
 		due:        due, next: next, accuses: accuses,
 		order: list.New(), byHash: make(map[hash]*list.Element),
 		bySource: make(map[p2p.ID]int), done: make(map[hash]struct{}),
@@ -137,8 +139,26 @@ func (p *pool) add(h hash, tx []byte, source p2p.ID) error {
 	p.byHash[h] = p.order.PushBack(&waiting{hash: h, tx: tx, source: source, since: time.Now()})
 	p.bytes += len(tx)
 	p.bySource[source] += len(tx)
+	wake(p.arrived)
 	p.ring()
 	return nil
+}
+
+// await waits until a payload waits for a block, but no longer than most, and not
+// at all if the block is for something that fell due.
+func (p *pool) await(most time.Duration) {
+	if at, ok := p.due(); ok && !time.Now().Before(at) {
+		return
+	}
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	for p.Size() == 0 {
+		select {
+		case <-p.arrived: // perhaps one of an earlier block
+		case <-timer.C:
+			return
+		}
+	}
 }
 
 // oldest returns the bodies of waiting payloads, oldest first, as many as may
