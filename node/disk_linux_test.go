@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -61,21 +60,6 @@ func fill(t *testing.T, dir string) (free func()) {
 			t.Error(err)
 		}
 	}
-}
-
-// get asks a server for a path.
-func get(t *testing.T, url string) (int, string) {
-	t.Helper()
-	resp, err := http.Get(url) //nolint:noctx // a test's own server, on this machine
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close() //nolint:errcheck // read below
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, string(body)
 }
 
 // work mints on a virtual server until it does not go on.
@@ -182,19 +166,5 @@ func TestDiskOfAllFull(t *testing.T) {
 	}()
 	if err := mint(t.Context(), t, local.URLs[0], local.Founding.ID(), local.Issuer); err != nil {
 		t.Errorf("started again: %v", err)
-	}
-}
-
-// until repeats a check until it holds.
-func until(t *testing.T, what string, check func() error) {
-	t.Helper()
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%s: %v", what, err)
-		}
 	}
 }
