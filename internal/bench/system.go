@@ -105,7 +105,11 @@ func (r *run) throughput(c *cluster.Cluster, accounts []load.Account, name strin
 	if err != nil {
 		return err
 	}
-	before := diskUse(filepath.Join(string(c.Homes[0]), "vs"), "state")
+	before := folderSize(stateFolder(c.Homes[0], vs))
+	tradesBefore, err := r.trades(c)
+	if err != nil {
+		return err
+	}
 	var clients []*api.Client
 	for i := range c.URLs {
 		order := []int{i}
@@ -168,15 +172,49 @@ func (r *run) throughput(c *cluster.Cluster, accounts []load.Account, name strin
 	// What the servers and this client used, for comparison on a busy machine.
 	r.set(name+"_cpu_us_per_command", float64((serversCPU(c)-usedByServers).Microseconds())/float64(t.commands))
 	r.set(name+"_client_cpu_us_per_command", float64((cpu()-usedHere).Microseconds())/float64(t.commands))
+	tradesAfter, err := r.trades(c)
+	if err != nil {
+		return err
+	}
+	t.trades = int(tradesAfter - tradesBefore)
 	s := t.summary()
 	s["batch"], s["window"], s["seconds"] = batch, window, took.Seconds()
 	r.set(name+"_load", s)
-	if name == "one_server" {
-		time.Sleep(time.Second) // let the store catch up
-		r.set("bytes_per_receipt", float64(diskUse(filepath.Join(string(c.Homes[0]), "vs"), "state")-before)/float64(t.commands))
-		r.set("bytes_per_receipt_in_proof", float64(len((&exchange.Receipt{}).Append(nil))))
+	if name != "one_server" {
+		return nil
 	}
+	time.Sleep(time.Second) // let the store catch up
+	grown := func(figure string) {
+		r.set(figure, float64(folderSize(stateFolder(c.Homes[0], vs))-before)/float64(t.commands))
+	}
+	// The log keeps up to three memtables, however many commands there were.
+	grown("state_growth_bytes_per_command_with_log")
+	if err := r.storage(c); err != nil {
+		return err
+	}
+	grown("state_growth_bytes_per_command")
+	r.set("bytes_per_receipt_in_proof", float64(len((&exchange.Receipt{}).Append(nil))))
 	return nil
+}
+
+// trades is the number of trades so far: they are numbered over all markets, and
+// receipts do not tell them.
+func (r *run) trades(c *cluster.Cluster) (last uint64, err error) {
+	client, err := c.Client(0)
+	if err != nil {
+		return 0, err
+	}
+	defer client.Close()
+	for _, m := range load.PracticeMarkets() {
+		page, err := client.Trades(r.ctx, api.Page{Market: strconv.Itoa(int(m.ID)), Limit: 1})
+		if err != nil {
+			return 0, err
+		}
+		for i := range page.Trades {
+			last = max(last, page.Trades[i].ID)
+		}
+	}
+	return last, nil
 }
 
 // serversCPU is the processor time that all servers have used.
@@ -200,10 +238,10 @@ func serversCPU(c *cluster.Cluster) (used time.Duration) {
 	return used
 }
 
-// diskUse is the size of all files below folders of a name.
-func diskUse(dir, name string) (size int64) {
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.Contains(path, string(filepath.Separator)+name+string(filepath.Separator)) {
+// folderSize is the size of all files in a folder.
+func folderSize(dir string) (size int64) {
+	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
 			return nil //nolint:nilerr // files come and go
 		}
 		if info, err := d.Info(); err == nil {
