@@ -37,6 +37,7 @@ func rules() []Rule {
 		{Package: "exchange/ledger", Floor: 1, Imports: values, Pure: true},
 		{Package: "exchange/market", Floor: 1, Imports: values, Pure: true},
 		{Package: "exchange/roster", Floor: 1, Imports: values, Pure: true},
+		{Package: "threshold", Floor: 1, Imports: []string{"asset", "script"}, Pure: true},
 		{Package: "exchange/exchangetest", Floor: 1, Imports: with(state, "internal/bulk"), Test: true},
 		{Package: "exchange/market/markettest", Floor: 1, Imports: with(values, "exchange/market", "internal/bulk"), Test: true},
 
@@ -120,6 +121,9 @@ func pureLibraries() []string {
 		"github.com/btcsuite/btcd/btcec/v2",              // the curve of member keys, and its signatures
 		"github.com/btcsuite/btcd/btcutil/v2/hdkeychain", // BIP-32
 		"github.com/btcsuite/btcd/chaincfg/v2",           // the versions that hdkeychain wants
+		"github.com/btcsuite/btcd/chainhash/v2",          // the hash that wire wants
+		"github.com/btcsuite/btcd/txscript/v2",           // digests of BIP-143
+		"github.com/btcsuite/btcd/wire/v2",               // transactions with witnesses
 		"github.com/oasisprotocol/curve25519-voi",
 		"github.com/tyler-smith/go-bip39",
 	}
