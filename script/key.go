@@ -54,6 +54,15 @@ func (k MemberKey) String() string {
 	return extended(k.Key[:], k.ChainCode[:], false).String()
 }
 
+// MarshalText returns the text that String returns.
+func (k MemberKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText is ParseMemberKey.
+func (k *MemberKey) UnmarshalText(text []byte) (err error) {
+	*k, err = ParseMemberKey(string(text))
+	return err
+}
+
 // ParseMemberKey reads an extended public key of any depth and network, and
 // leaves out where it stands. It returns ErrKey for anything else.
 func ParseMemberKey(s string) (MemberKey, error) {
@@ -83,6 +92,9 @@ func extended(key, chain []byte, private bool) *hdkeychain.ExtendedKey {
 
 // redacted is all that printing a secret shows.
 const redacted = "[redacted]"
+
+// errPlain is returned where a secret would be read from the text of a document.
+var errPlain = errors.New("a secret is not read from plain text")
 
 // PrivateMemberKey is the private half of a MemberKey. Printing and marshalling
 // it show nothing of it. Copies share their memory, so Wipe wipes them all. The
@@ -178,3 +190,6 @@ func (k PrivateMemberKey) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f,
 
 // MarshalText returns "[redacted]".
 func (k PrivateMemberKey) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// UnmarshalText returns an error, always.
+func (k *PrivateMemberKey) UnmarshalText([]byte) error { return errPlain }

@@ -108,8 +108,8 @@ func OutputWeight(out []byte) uint64 {
 }
 
 // TransactionWeight returns the weight of a transaction whose inputs and outputs
-// have these weights. It is never below the real one and at most 2 above for
-// each signature (with a chance of 1 in 256 one more).
+// have these weights. With those of InputWeight it is never below the real
+// one, and above by one for each signature that is a byte shorter than the longest.
 func TransactionWeight(inputs, outputs []uint64) uint64 {
 	w := witnessScale*uint64(4+compactSize(len(inputs))+compactSize(len(outputs))+4) + 2 //nolint:gosec // lengths
 	for _, in := range inputs {
@@ -122,7 +122,7 @@ func TransactionWeight(inputs, outputs []uint64) uint64 {
 }
 
 // Fee returns what a transaction of this weight pays at a rate in units per 1,000
-// virtual bytes, rounded up. ok is false if it does not fit.
+// virtual bytes, rounded up. ok is false if it does not fit.
 func Fee(rate asset.Amount, weight uint64) (fee asset.Amount, ok bool) {
 	size, carry := bits.Add64(weight, witnessScale-1, 0)
 	units, fits := asset.Mul(uint64(rate), size/witnessScale).DivUp(1000)

@@ -50,6 +50,7 @@ func (m *Multisig) Open(plan *Plan) (Session, error) {
 	}
 	branches := map[[2]uint32]*script.Branch{}
 	inputs := make([]input, len(plan.Inputs))
+	var weights, outputs []uint64
 	for i := range plan.Inputs {
 		c := &plan.Inputs[i]
 		if uint64(c.Series) >= uint64(len(m.Series)) {
@@ -77,14 +78,21 @@ func (m *Multisig) Open(plan *Plan) (Session, error) {
 		}
 		in.at = [2]uint32{c.Branch, c.Index}
 		inputs[i] = in
+		weights = append(weights, series.InputWeight(m.Recovery))
+	}
+	for i := range plan.Outputs {
+		outputs = append(outputs, script.OutputWeight(plan.Outputs[i].Script))
+	}
+	if w := script.TransactionWeight(weights, outputs); w > script.MaxWeight {
+		return nil, fmt.Errorf("a weight of %d, nodes relay %d: %w", w, script.MaxWeight, ErrPlan)
 	}
 	return open(plan, inputs)
 }
 
 // checkLock tells whether the plan's sequence suits the way in which coins of a
-// series are spent: none of the member's coins waits, a recovery's waits long enough.
+// series are spent: a spend by members asks for no lock, one by a recovery for its lock (T-10, T-17).
 func (m *Multisig) checkLock(plan *Plan, series *script.Series) error {
-	const disabled, unit, value = 1 << 31, 1 << 22, 1<<16 - 1
+	const disabled, value = 1 << 31, 1<<16 - 1
 	if !m.Recovery {
 		if plan.Sequence&disabled == 0 {
 			return fmt.Errorf("sequence %#x asks for a lock: %w", plan.Sequence, ErrPlan)
@@ -95,7 +103,7 @@ func (m *Multisig) checkLock(plan *Plan, series *script.Series) error {
 		return fmt.Errorf("its series has no recovery: %w", ErrPlan)
 	}
 	lock := series.Recovery.Sequence()
-	if plan.Sequence&^value != lock&^value || plan.Sequence&value < lock&value || plan.Sequence&(disabled|unit) != lock&unit {
+	if plan.Sequence&^value != lock&^value || plan.Sequence&value < lock&value {
 		return fmt.Errorf("sequence %#x does not open the lock %#x: %w", plan.Sequence, lock, ErrPlan)
 	}
 	return nil
