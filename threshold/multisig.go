@@ -43,7 +43,7 @@ type input struct {
 	digest   [32]byte
 }
 
-// Open prepares for signing a plan (T-10).
+// Open prepares for signing a plan (P-10).
 func (m *Multisig) Open(plan *Plan) (Session, error) {
 	if err := plan.Check(); err != nil {
 		return nil, err
@@ -90,7 +90,7 @@ func (m *Multisig) Open(plan *Plan) (Session, error) {
 }
 
 // checkLock tells whether the plan's sequence suits the way in which coins of a
-// series are spent: a spend by members asks for no lock, one by a recovery for its lock (T-10, T-17).
+// series are spent: a spend by members asks for no lock, one by a recovery for its lock (P-10, P-17).
 func (m *Multisig) checkLock(plan *Plan, series *script.Series) error {
 	const disabled, value = 1 << 31, 1<<16 - 1
 	if !m.Recovery {

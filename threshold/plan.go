@@ -68,7 +68,7 @@ func total[T any](list []T, amount func(*T) asset.Amount) (sum asset.Amount, ok 
 	return sum, true
 }
 
-// Check returns ErrPlan, with the reason, for a plan that breaks a rule (T-2).
+// Check returns ErrPlan, with the reason, for a plan that breaks a rule (P-2).
 func (p *Plan) Check() error {
 	switch {
 	case p.Network == nil:
@@ -106,7 +106,7 @@ func (p *Plan) Check() error {
 	return nil
 }
 
-// AppendTo appends the plan's one encoding (T-3).
+// AppendTo appends the plan's one encoding (P-3).
 func (p *Plan) AppendTo(dst []byte) []byte {
 	dst = append(append(dst, byte(len(p.Network.Name))), p.Network.Name...) //nolint:gosec // a name of the table
 	dst = binary.BigEndian.AppendUint32(dst, p.Version)
