@@ -45,6 +45,9 @@ type Rule struct {
 	// Pure packages keep to Policy.PureStd and Policy.PureLibraries, and to code
 	// that runs alike everywhere.
 	Pure bool
+	// Shared packages are what the adapters of one port have in common. They may
+	// import it, although it stands on their floor.
+	Shared bool
 	// Test packages serve tests; they may import testing and test libraries.
 	Test bool
 }

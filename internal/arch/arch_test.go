@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -45,7 +46,8 @@ func TestRules(t *testing.T) {
 			if !permits(r, to) || r.Floor == arch.Beside || r.Test && to.Test {
 				continue
 			}
-			inner := strings.HasPrefix(to.Package, r.Package+"/") || strings.HasPrefix(r.Package, to.Package+"/")
+			inner := strings.HasPrefix(to.Package, r.Package+"/") || strings.HasPrefix(r.Package, to.Package+"/") ||
+				to.Shared && path.Dir(to.Package) == path.Dir(r.Package)
 			switch {
 			case to.Floor == arch.Beside:
 				t.Errorf("%s, on floor %d, may import %s, which stands beside the floors", r.Package, r.Floor, to.Package)

@@ -22,6 +22,7 @@ func Floors() Policy {
 func rules() []Rule {
 	values := []string{"asset", "identity", "merkle"}
 	parts := []string{"exchange/escrow", "exchange/ledger", "exchange/market", "exchange/roster"}
+	coins := []string{"asset", "script"}
 	state := slices.Concat(values, parts, []string{"exchange"})
 	with := func(below []string, more ...string) []string { return slices.Concat(below, more) }
 	return []Rule{
@@ -48,6 +49,13 @@ func rules() []Rule {
 			Owns: []string{"github.com/cometbft"},
 		},
 		{Package: "consensus/consensustest", Floor: 2, Imports: with(values, "consensus", "internal/bulk"), Test: true},
+		{Package: "chain", Floor: 2, Imports: coins},
+		{Package: "chain/rpc", Floor: 2, Imports: with(coins, "chain"), Shared: true},
+		{Package: "chain/bitcoin", Floor: 2, Imports: with(coins, "chain", "chain/rpc")},
+		{Package: "chain/litecoin", Floor: 2, Imports: with(coins, "chain", "chain/rpc")},
+		{Package: "chain/namecoin", Floor: 2, Imports: with(coins, "chain", "chain/rpc")},
+		{Package: "chain/memchain", Floor: 2, Imports: with(coins, "chain")},
+		{Package: "chain/chaintest", Floor: 2, Imports: with(coins, "chain"), Test: true},
 		{Package: "store", Floor: 2},
 		{Package: "store/pebble", Floor: 2, Imports: []string{"store"}, Owns: []string{"github.com/cockroachdb/pebble"}},
 		{Package: "store/memstore", Floor: 2, Imports: []string{"store"}},
@@ -77,6 +85,15 @@ func rules() []Rule {
 		{Package: "cmd/souk", Floor: 5, Imports: []string{"cli"}},
 		// Federations on one machine, for the demonstration, measurements and tests.
 		{Package: "internal/cluster", Floor: 5, Imports: []string{"api", "exchange", "node", "internal/forward"}},
+		// Nodes of chains on one machine, for the same.
+		{
+			Package: "internal/chainnode", Floor: 5,
+			Imports: with(coins, "chain", "chain/rpc", "chain/bitcoin", "chain/litecoin", "chain/namecoin"),
+		},
+		{
+			Package: "internal/chainnode/nodetest", Floor: Beside, Test: true,
+			Imports: with(coins, "chain", "chain/chaintest", "internal/chainnode"),
+		},
 		{Package: "internal/forward", Floor: 5},
 		{Package: "internal/load", Floor: 5, Imports: state},
 
