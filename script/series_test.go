@@ -59,18 +59,31 @@ func publicKeys(tb testing.TB, texts []string) [][33]byte {
 	return keys
 }
 
+// fataler is a test of any kind.
+type fataler interface {
+	Helper()
+	Fatal(args ...any)
+}
+
 // member returns a member's key, the same for the same number.
-func member(tb testing.TB, number uint32) script.MemberKey {
+func member(tb fataler, number uint32) script.MemberKey {
 	tb.Helper()
+	if k, ok := made[number]; ok {
+		return k
+	}
 	seed := sha256.Sum256(binary.BigEndian.AppendUint32([]byte("member"), number))
 	k, err := script.NewPrivateMemberKey(seed[:])
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return k.Public()
+	made[number] = k.Public()
+	return made[number]
 }
 
-func members(tb testing.TB, from, n uint32) []script.MemberKey {
+// made keeps what member returns: making keys is slow under the race detector.
+var made = map[uint32]script.MemberKey{}
+
+func members(tb fataler, from, n uint32) []script.MemberKey {
 	tb.Helper()
 	var list []script.MemberKey
 	for i := range n {
@@ -292,20 +305,9 @@ func TestSeriesIsStandard(t *testing.T) {
 
 // drawSeries draws a series, with a recovery or without.
 func drawSeries(t *rapid.T) *script.Series {
-	key := func(i int) script.MemberKey {
-		seed := sha256.Sum256(binary.BigEndian.AppendUint32([]byte("member"), uint32(i)))
-		k, err := script.NewPrivateMemberKey(seed[:])
-		if err != nil {
-			t.Fatal(err)
-		}
-		return k.Public()
-	}
-	draw := func(from int) (k uint8, keys []script.MemberKey) {
+	draw := func(from uint32) (k uint8, keys []script.MemberKey) {
 		n := rapid.IntRange(1, script.MaxKeys).Draw(t, "n")
-		for i := range n {
-			keys = append(keys, key(from+i))
-		}
-		return uint8(rapid.IntRange(1, n).Draw(t, "k")), keys
+		return uint8(rapid.IntRange(1, n).Draw(t, "k")), members(t, from, uint32(n))
 	}
 	s := &script.Series{}
 	s.K, s.Keys = draw(0)
