@@ -34,6 +34,7 @@ func rules() []Rule {
 
 		// Floor 1: rules. The parts of exchange never meet.
 		{Package: "exchange", Floor: 1, Imports: with(values, parts...), Pure: true},
+		{Package: "exchange/custody", Floor: 1, Imports: []string{"asset", "merkle", "script"}, Pure: true},
 		{Package: "exchange/escrow", Floor: 1, Imports: values, Pure: true},
 		{Package: "exchange/ledger", Floor: 1, Imports: values, Pure: true},
 		{Package: "exchange/market", Floor: 1, Imports: values, Pure: true},
@@ -51,9 +52,14 @@ func rules() []Rule {
 		{Package: "consensus/consensustest", Floor: 2, Imports: with(values, "consensus", "internal/bulk"), Test: true},
 		{Package: "chain", Floor: 2, Imports: coins},
 		{Package: "chain/rpc", Floor: 2, Imports: with(coins, "chain"), Shared: true},
-		{Package: "chain/bitcoin", Floor: 2, Imports: with(coins, "chain", "chain/rpc")},
+		{Package: "chain/rpc/rpctest", Floor: 2, Imports: []string{"chain/rpc"}, Test: true},
+		{Package: "chain/bitcoin", Floor: 2, Imports: with(coins, "chain", "chain/rpc"), Shared: true},
 		{Package: "chain/litecoin", Floor: 2, Imports: with(coins, "chain", "chain/rpc")},
 		{Package: "chain/namecoin", Floor: 2, Imports: with(coins, "chain", "chain/rpc")},
+		{
+			Package: "chain/neutrino", Floor: 2, Imports: with(coins, "chain", "chain/bitcoin"),
+			Owns: []string{"github.com/lightninglabs/neutrino", "github.com/btcsuite/btcwallet"},
+		},
 		{Package: "chain/memchain", Floor: 2, Imports: with(coins, "chain")},
 		{Package: "chain/chaintest", Floor: 2, Imports: with(coins, "chain"), Test: true},
 		{Package: "store", Floor: 2},

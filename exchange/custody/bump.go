@@ -1,0 +1,203 @@
+package custody
+
+import (
+	"slices"
+
+	"souk/asset"
+	"souk/script"
+)
+
+// bump makes transactions that are not mined pay more, out of the reserve (Y-58).
+func (p *planner) bump() {
+	b := p.bank
+	for _, t := range slices.Clone(b.live) {
+		rate, ok := p.bumps(t)
+		if !ok {
+			continue
+		}
+		if b.network.Replace {
+			p.replace(t, rate)
+		} else {
+			p.child(t, rate)
+		}
+	}
+}
+
+// bumps tells whether a batch should pay more, and at which rate: some blocks have
+// gone by since its newest version was made, enough members have signed it, it is
+// not mined, and the rate has risen, or still more blocks have gone by.
+func (p *planner) bumps(t *batch) (rate uint64, ok bool) {
+	b, v := p.bank, t.newestVersion()
+	if _, mined := b.mined(t); mined || t.child || len(t.Versions) == MaxVersions || !b.signed(t) {
+		return 0, false
+	}
+	waited := b.tip - min(b.tip, v.Tip)
+	if waited < b.BumpBlocks {
+		return 0, false
+	}
+	if p.rate > v.Rate {
+		return p.rate, true
+	}
+	most := max(MaxRate, 10*uint64(b.network.MinRelay))
+	if waited >= slowFactor*b.BumpBlocks && v.Rate < most {
+		return min(v.Rate*bumpPerMille/1000+1, most), true
+	}
+	return 0, false
+}
+
+// replace makes the next version: the same but for less change.
+func (p *planner) replace(t *batch, rate uint64) {
+	b, v := p.bank, *t.newestVersion()
+	weight := b.weightOf(t)
+	least := add(v.Fee, fee(uint64(b.network.MinRelay), weight))
+	f := max(fee(rate, weight), least)
+	more := sub(f, v.Fee)
+	if change, ok := v.Change.Sub(more); !ok || change < b.network.Dust {
+		return // there is no change to pay from
+	}
+	if more > p.reserve() {
+		b.waits |= WaitsToBump
+		return
+	}
+	b.unexpect(t)
+	next := Version{Rate: rate, Fee: f, Change: sub(v.Change, more), Tip: b.tip, Time: p.Time}
+	tx := t.transaction(b.changeScript(&t.Batch), next.Change)
+	next.Tx = tx.ID()
+	t.Versions = append(t.Versions, next)
+	b.versions[next.Tx] = t
+	b.expect(t)
+	p.reserveDown(b, more)
+	p.event(b, Event{Kind: Sent, Batch: t.Number, Version: uint8(len(t.Versions)), Fee: f}) //nolint:gosec // at most MaxVersions
+	p.touch(t)
+}
+
+// weightOf is the weight of a batch's newest version.
+func (b *bank) weightOf(t *batch) uint64 {
+	var in, out []uint64
+	for i := range t.Inputs {
+		in = append(in, b.series[t.Inputs[i].Series].InputWeight(false))
+	}
+	for i := range t.Payouts {
+		out = append(out, script.OutputWeight(t.Payouts[i].Script))
+	}
+	if t.newestVersion().Change > 0 {
+		out = append(out, changeWeight)
+	}
+	return script.TransactionWeight(in, out)
+}
+
+// child makes a batch that spends the change of one which nodes do not replace, and
+// pays for both.
+func (p *planner) child(t *batch, rate uint64) {
+	b, v := p.bank, t.newestVersion()
+	if v.Change == 0 || !p.may() {
+		return
+	}
+	c := &coin{
+		bank: b, at: t.changeAt(1), state: promised, change: true, unmined: true, wallet: t.Wallet,
+		content: content{amount: v.Change, series: t.ChangeSeries, branch: script.Change, index: t.ChangeIndex},
+	}
+	weight := b.weight([]*coin{c}, nil, true)
+	both := fee(rate, weight+b.weightOf(t))
+	f := max(sub(both, min(both, v.Fee)), fee(rate, weight))
+	change, ok := v.Change.Sub(f)
+	if !ok || change < b.network.Dust {
+		return
+	}
+	if f > p.reserve() {
+		b.waits |= WaitsToBump
+		return
+	}
+	b.unexpect(t)
+	t.child = true
+	p.addCoin(c)
+	p.record(&draft{kind: Child, rate: rate, coins: []*coin{c}, fee: f, change: change}, t.Wallet)
+	p.touch(t)
+}
+
+// changeAt is the outpoint of the change of a version.
+func (t *batch) changeAt(version int) script.Outpoint {
+	return script.Outpoint{Tx: t.Versions[version-1].Tx, Index: uint32(t.ChangeAt)}
+}
+
+// sweep moves coins of older series, and coins whose recovery is near, to the newest
+// series: one wallet's at a time (Y-24).
+func (p *planner) sweep() {
+	b := p.bank
+	if b.busy(Sweep) || !p.may() {
+		return
+	}
+	for _, i := range b.fullest() {
+		var coins []*coin
+		for _, c := range b.wallets[i].free {
+			if c.fit() && b.stale(c) && len(coins) < MaxInputs {
+				coins = append(coins, c)
+			}
+		}
+		if len(coins) > 0 && p.gather(Sweep, coins, i) {
+			return
+		}
+	}
+}
+
+// stale tells whether a coin should move to the newest series: it is of an older
+// one, or three quarters of the time to its recovery have gone by.
+func (b *bank) stale(c *coin) bool {
+	r := b.series[c.series]
+	if r != b.newest() {
+		return true
+	}
+	return r.Recovery != nil && c.height <= b.tip && b.depth(c.height) >= r.Recovery.Opens(b.network)/4*3
+}
+
+// busy tells whether a batch of a kind is live.
+func (b *bank) busy(kind BatchKind) bool {
+	return slices.ContainsFunc(b.live, func(t *batch) bool { return t.Kind == kind })
+}
+
+// gather makes one coin of several, paid by the reserve.
+func (p *planner) gather(kind BatchKind, coins []*coin, wallet uint8) bool {
+	b := p.bank
+	for b.weight(coins, nil, true) > script.MaxWeight {
+		coins = coins[:len(coins)-1]
+	}
+	total := asset.Amount(0)
+	for _, c := range coins {
+		total = add(total, c.amount)
+	}
+	f := fee(p.rate, b.weight(coins, nil, true))
+	change, ok := total.Sub(f)
+	if !ok || change < b.network.Dust {
+		return false
+	}
+	if f > p.reserve() {
+		if kind == Sweep {
+			b.waits |= WaitsToSweep
+		}
+		return false
+	}
+	p.record(&draft{kind: kind, rate: p.rate, coins: coins, fee: f, change: change}, wallet)
+	return true
+}
+
+// together makes one coin of many small ones while rates are low (Y-59).
+func (p *planner) together() {
+	b := p.bank
+	if p.rate > 2*uint64(b.network.MinRelay) || b.busy(Together) || !p.may() {
+		return
+	}
+	for i := range b.wallets {
+		if len(b.wallets[i].free) <= manyCoins {
+			continue
+		}
+		var coins []*coin
+		for _, c := range b.wallets[i].free {
+			if c.fit() && len(coins) < putTogether {
+				coins = append(coins, c)
+			}
+		}
+		if len(coins) > 1 && p.gather(Together, coins, uint8(i)) {
+			return
+		}
+	}
+}

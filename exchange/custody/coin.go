@@ -1,0 +1,155 @@
+package custody
+
+import (
+	"cmp"
+	"slices"
+
+	"souk/script"
+)
+
+// coinState is how far a coin has come.
+type coinState uint8
+
+const (
+	seen     coinState = iota // some or all members say so; spendable by nobody
+	free                      // credited, and no batch spends it
+	promised                  // credited, and a batch spends it
+	gone                      // credited, and spent for good; remembered so that it is not credited again
+)
+
+// coin is an output that pays to an address of a bank.
+type coin struct {
+	bank *bank
+	at   script.Outpoint
+
+	state    coinState
+	location         // where it is agreed to stand; zero for nowhere
+	content          // what is agreed of it
+	wallet   uint8   // once it is credited
+	batch    uint64  // that spends it; zero for none
+	change   bool    // of one of our transactions, so never credited to anybody
+	unmined  bool    // change that a child spends before it is mined
+	stolen   bool    // agreed to be spent by a transaction that no batch knows
+	said     []said  // on where and what it is, each member once
+	spends   []spend // on what spent it, each member once
+	since    uint32  // the agreed tip when it was first said
+	judged   []Member
+	spent    location // of a spend that is agreed
+	spentBy  script.Hash
+}
+
+func (c *coin) compare(other *coin) int {
+	return cmp.Or(cmp.Compare(c.amount, other.amount), compareOutpoints(c.at, other.at))
+}
+
+// byPlace orders coins by their outpoints.
+func (c *coin) byPlace(other *coin) int { return compareOutpoints(c.at, other.at) }
+
+// missing tells whether a credited coin counts as lost: stolen, or not known to
+// stand anywhere.
+func (c *coin) missing() bool {
+	return (c.state == free || c.state == promised) && (c.stolen || c.doubtful())
+}
+
+// doubtful tells whether a credited coin is not known to stand anywhere.
+func (c *coin) doubtful() bool { return c.location == location{} && !c.unmined }
+
+func (c *coin) voteOf(by Member) int {
+	return slices.IndexFunc(c.said, func(v said) bool {
+		_, ok := slices.BinarySearch(v.who, by)
+		return ok
+	})
+}
+
+// addCoin puts a coin into the indexes.
+func (s *State) addCoin(c *coin) {
+	b := c.bank
+	b.coins[c.at] = c
+	s.touch(c)
+}
+
+// hear puts a coin on the list of those that somebody says something of, or takes
+// it off.
+func (b *bank) hear(c *coin) {
+	i, ok := slices.BinarySearchFunc(b.heard, c, (*coin).byPlace)
+	switch some := len(c.said)+len(c.spends) > 0; {
+	case some && !ok:
+		b.heard = slices.Insert(b.heard, i, c)
+	case ok && !some:
+		b.heard = slices.Delete(b.heard, i, i+1)
+	}
+}
+
+// dropCoin forgets a coin.
+func (s *State) dropCoin(c *coin) {
+	b := c.bank
+	b.forgetVotes(c)
+	c.spends = nil
+	b.hear(c)
+	if k := b.blocks[c.height]; k != nil {
+		k.coins = slices.DeleteFunc(k.coins, func(x *coin) bool { return x == c })
+	}
+	b.stirred = slices.DeleteFunc(b.stirred, func(x *coin) bool { return x == c })
+	delete(b.coins, c.at)
+	s.drop(c)
+}
+
+// forgetVotes forgets the statements on where and what a coin is.
+func (b *bank) forgetVotes(c *coin) {
+	if c.state == seen {
+		for i := range c.said {
+			for _, m := range c.said[i].who {
+				b.closeVote(m)
+			}
+		}
+	}
+	c.said = nil
+	b.hear(c)
+}
+
+// closeVote counts one statement of a member as open no more.
+func (b *bank) closeVote(m Member) {
+	if b.open[m]--; b.open[m] == 0 {
+		delete(b.open, m)
+	}
+}
+
+// release makes a credited coin spendable.
+func (b *bank) release(c *coin) {
+	c.state, c.batch = free, 0
+	w := &b.wallets[c.wallet]
+	insert(&w.free, c, (*coin).compare)
+	w.total = add(w.total, c.amount)
+	b.free = add(b.free, c.amount)
+}
+
+// promise gives a free coin to a batch.
+func (b *bank) promise(c *coin, number uint64) {
+	b.withdraw(c)
+	c.state, c.batch = promised, number
+}
+
+// withdraw takes a free coin out of its wallet.
+func (b *bank) withdraw(c *coin) {
+	w := &b.wallets[c.wallet]
+	remove(&w.free, c, (*coin).compare)
+	w.total = sub(w.total, c.amount)
+	b.free = sub(b.free, c.amount)
+}
+
+// miss changes whether a coin counts as lost, around a change of it.
+func (s *State) miss(c *coin, change func()) {
+	b := c.bank
+	if c.missing() {
+		b.lost = sub(b.lost, c.amount)
+	}
+	change()
+	if c.missing() {
+		b.lost = add(b.lost, c.amount)
+	}
+	s.touch(c)
+}
+
+func (c *coin) asInput() Input {
+	return Input{At: c.at, Amount: c.amount, Series: c.series, Branch: c.branch, Index: c.index, Wallet: c.wallet}
+}

@@ -1,0 +1,4 @@
+package custody
+
+// Deal is what draws wallets.
+var Deal = deal

@@ -1,0 +1,261 @@
+package custody_test
+
+import (
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"souk/asset"
+	"souk/exchange/custody"
+	"souk/script"
+)
+
+// machine is a naive model of one bank: what the chain really has, who really paid
+// what in, and who was really paid, against what the state says.
+type machine struct {
+	*world
+	asked     map[custody.ID]custody.Withdrawal
+	cancelled map[custody.ID]bool
+	dust      map[script.Hash]bool
+}
+
+func newMachine(t *rapid.T) *machine {
+	network := rapid.SampledFrom([]string{"bitcoin-regtest", "litecoin-regtest", "namecoin-regtest"}).Draw(t, "network")
+	wallets := rapid.IntRange(1, 4).Draw(t, "wallets")
+	members := rapid.SampledFrom([]int{1, 4, 5}).Draw(t, "members")
+	d := definition(network, uint8(wallets))
+	if network == "namecoin-regtest" {
+		d.MinDeposit, d.MinWithdrawal = 20_000_000, 20_000_000
+	}
+	x := &machine{
+		world: newWorld(t, members, d),
+		asked: map[custody.ID]custody.Withdrawal{}, cancelled: map[custody.ID]bool{}, dust: map[script.Hash]bool{},
+	}
+	x.rates[0] = uint64(x.net(0).MinRelay)
+	for range rapid.IntRange(1, 3).Draw(t, "deposits") {
+		x.Deposit(t)
+	}
+	x.turn(0, 4)
+	return x
+}
+
+func (x *machine) owner(t *rapid.T) custody.Owner {
+	return custody.Owner(rapid.IntRange(1, 3).Draw(t, "owner"))
+}
+
+func (x *machine) Deposit(t *rapid.T) {
+	x.t = t
+	x.deposit(x.owner(t), 0, asset.Amount(rapid.Int64Range(20_000_000, 500_000_000).Draw(t, "amount")))
+}
+
+func (x *machine) Gift(t *rapid.T) {
+	x.t = t
+	x.gift(0, asset.Amount(rapid.Int64Range(30_000_000, 90_000_000).Draw(t, "amount")))
+}
+
+func (x *machine) Dust(t *rapid.T) {
+	x.t = t
+	x.dust[x.deposit(x.owner(t), 0, asset.Amount(rapid.Int64Range(1, 19_999).Draw(t, "amount"))).id] = true
+}
+
+func (x *machine) Withdraw(t *rapid.T) {
+	x.t = t
+	owner := x.owner(t)
+	has := x.available[owner]
+	bound := asset.Amount(rapid.Int64Range(1000, 10_000_000).Draw(t, "bound"))
+	amount := asset.Amount(rapid.Int64Range(20_000_000, 600_000_000).Draw(t, "amount"))
+	if rapid.Bool().Draw(t, "all") && has > bound {
+		amount = has - bound
+	}
+	id, code := x.withdraw(owner, 0, rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "to"), amount, bound)
+	if code == custody.OK {
+		x.asked[id], _ = x.s.Withdrawal(id)
+	}
+}
+
+func (x *machine) Cancel(t *rapid.T) {
+	x.t = t
+	if len(x.asked) == 0 {
+		t.Skip()
+	}
+	id := custody.ID(rapid.IntRange(1, len(x.asked)).Draw(t, "id"))
+	before, there := x.s.Withdrawal(id)
+	want := custody.OK
+	switch {
+	case !there:
+		want = custody.Unknown
+	case before.Batch != 0:
+		want = custody.InBatch
+	}
+	if code := x.cancel(id, x.asked[id].Owner); code != want {
+		t.Fatalf("cancel %d: %d, want %d", id, code, want)
+	}
+	if want == custody.OK {
+		x.cancelled[id] = true
+	}
+}
+
+func (x *machine) some(t *rapid.T) []custody.Member {
+	var list []custody.Member
+	for _, m := range x.members {
+		if rapid.IntRange(0, 3).Draw(t, "member") > 0 {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+func (x *machine) Attest(t *rapid.T) {
+	x.t = t
+	x.attest(0, x.some(t)...)
+	x.step()
+}
+
+func (x *machine) Mine(t *rapid.T) {
+	x.t = t
+	odds := rapid.IntRange(0, 3).Draw(t, "odds")
+	i := 0
+	x.chains[0].mine(func(*tx) bool { i++; return odds == 0 || i%(odds+1) == 0 })
+}
+
+func (x *machine) Turn(t *rapid.T) {
+	x.t = t
+	x.turn(0, rapid.IntRange(1, 3).Draw(t, "blocks"))
+}
+
+func (x *machine) SignAndSend(t *rapid.T) {
+	x.t = t
+	x.sign(0, x.some(t)...)
+	info, _ := x.s.Bank(1)
+	for _, number := range info.Live {
+		b, _ := x.s.Batch(1, number)
+		x.send(0, number, rapid.IntRange(1, len(b.Versions)).Draw(t, "version"))
+	}
+}
+
+func (x *machine) Fees(t *rapid.T) {
+	x.t = t
+	x.rates[0] = uint64(x.net(0).MinRelay) * uint64(rapid.IntRange(1, 20).Draw(t, "rate"))
+}
+
+func (x *machine) Donate(t *rapid.T) {
+	x.t = t
+	owner := x.owner(t)
+	amount := min(x.available[owner], 1_000_000)
+	burn, reserve, code := x.s.Donate(1, amount)
+	if amount == 0 {
+		return
+	}
+	if code != custody.OK || burn != 0 || reserve != amount {
+		t.Fatalf("donate %d: %d, %d, %d", amount, burn, reserve, code)
+	}
+	x.available[owner] -= amount
+	x.reserves[0] += reserve
+}
+
+func (x *machine) Reload(t *rapid.T) {
+	x.t = t
+	x.reload()
+}
+
+// Reorganise replaces the newest block, which nothing was credited or settled from.
+func (x *machine) Reorganise(t *rapid.T) {
+	x.t = t
+	c := x.chains[0]
+	if c.tip() <= c.start+1 {
+		t.Skip()
+	}
+	c.back(1)
+	c.mine(func(*tx) bool { return rapid.Bool().Draw(t, "again") })
+	c.mine(func(*tx) bool { return rapid.Bool().Draw(t, "again") })
+	x.attest(0, x.members...)
+	x.step()
+}
+
+func (x *machine) Check(t *rapid.T) {
+	x.t = t
+	if h := x.s.Halted(); h.Reason != 0 {
+		t.Fatalf("halted: %+v", h)
+	}
+	sums, _ := x.s.Solvency(1)
+	if sums.Deficit != 0 || sums.Lost != 0 {
+		t.Fatalf("deficit: %+v", sums)
+	}
+	all := map[custody.ID]int{}
+	for _, b := range x.chains[0].blocks {
+		for _, y := range b.txs {
+			for _, id := range y.payouts {
+				all[id]++
+			}
+		}
+	}
+	for id, n := range all {
+		if n != 1 || x.cancelled[id] {
+			t.Fatalf("withdrawal %d is paid %d times (cancelled: %v)", id, n, x.cancelled[id])
+		}
+	}
+	for id, e := range x.paid {
+		a := x.asked[id]
+		if e.Amount != a.Amount || e.Fee > a.MaxFee || e.Owner != a.Owner {
+			t.Fatalf("withdrawal %d of %d, at most %d: %+v", id, a.Amount, a.MaxFee, e)
+		}
+	}
+}
+
+// The state keeps its sums under random histories, single-coin banks and all networks
+// included: what the ledger has is what the coins are worth, to the unit (Y-73); no
+// payout is mined twice or after a cancel (Y-50); shares stay within bounds (Y-56);
+// versions of a batch spend the same first input (Y-51); a state that was loaded is the
+// one that was stored (Y-91).
+func TestModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		x := newMachine(t)
+		actions := rapid.StateMachineActions(x)
+		t.Repeat(actions)
+		x.t = t
+		x.drain(t)
+	})
+}
+
+// drain lets everything come to an end: then what is left is what is on the chain.
+func (x *machine) drain(t *rapid.T) {
+	for _, id := range slices.Sorted(mapsKeys(x.asked)) {
+		if w, ok := x.s.Withdrawal(id); ok && w.Batch == 0 {
+			x.cancel(id, w.Owner)
+			x.cancelled[id] = true
+		}
+	}
+	x.rates[0] = uint64(x.net(0).MinRelay)
+	for range 12 {
+		x.work(0, 3)
+	}
+	sums, _ := x.s.Solvency(1)
+	if info, _ := x.s.Bank(1); sums.Change != 0 {
+		t.Fatalf("batches %v do not end: %+v", info.Live, sums)
+	}
+	onChain := asset.Amount(0)
+	for o, amount := range x.chains[0].unspent() {
+		if !x.dust[o.Tx] {
+			onChain += amount
+		}
+	}
+	if onChain != sums.Free {
+		t.Fatalf("there are %d on the chain, the state counts %d", onChain, sums.Free)
+	}
+	for id := range x.asked {
+		if _, paid := x.paid[id]; paid == x.cancelled[id] {
+			t.Fatalf("withdrawal %d: paid %v, cancelled %v", id, paid, x.cancelled[id])
+		}
+	}
+}
+
+func mapsKeys(m map[custody.ID]custody.Withdrawal) func(yield func(custody.ID) bool) {
+	return func(yield func(custody.ID) bool) {
+		for id := range m {
+			if !yield(id) {
+				return
+			}
+		}
+	}
+}

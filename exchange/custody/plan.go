@@ -1,0 +1,402 @@
+package custody
+
+import (
+	"cmp"
+	"slices"
+
+	"souk/asset"
+	"souk/script"
+)
+
+// Wait says what a bank cannot do for want of a reserve.
+type Wait uint8
+
+// Bits of Wait.
+const (
+	WaitsToBump  Wait = 1 << iota // a transaction should pay more
+	WaitsToSweep                  // coins of older series should move
+)
+
+// rate is what transactions pay now: the lower median of what the members see, in
+// the network's bounds. ok is false unless more than two thirds have said (Y-53).
+func (s *State) rate(b *bank) (rate uint64, ok bool) {
+	var rates []uint64
+	for _, a := range b.attestors {
+		if a.rate != 0 && s.members.has(a.member) && uint64(a.height)+Late >= uint64(b.tip) {
+			rates = append(rates, a.rate)
+		}
+	}
+	if !s.members.carried(len(rates)) {
+		return 0, false
+	}
+	slices.Sort(rates)
+	least := uint64(b.network.MinRelay)
+	return min(max(rates[(len(rates)-1)/2], least), max(MaxRate, 10*least)), true
+}
+
+// plan makes a bank's transactions of this block.
+func (w *step) plan(b *bank) {
+	look := len(b.pending) > 0 && w.Time >= after(b.planned, b.Gather)
+	rate, ok := w.rate(b)
+	if !ok {
+		if look {
+			b.planned = w.Time
+			w.touch(b)
+		}
+		return
+	}
+	p := &planner{step: w, bank: b, rate: rate, left: MaxBatches}
+	waits := b.waits
+	b.waits = 0
+	p.bump()
+	if look {
+		p.payouts()
+	}
+	p.sweep()
+	p.together()
+	if b.waits != waits {
+		w.touch(b)
+	}
+}
+
+// planner makes the transactions of one bank in one block.
+type planner struct {
+	*step
+	bank *bank
+	rate uint64
+	left int // batches that may still be made
+}
+
+func (p *planner) reserve() asset.Amount { return p.reserves[p.bank.id-1] }
+
+func (p *planner) may() bool { return p.left > 0 && len(p.bank.live) < MaxLive }
+
+func (p *planner) record(d *draft, wallet uint8) {
+	p.left--
+	p.step.record(p.bank, d, wallet)
+}
+
+// payouts puts waiting withdrawals into batches, when it is time (Y-54). The time of
+// the look stays as it was if only the number of batches of a block ended it.
+func (p *planner) payouts() {
+	b := p.bank
+	queue := p.queue()
+	for p.may() && len(queue) > 0 {
+		d, wallet, ok := p.next(&queue)
+		if !ok {
+			queue = nil
+		}
+		if d == nil {
+			continue
+		}
+		b.used = add(b.used, b.paying(d))
+		p.record(d, wallet)
+	}
+	if len(queue) == 0 || p.left > 0 || len(b.live) >= MaxLive {
+		b.planned = p.Time
+	}
+	p.touch(b)
+}
+
+// paying is the sum of a draft's payouts.
+func (b *bank) paying(d *draft) (sum asset.Amount) {
+	for _, x := range d.paying {
+		sum = add(sum, x.Amount)
+	}
+	return sum
+}
+
+// queue returns the withdrawals that may be paid now, by id, from where the last
+// look ended; at most MaxScan are looked at, and at most what the hour allows is
+// returned (Y-55).
+func (p *planner) queue() []*withdrawal {
+	b := p.bank
+	b.drain(p.Time)
+	from, _ := slices.BinarySearchFunc(b.pending, b.cursor, func(x *withdrawal, id ID) int { return cmp.Compare(x.ID, id) })
+	n := min(len(b.pending), MaxScan)
+	if n == len(b.pending) {
+		from = 0
+	}
+	var queue []*withdrawal
+	left := b.MaxPerHour - min(b.used, b.MaxPerHour)
+	for i := range n {
+		x := b.pending[(from+i)%len(b.pending)]
+		if x.From > p.Time || !p.affordable(x) {
+			continue
+		}
+		if x.Amount > left {
+			break
+		}
+		left -= x.Amount
+		queue = append(queue, x)
+	}
+	if n < len(b.pending) {
+		b.cursor = b.pending[(from+n)%len(b.pending)].ID
+	}
+	return queue
+}
+
+// affordable tells whether a withdrawal's bound pays at least for its own output.
+func (p *planner) affordable(x *withdrawal) bool {
+	return fee(p.rate, script.OutputWeight(x.Script)) <= x.MaxFee
+}
+
+// drain lowers what is used of the hourly limit as time goes by.
+func (b *bank) drain(now uint64) {
+	if now <= b.usedAt {
+		return
+	}
+	gone, _, ok := asset.Mul(uint64(b.MaxPerHour), min(now-b.usedAt, hour)).Div(hour)
+	if !ok {
+		gone = uint64(b.MaxPerHour)
+	}
+	b.used -= min(b.used, asset.Amount(gone))
+	b.usedAt = now
+}
+
+// next makes the draft of the next batch of a queue and takes out what it has
+// looked at. A nil draft means that the first of the queue cannot be paid now and
+// others may overtake it; ok is false if they may not.
+func (p *planner) next(queue *[]*withdrawal) (d *draft, wallet uint8, ok bool) {
+	b := p.bank
+	first := (*queue)[0]
+	for _, i := range b.fullest() {
+		if d := p.fill(*queue, b.wallets[i].free, b.outflow(i)); d != nil {
+			take(queue, d.paying)
+			return d, i, true
+		}
+	}
+	if aged := p.Time >= after(max(first.From, first.Asked), PassOver); !aged && b.later(add(first.Amount, first.MaxFee)) {
+		take(queue, []*withdrawal{first})
+		return nil, 0, true
+	} else if d := p.fill((*queue)[:1], b.allFree(), asset.MaxSupply); d != nil {
+		take(queue, d.paying)
+		return d, b.poorest(d.coins), true
+	} else if aged && b.free < add(first.Amount, first.MaxFee) && add(b.free, b.change) >= add(first.Amount, first.MaxFee) {
+		return nil, 0, false
+	}
+	take(queue, []*withdrawal{first})
+	return nil, 0, true
+}
+
+// allFree are the free coins of all wallets in their order.
+func (b *bank) allFree() (all []*coin) {
+	for i := range b.wallets {
+		all = append(all, b.wallets[i].free...)
+	}
+	slices.SortFunc(all, (*coin).compare)
+	return all
+}
+
+// take takes withdrawals out of a queue.
+func take(queue *[]*withdrawal, some []*withdrawal) {
+	*queue = slices.DeleteFunc(slices.Clone(*queue), func(x *withdrawal) bool { return slices.Contains(some, x) })
+}
+
+// fullest are the numbers of the wallets, the fullest first.
+func (b *bank) fullest() []uint8 {
+	order := make([]uint8, len(b.wallets))
+	for i := range order {
+		order[i] = uint8(i)
+	}
+	slices.SortStableFunc(order, func(x, y uint8) int { return cmp.Compare(b.wallets[y].total, b.wallets[x].total) })
+	return order
+}
+
+// poorest is the emptiest of the wallets that some coins are of.
+func (b *bank) poorest(coins []*coin) uint8 {
+	least := coins[0].wallet
+	for _, c := range coins {
+		if t := b.wallets[c.wallet].total; t < b.wallets[least].total || t == b.wallets[least].total && c.wallet < least {
+			least = c.wallet
+		}
+	}
+	return least
+}
+
+// outflow is how much may leave a wallet besides its first payout: so much that no
+// other wallet is above it by more than the tolerance afterwards (Y-42).
+func (b *bank) outflow(i uint8) asset.Amount {
+	if len(b.wallets) == 1 {
+		return asset.MaxSupply
+	}
+	most := asset.Amount(0)
+	for j := range b.wallets {
+		if j != int(i) {
+			most = max(most, b.wallets[j].total)
+		}
+	}
+	keep := most - min(most, b.tolerance(0))
+	return b.wallets[i].total - min(b.wallets[i].total, keep)
+}
+
+// later tells whether a wallet will have an amount when its change is back.
+func (b *bank) later(amount asset.Amount) bool {
+	return slices.ContainsFunc(b.wallets, func(w wallet) bool { return w.total >= amount })
+}
+
+// fill makes a draft that pays the first of a queue, and as many of the others as
+// the limits allow; nil if these coins cannot pay the first.
+func (p *planner) fill(queue []*withdrawal, coins []*coin, outflow asset.Amount) *draft {
+	d := p.pay(queue[:1], coins)
+	if d == nil {
+		return nil
+	}
+	paying := queue[:1:1]
+	sum := add(queue[0].Amount, queue[0].MaxFee)
+	for _, x := range queue[1:] {
+		more, ok := sum.Add(add(x.Amount, x.MaxFee))
+		if !ok || more > outflow {
+			break
+		}
+		if sum = more; len(paying) == MaxOutputs {
+			break
+		}
+		paying = append(paying, x)
+	}
+	// What cannot be paid together is tried by half.
+	for len(paying) > 1 {
+		if more := p.pay(paying, coins); more != nil {
+			return more
+		}
+		paying = paying[:len(paying)/2]
+	}
+	return d
+}
+
+// pay makes a draft that pays withdrawals from some coins, each share within its
+// bound. Those whose bounds are too low are left out; nil if the first is one of
+// them or the coins do not do (Y-56).
+func (p *planner) pay(paying []*withdrawal, coins []*coin) *draft {
+	b := p.bank
+	first := paying[0]
+	paying = slices.Clone(paying)
+	for len(paying) > 0 && paying[0] == first {
+		d := p.choose(paying, coins)
+		if d == nil {
+			return nil
+		}
+		d.shares = b.share(d)
+		n := len(paying)
+		for i := n - 1; i >= 0; i-- {
+			if d.shares[i] > paying[i].MaxFee {
+				paying = slices.Delete(paying, i, i+1)
+			}
+		}
+		if len(paying) == n {
+			return d
+		}
+	}
+	return nil
+}
+
+// choose picks the inputs of a payout: one coin that does, the smallest, or else the
+// largest ones, coins of older series first; so that the change can pay for
+// bumps if possible, else so that there is change, else without (Y-57).
+func (p *planner) choose(paying []*withdrawal, coins []*coin) *draft {
+	b := p.bank
+	sum := asset.Amount(0)
+	for _, x := range paying {
+		sum = add(sum, x.Amount)
+	}
+	for _, room := range []uint64{dustRoom, 0} {
+		d := b.pick(coins, sum, func(chosen []*coin, total asset.Amount) *draft {
+			weight := b.weight(chosen, paying, true)
+			f := fee(p.rate, weight)
+			need, ok := add(sum, b.network.Dust).Add(f)
+			more, _, fits := asset.Mul(uint64(f), room).Div(1)
+			if ok && fits {
+				need, ok = need.Add(asset.Amount(more))
+			}
+			if !ok || !fits || weight > script.MaxWeight || total < need {
+				return nil
+			}
+			return &draft{kind: Payout, rate: p.rate, coins: chosen, paying: paying, fee: f, shared: f, change: sub(total, add(sum, f))}
+		})
+		if d != nil {
+			return d
+		}
+	}
+	return b.pick(coins, sum, func(chosen []*coin, total asset.Amount) *draft {
+		weight := b.weight(chosen, paying, false)
+		f := fee(p.rate, weight)
+		left, ok := total.Sub(add(sum, f))
+		if !ok || weight > script.MaxWeight || left > add(b.network.Dust, fee(p.rate, changeWeight)) {
+			return nil
+		}
+		d := &draft{kind: Payout, rate: p.rate, coins: chosen, paying: paying, fee: add(f, left), shared: f}
+		if left > p.reserve() {
+			d.shared = d.fee
+		}
+		return d
+	})
+}
+
+// pick tries one coin, from the smallest that may do, and then more and more of the
+// largest; coins of older series first.
+func (b *bank) pick(coins []*coin, sum asset.Amount, try func(chosen []*coin, total asset.Amount) *draft) *draft {
+	newest := b.newest().number
+	from, _ := slices.BinarySearchFunc(coins, sum, func(c *coin, sum asset.Amount) int {
+		if c.amount < sum {
+			return -1
+		}
+		return 1
+	})
+	for _, old := range []bool{true, false} {
+		for _, c := range coins[from:] {
+			if c.fit() && (c.series != newest) == old {
+				if d := try([]*coin{c}, c.amount); d != nil {
+					return d
+				}
+			}
+		}
+	}
+	var chosen []*coin
+	total := asset.Amount(0)
+	for _, old := range []bool{true, false} {
+		for _, c := range slices.Backward(coins) {
+			if !c.fit() || (c.series != newest) != old {
+				continue
+			}
+			if len(chosen) == MaxInputs {
+				return nil
+			}
+			chosen = append(chosen, c)
+			if total = add(total, c.amount); total < sum {
+				continue
+			}
+			if d := try(slices.Clone(chosen), total); d != nil {
+				return d
+			}
+		}
+	}
+	return nil
+}
+
+// fit tells whether a free coin may be spent: it is where it was agreed to be.
+func (c *coin) fit() bool { return !c.missing() }
+
+// share divides the fee among those who are paid: each the part of his output, and
+// an even part of the rest, to the unit (Y-56). What dust adds to the fee is the
+// reserve's, if it has it.
+func (b *bank) share(d *draft) []asset.Amount {
+	weight := b.weight(d.coins, d.paying, d.change > 0)
+	n := uint64(len(d.paying))
+	own := uint64(0)
+	for _, x := range d.paying {
+		own += script.OutputWeight(x.Script)
+	}
+	rest := weight - own
+	shares := make([]asset.Amount, len(d.paying))
+	parts, before := uint64(0), uint64(0)
+	for i, x := range d.paying {
+		parts += n*script.OutputWeight(x.Script) + rest
+		upTo, _, ok := asset.Mul(uint64(d.shared), parts).Div(n * weight)
+		if !ok {
+			broken("a fee of %d cannot be shared", d.shared)
+		}
+		shares[i] = asset.Amount(upTo - before)
+		before = upTo
+	}
+	return shares
+}

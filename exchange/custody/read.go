@@ -1,0 +1,253 @@
+package custody
+
+import (
+	"maps"
+	"slices"
+
+	"souk/asset"
+	"souk/script"
+)
+
+// Info is what there is to tell of a bank.
+type Info struct {
+	ID Bank
+	Definition
+	Next     Limits // in force from NextAt on; NextAt is zero if no change is to come
+	NextAt   uint64
+	Tip      Point  // the newest agreed block
+	Floor    uint32 // the oldest block that is remembered
+	Series   uint32 // how many there are; the last is the newest
+	Wallets  []WalletInfo
+	Pending  int // withdrawals that wait for a transaction
+	Live     []uint64
+	Waits    Wait
+	Sums     Sums
+	Accepted uint64 // the rate at which transactions are made now; zero if too few members know one
+}
+
+// WalletInfo is what a wallet has.
+type WalletInfo struct {
+	Total asset.Amount // free coins and change to come
+	Coins int          // free
+}
+
+// Banks returns how many banks there are.
+func (s *State) Banks() int { return len(s.banks) }
+
+// Bank returns what there is to tell of a bank.
+func (s *State) Bank(id Bank) (info Info, ok bool) {
+	b := s.bank(id)
+	if b == nil {
+		return Info{}, false
+	}
+	info = Info{
+		ID: id, Definition: b.Definition, Next: b.next, NextAt: b.nextAt, Tip: Point{b.tip, b.agreedAt(b.tip)}, Floor: b.floor,
+		Series: uint32(len(b.series)), Pending: len(b.pending), Waits: b.waits, //nolint:gosec // at most maxSeries
+	}
+	for i := range b.wallets {
+		info.Wallets = append(info.Wallets, WalletInfo{b.wallets[i].total, len(b.wallets[i].free)})
+	}
+	for _, t := range b.live {
+		info.Live = append(info.Live, t.Number)
+	}
+	info.Sums, _ = s.Solvency(id)
+	info.Accepted, _ = s.rate(b)
+	return info, true
+}
+
+// MemberInfo is what a bank knows of a member.
+type MemberInfo struct {
+	Member Member
+	Height uint32 // the last block that it has said
+	Behind uint32 // agreed blocks that it has not said yet; late from Late on
+	Wrong  uint32 // how often it said what all others contradict
+	Rate   uint64
+	HasKey bool
+	Key    script.MemberKey
+	Since  uint64 // ms when the key was announced; zero for the founding
+}
+
+// Members returns what a bank knows of those who ever said something or have a key,
+// by member.
+func (s *State) Members(id Bank) []MemberInfo {
+	b := s.bank(id)
+	if b == nil {
+		return nil
+	}
+	list := make([]MemberInfo, 0, len(b.attestors))
+	for _, a := range b.attestors {
+		list = append(list, MemberInfo{
+			Member: a.member, Height: a.height, Behind: b.tip - min(b.tip, a.height), Wrong: a.wrong, Rate: a.rate,
+			HasKey: a.hasKey, Key: a.key, Since: a.announced,
+		})
+	}
+	return list
+}
+
+// Deposit is a payment to an account's address that is not credited yet. Only its
+// owner is to see it.
+type Deposit struct {
+	Bank     Bank
+	At       script.Outpoint
+	Amount   asset.Amount
+	Series   uint32
+	Index    uint32
+	Height   uint32 // where most say it stands
+	Members  int    // how many say so
+	Agreed   bool
+	Depth    uint32 // agreed blocks; zero while it is not agreed
+	Required uint32 // blocks until it is credited; zero while it is not agreed
+}
+
+// Deposits returns the payments to an account's addresses that are not credited
+// yet, by bank and outpoint. It takes time in proportion to all that are not.
+func (s *State) Deposits(owner Owner) []Deposit {
+	var list []Deposit
+	for _, b := range s.banks {
+		for _, c := range b.heard {
+			if c.state != seen || len(c.said) == 0 {
+				continue
+			}
+			v := slices.MaxFunc(c.said, func(x, y said) int { return s.members.counted(x.who) - s.members.counted(y.who) })
+			a := b.addresses[place{v.series, v.index}]
+			if a == nil || a.owner != owner || v.branch != script.Deposits {
+				continue
+			}
+			d := Deposit{
+				Bank: b.id, At: c.at, Amount: v.amount, Series: v.series, Index: v.index, Height: v.height,
+				Members: s.members.counted(v.who),
+			}
+			if (c.location != location{}) {
+				d.Agreed, d.Height, d.Depth, d.Required = true, c.height, b.depth(c.height), b.required(c)
+			}
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+// Coin is an output of a bank that was credited, or is change.
+type Coin struct {
+	Input
+	Height  uint32 // of its block; zero if it is not known to stand in one
+	Batch   uint64 // that spends it; zero if it is free
+	Lost    bool   // in doubt or stolen
+	Unmined bool
+}
+
+// Coins calls yield for every coin of a bank that is free or promised to a batch, by
+// outpoint, until it returns false. These are what custodians watch and auditors add up.
+func (s *State) Coins(id Bank, yield func(Coin) bool) {
+	b := s.bank(id)
+	if b == nil {
+		return
+	}
+	list := b.allFree()
+	for _, t := range b.live {
+		for i := range t.Inputs {
+			list = append(list, b.coins[t.Inputs[i].At])
+		}
+	}
+	slices.SortFunc(list, (*coin).byPlace)
+	for _, c := range list {
+		if !yield(Coin{c.asInput(), c.height, c.batch, c.missing(), c.unmined}) {
+			return
+		}
+	}
+}
+
+// Batch returns a batch that is live, or was settled within the last Keep blocks.
+func (s *State) Batch(id Bank, number uint64) (Batch, bool) {
+	t := s.batchOf(id, number)
+	if t == nil {
+		return Batch{}, false
+	}
+	x := t.Batch
+	x.Inputs, x.Payouts, x.Versions = slices.Clone(x.Inputs), slices.Clone(x.Payouts), slices.Clone(x.Versions)
+	return x, true
+}
+
+// Withdrawal returns a withdrawal that is not settled.
+func (s *State) Withdrawal(id ID) (Withdrawal, bool) {
+	w, ok := s.find(withdrawalKey(id)).(*withdrawal)
+	if !ok {
+		return Withdrawal{}, false
+	}
+	return w.Withdrawal, true
+}
+
+// Settled returns a withdrawal that was settled within the last RecordFor ms.
+func (s *State) Settled(id ID) (Settled, bool) {
+	d, ok := s.find(SettledKey(id)).(*done)
+	if !ok {
+		return Settled{}, false
+	}
+	return d.Settled, true
+}
+
+// Withdrawals returns an account's withdrawals that are not settled, by id.
+func (s *State) Withdrawals(owner Owner) []Withdrawal {
+	a := s.accounts[owner]
+	if a == nil {
+		return nil
+	}
+	list := make([]Withdrawal, 0, len(a.withdrawals))
+	for _, w := range a.withdrawals {
+		list = append(list, w.Withdrawal)
+	}
+	slices.SortFunc(list, func(x, y Withdrawal) int { return int(x.ID) - int(y.ID) }) //nolint:gosec // ids are small
+	return list
+}
+
+// Held returns what an account must have on hold in an asset for its withdrawals
+// that wait.
+func (s *State) Held(owner Owner, id asset.ID) (sum asset.Amount) {
+	for _, w := range s.Withdrawals(owner) {
+		if b := s.bank(w.Bank); w.Batch == 0 && b.Asset == id {
+			sum = add(sum, add(w.Amount, w.MaxFee))
+		}
+	}
+	return sum
+}
+
+// Owners calls yield for every account that may be credited by a bank, and the
+// bank's asset, by account and bank, once each, until it returns false.
+func (s *State) Owners(yield func(Owner, asset.ID) bool) {
+	for _, owner := range slices.Sorted(maps.Keys(s.accounts)) {
+		a := s.accounts[owner]
+		for _, b := range s.banks {
+			if !slices.ContainsFunc(a.addresses, func(x *address) bool { return x.bank == b }) && a.waiting(b.id) == 0 {
+				continue
+			}
+			if !yield(owner, b.Asset) {
+				return
+			}
+		}
+	}
+}
+
+// NextDue returns when the next step has something to do that no command brings
+// about: a withdrawal's delay ends, or it is time to look at those that wait. Both
+// are after the last look, so an idle chain stays idle.
+func (s *State) NextDue() (due uint64, ok bool) {
+	if s.halt.Reason != 0 {
+		return 0, false
+	}
+	consider := func(at uint64) {
+		if !ok || at < due {
+			due, ok = at, true
+		}
+	}
+	for _, b := range s.banks {
+		i, _ := slices.BinarySearchFunc(b.waiting, b.planned, func(w *withdrawal, at uint64) int {
+			if w.From <= at {
+				return -1
+			}
+			return 1
+		})
+		if i < len(b.waiting) {
+			consider(max(b.waiting[i].From, after(b.planned, b.Gather)))
+		}
+	}
+	return due, ok
+}

@@ -1,0 +1,175 @@
+package custody
+
+import (
+	"bytes"
+	"slices"
+
+	"souk/script"
+)
+
+// Limits of settings.
+const (
+	MaxAllowed = 16 // outputs that an account allows
+	maxPaid    = 32 // outputs that an account is remembered to have paid to
+)
+
+// Settings are what an account's owner says about its withdrawals.
+type Settings struct {
+	Delay   uint64    // ms that a withdrawal to an output waits that is not allowed
+	Only    bool      // nothing but allowed outputs is paid to
+	Allowed []Allowed // at most MaxAllowed
+}
+
+// Allowed is an output that an account's withdrawals go to without delay.
+type Allowed struct {
+	Bank   Bank
+	Script []byte
+}
+
+// account is what custody knows of an account.
+type account struct {
+	owner  Owner
+	set    Settings
+	next   Settings
+	nextAt uint64     // ms from which next is in force; zero for never
+	paidTo [][16]byte // outputs that withdrawals were paid to, oldest first
+
+	addresses   []*address    // by bank, series, index
+	withdrawals []*withdrawal // that are not settled
+}
+
+func (s *State) account(owner Owner) *account {
+	a := s.accounts[owner]
+	if a == nil {
+		a = &account{owner: owner}
+		s.accounts[owner] = a
+	}
+	return a
+}
+
+// now are the settings in force at a time.
+func (a *account) now(now uint64) *Settings {
+	if a.nextAt != 0 && a.nextAt <= now {
+		return &a.next
+	}
+	return &a.set
+}
+
+func (x *Settings) allows(id Bank, out []byte) bool {
+	return slices.ContainsFunc(x.Allowed, func(a Allowed) bool { return a.Bank == id && bytes.Equal(a.Script, out) })
+}
+
+// stricter tells whether nothing that x does not let through at once is let
+// through at once by old.
+func (x *Settings) stricter(old *Settings) bool {
+	if x.Delay < old.Delay || old.Only && !x.Only {
+		return false
+	}
+	for _, a := range x.Allowed {
+		if !old.allows(a.Bank, a.Script) {
+			return false
+		}
+	}
+	return true
+}
+
+func (a *account) paid(b *bank, out []byte) bool {
+	return slices.Contains(a.paidTo, scriptID(b.id, out))
+}
+
+// remember notes that an account was paid at an output.
+func (a *account) remember(s *State, b *bank, out []byte) {
+	id := scriptID(b.id, out)
+	if slices.Contains(a.paidTo, id) {
+		return
+	}
+	if len(a.paidTo) >= maxPaid {
+		a.paidTo = slices.Delete(a.paidTo, 0, 1)
+	}
+	a.paidTo = append(a.paidTo, id)
+	s.touch(a)
+}
+
+// plain tells whether there is nothing to write down of an account.
+func (a *account) plain() bool {
+	return a.set.plain() && a.nextAt == 0 && len(a.paidTo) == 0
+}
+
+func (x *Settings) plain() bool { return x.Delay == 0 && !x.Only && len(x.Allowed) == 0 }
+
+// CheckSettings tells whether SetAccount would accept settings: OK or BadSettings.
+func (s *State) CheckSettings(x *Settings) Code {
+	if x.Delay > MaxDelay || len(x.Allowed) > MaxAllowed {
+		return BadSettings
+	}
+	for i, a := range x.Allowed {
+		b := s.bank(a.Bank)
+		if b == nil || b.network.Payable(a.Script, script.Never-1) != nil {
+			return BadSettings
+		}
+		if i > 0 && compareAllowed(x.Allowed[i-1], a) >= 0 {
+			return BadSettings
+		}
+	}
+	return OK
+}
+
+func compareAllowed(a, b Allowed) int {
+	if a.Bank != b.Bank {
+		return int(a.Bank) - int(b.Bank)
+	}
+	return bytes.Compare(a.Script, b.Script)
+}
+
+// SetAccount changes an account's settings, whose allowed outputs are ascending.
+// Stricter ones are in force at once. Others are so after the longest delay in
+// force, of the account and of all banks (Y-62), and until then can be replaced by
+// another change: OK or BadSettings. It returns from when on they are in force.
+func (s *State) SetAccount(owner Owner, x Settings, now uint64) (from uint64, code Code) {
+	if code := s.CheckSettings(&x); code != OK || owner == 0 {
+		return 0, BadSettings
+	}
+	x.Allowed = slices.Clone(x.Allowed)
+	for i := range x.Allowed {
+		x.Allowed[i].Script = bytes.Clone(x.Allowed[i].Script)
+	}
+	a := s.account(owner)
+	a.set, a.next, a.nextAt = *a.now(now), Settings{}, 0
+	from = now
+	if !x.stricter(&a.set) {
+		from = after(now, s.longest(a, now))
+	}
+	if from <= now {
+		a.set = x
+	} else {
+		a.next, a.nextAt = x, from
+	}
+	if a.plain() {
+		s.drop(a)
+	} else {
+		s.touch(a)
+	}
+	return from, OK
+}
+
+// longest is the longest delay that an account's withdrawals may have now.
+func (s *State) longest(a *account, now uint64) uint64 {
+	ms := a.set.Delay
+	for _, b := range s.banks {
+		ms = max(ms, b.limits(now).Delay)
+	}
+	return ms
+}
+
+// Account returns an account's settings at a time, and those that will be in force
+// from next on; zero if there is no change to come.
+func (s *State) Account(owner Owner, now uint64) (current, next Settings, from uint64) {
+	a := s.accounts[owner]
+	if a == nil {
+		return Settings{}, Settings{}, 0
+	}
+	if a.nextAt > now {
+		return a.set, a.next, a.nextAt
+	}
+	return *a.now(now), Settings{}, 0
+}

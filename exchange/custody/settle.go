@@ -1,0 +1,316 @@
+package custody
+
+import (
+	"cmp"
+	"slices"
+
+	"souk/asset"
+	"souk/script"
+)
+
+// mined tells which version of a live batch is agreed to be mined, and where: what
+// is agreed to spend its first input.
+func (b *bank) mined(t *batch) (version int, ok bool) {
+	c := b.coins[t.Inputs[0].At]
+	if c == nil || (c.spent == location{}) {
+		return 0, false
+	}
+	for i := range t.Versions {
+		if t.Versions[i].Tx == c.spentBy {
+			return i + 1, true
+		}
+	}
+	return 0, false
+}
+
+// enough is how deep what spends a batch's inputs must be.
+func (b *bank) enough(t *batch) uint32 { return b.network.Depth(t.spent()) }
+
+// settleAll settles the batches whose transactions are deep, gives up those one of
+// whose inputs was taken by another transaction, and finds settled ones again that a
+// reorganisation moved.
+func (w *step) settleAll(b *bank) {
+	for _, t := range slices.Clone(b.settled) {
+		if t.location == (location{}) {
+			w.again(t)
+		}
+	}
+	for _, t := range slices.Clone(b.live) {
+		if _, live := slices.BinarySearchFunc(b.live, t, (*batch).byNumber); !live {
+			continue // given up with its parent
+		}
+		if version, ok := b.mined(t); ok && b.ready(t) {
+			if at := b.coins[t.Inputs[0].At].spent; b.depth(at.height) >= b.enough(t) {
+				w.settle(t, version, at)
+			}
+			continue
+		}
+		for i := range t.Inputs {
+			if c := b.coins[t.Inputs[i].At]; c.stolen && b.depth(c.spent.height) >= b.enough(t) {
+				w.giveUp(t)
+				break
+			}
+		}
+	}
+	for _, c := range slices.Clone(b.heard) {
+		if c.state == free && c.stolen && b.depth(c.spent.height) >= b.network.Depth(c.amount) {
+			w.bury(c)
+		}
+	}
+}
+
+// ready tells whether all inputs of a batch are settled themselves.
+func (b *bank) ready(t *batch) bool {
+	return !slices.ContainsFunc(t.Inputs, func(in Input) bool { return b.coins[in.At].unmined })
+}
+
+// settle ends a batch: its payouts are done, its change is a coin, what it did not
+// need of its fee goes to the reserve (Y-70).
+func (w *step) settle(t *batch, version int, at location) {
+	b, v := t.bank, t.Versions[version-1]
+	b.unexpect(t)
+	unused := sub(v.Change, t.newestVersion().Change)
+	for i := range t.Inputs {
+		w.end(b.coins[t.Inputs[i].At], at, v.Tx)
+	}
+	if t.child {
+		w.confirm(t, version, at)
+	} else if v.Change > 0 {
+		w.bring(t, version, at)
+	}
+	t.Settled, t.Height, t.location = uint8(version), at.height, at //nolint:gosec // at most MaxVersions
+	for i, x := range t.paying {
+		p := &t.Payouts[i]
+		w.settledAs(x, Settled{
+			ID: p.ID, Bank: b.id, Owner: x.Owner, Script: p.Script, Amount: p.Amount, Fee: p.Fee,
+			At: script.Outpoint{Tx: v.Tx, Index: t.position(i, version)}, Height: at.height, Time: w.Time,
+		})
+		w.event(b, Event{
+			Kind: Paid, Owner: x.Owner, Withdrawal: p.ID, Batch: t.Number, Version: t.Settled, Height: at.height,
+			Amount: p.Amount, Fee: p.Fee,
+		})
+	}
+	t.paying = nil
+	remove(&b.live, t, (*batch).byNumber)
+	b.addSettled(t)
+	w.dropSlots(t)
+	w.reserveUp(b, unused)
+	w.touch(t)
+	w.touch(b)
+}
+
+// position is where among the outputs of a version a payout stands.
+func (t *Batch) position(payout, version int) uint32 {
+	if t.Versions[version-1].Change > 0 && payout >= int(t.ChangeAt) {
+		payout++
+	}
+	return uint32(payout) //nolint:gosec // at most MaxOutputs
+}
+
+func (b *bank) addSettled(t *batch) {
+	insert(&b.settled, t, func(x, y *batch) int { return cmp.Or(cmp.Compare(x.Height, y.Height), x.byNumber(y)) })
+	if k := b.blocks[t.height]; k != nil && t.location != (location{}) {
+		k.settled = append(k.settled, t)
+	}
+}
+
+// end makes an input a coin that is spent for good.
+func (s *State) end(c *coin, at location, tx script.Hash) {
+	b := c.bank
+	s.miss(c, func() { c.state, c.spent, c.spentBy, c.stolen = gone, at, tx, false })
+	if k := b.blocks[c.height]; k != nil {
+		k.coins = slices.DeleteFunc(k.coins, func(x *coin) bool { return x == c })
+	}
+	c.spends = nil
+	b.forgetVotes(c)
+	if k := b.blocks[at.height]; k != nil {
+		k.spent = append(k.spent, c)
+		return
+	}
+	s.dropCoin(c)
+}
+
+// bring makes the change of a settled batch a coin of its wallet.
+func (w *step) bring(t *batch, version int, at location) {
+	b := t.bank
+	out := t.changeAt(version)
+	if c := b.coins[out]; c != nil {
+		w.dropCoin(c) // somebody spoke of it too early
+	}
+	c := &coin{
+		bank: b, at: out, change: true, location: at, wallet: t.Wallet,
+		content: content{amount: t.Versions[version-1].Change, series: t.ChangeSeries, branch: script.Change, index: t.ChangeIndex},
+	}
+	b.release(c)
+	w.addCoin(c)
+	w.place(c)
+}
+
+// place lists a coin in its block.
+func (s *State) place(c *coin) {
+	if k := c.bank.blocks[c.height]; k != nil {
+		k.coins = append(k.coins, c)
+	}
+}
+
+// confirm makes the change that a child spends a mined coin.
+func (w *step) confirm(t *batch, version int, at location) {
+	c := t.bank.coins[t.changeAt(version)]
+	c.unmined, c.location = false, at
+	w.place(c)
+	w.touch(c)
+	t.child = false
+	t.bank.look = true
+}
+
+// giveUp ends a batch none of whose versions can be mined any more: its withdrawals
+// wait again, its other inputs are free again, and so is its fee (Y-72).
+func (w *step) giveUp(t *batch) {
+	b := t.bank
+	if c := b.coins[t.changeAt(len(t.Versions))]; c != nil && c.unmined {
+		w.giveUp(w.batchOf(b.id, c.batch))
+	}
+	b.unexpect(t)
+	remove(&b.live, t, (*batch).byNumber)
+	w.dropSlots(t)
+	back := sub(t.newestVersion().Fee, t.Paid)
+	for i := range t.Inputs {
+		c := b.coins[t.Inputs[i].At]
+		switch {
+		case c.unmined:
+			w.unspend(t, c)
+		case c.stolen:
+			b.release(c)
+			w.bury(c)
+		default:
+			b.release(c)
+			w.touch(c)
+		}
+	}
+	for i, x := range t.paying {
+		x.Batch, x.MaxFee = 0, t.Payouts[i].Fee
+		b.books = add(b.books, add(x.Amount, x.MaxFee))
+		b.enqueue(x)
+		w.event(b, Event{
+			Kind: Restored, Owner: x.Owner, Withdrawal: x.ID, Batch: t.Number, Amount: x.Amount, Fee: x.MaxFee,
+		})
+		w.touch(x)
+	}
+	for i := range t.Versions {
+		delete(b.versions, t.Versions[i].Tx)
+	}
+	w.reserveUp(b, back)
+	w.drop(t)
+	w.touch(b)
+}
+
+// unspend takes a child off its parent, which brings its change itself again.
+func (w *step) unspend(child *batch, c *coin) {
+	b := child.bank
+	parent := b.versions[c.at.Tx]
+	parent.child = false
+	b.expect(parent)
+	w.dropCoin(c)
+	w.touch(parent)
+}
+
+// bury forgets a free coin that somebody took for good. From now on its amount is a
+// deficit (Y-74).
+func (w *step) bury(c *coin) {
+	b := c.bank
+	b.withdraw(c)
+	b.lost = sub(b.lost, c.amount)
+	c.state = gone
+	if k := b.blocks[c.height]; k != nil {
+		k.coins = slices.DeleteFunc(k.coins, func(x *coin) bool { return x == c })
+	}
+	c.stolen = false
+	c.spends = nil
+	b.forgetVotes(c)
+	w.touch(c)
+	w.touch(b)
+	if k := b.blocks[c.spent.height]; k != nil {
+		k.spent = append(k.spent, c)
+	} else {
+		w.dropCoin(c)
+	}
+}
+
+// again finds a settled batch that a reorganisation took out of its block. If
+// another version than before was mined, its change is another coin.
+func (w *step) again(t *batch) {
+	b := t.bank
+	version, ok := b.mined(t)
+	if !ok {
+		return
+	}
+	at := b.coins[t.Inputs[0].At].spent
+	if b.depth(at.height) < b.enough(t) {
+		return
+	}
+	if version != int(t.Settled) && !w.exchange(t, version, at) {
+		return
+	}
+	order := func(x, y *batch) int { return cmp.Or(cmp.Compare(x.Height, y.Height), x.byNumber(y)) }
+	remove(&b.settled, t, order)
+	t.Settled, t.Height, t.location = uint8(version), at.height, at //nolint:gosec // at most MaxVersions
+	b.addSettled(t)
+	if c := b.coins[t.changeAt(version)]; c != nil && c.state != gone && c.location == (location{}) {
+		w.miss(c, func() { c.location = at })
+		w.place(c)
+	}
+	w.touch(t)
+}
+
+// exchange replaces the change of one version by that of another.
+func (w *step) exchange(t *batch, version int, at location) bool {
+	b := t.bank
+	if t.Versions[t.Settled-1].Change > 0 {
+		c := b.coins[t.changeAt(int(t.Settled))]
+		if c == nil || c.state == gone {
+			return false // it was spent for good: only people can tell what happened
+		}
+		if c.state == promised {
+			w.giveUp(w.batchOf(b.id, c.batch))
+		}
+		w.miss(c, func() { c.stolen = false })
+		b.withdraw(c)
+		if c.missing() {
+			b.lost = sub(b.lost, c.amount)
+		}
+		c.state = seen
+		w.dropCoin(c)
+	}
+	if t.Versions[version-1].Change > 0 {
+		w.bring(t, version, at)
+	}
+	return true
+}
+
+// dropBatch forgets a settled batch.
+func (s *State) dropBatch(t *batch) {
+	b := t.bank
+	for i := range t.Versions {
+		delete(b.versions, t.Versions[i].Tx)
+	}
+	b.settled = slices.DeleteFunc(b.settled, func(x *batch) bool { return x == t })
+	s.drop(t)
+}
+
+// balance brings the books up to what the bank has: what belongs to nobody else is
+// the reserve's (Y-73).
+func (w *step) balance(b *bank) {
+	has := b.assets()
+	if has > b.books {
+		w.reserveUp(b, sub(has, b.books))
+	}
+}
+
+// assets is what a bank has: coins, and change to come, without what is lost.
+func (b *bank) assets() asset.Amount {
+	has, ok := add(b.free, b.change).Sub(b.lost)
+	if !ok {
+		return 0
+	}
+	return has
+}
