@@ -134,10 +134,30 @@ func (p *planner) sweep() {
 				coins = append(coins, c)
 			}
 		}
-		if len(coins) > 0 && p.gather(Sweep, coins, i) {
+		if len(coins) == 0 {
+			continue
+		}
+		if p.gather(Sweep, coins, i) {
+			return
+		}
+		if other := p.carrier(i); other != nil && p.gather(Sweep, append(coins[:min(len(coins), MaxInputs-1)], other), other.wallet) {
 			return
 		}
 	}
+}
+
+// carrier is a coin that can pay for stale coins of a wallet which are worth less
+// than moving them: the largest of the wallet that is not stale, or else of the
+// fullest wallet that has one.
+func (p *planner) carrier(i uint8) *coin {
+	for _, j := range append([]uint8{i}, p.bank.fullest()...) {
+		for _, c := range slices.Backward(p.bank.wallets[j].free) {
+			if c.fit() && !p.bank.stale(c) {
+				return c
+			}
+		}
+	}
+	return nil
 }
 
 // stale tells whether a coin should move to the newest series: it is of an older
@@ -159,7 +179,7 @@ func (b *bank) busy(kind BatchKind) bool {
 func (p *planner) gather(kind BatchKind, coins []*coin, wallet uint8) bool {
 	b := p.bank
 	for b.weight(coins, nil, true) > script.MaxWeight {
-		coins = coins[:len(coins)-1]
+		coins = coins[1:]
 	}
 	total := asset.Amount(0)
 	for _, c := range coins {

@@ -71,7 +71,7 @@ const (
 	putTogether  = 50 // how many at a time
 	bumpPerMille = 1250
 	slowFactor   = 4
-	dustRoom     = 4
+	bumpRoom     = 4
 	maxHeight    = 1 << 31 // of a block of a chain
 )
 

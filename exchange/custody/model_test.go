@@ -36,6 +36,9 @@ func newMachine(t *rapid.T) *machine {
 	for range rapid.IntRange(1, 3).Draw(t, "deposits") {
 		x.Deposit(t)
 	}
+	if rapid.Bool().Draw(t, "reserve") {
+		x.gift(0, 5*coin)
+	}
 	x.turn(0, 4)
 	return x
 }
@@ -139,6 +142,40 @@ func (x *machine) Fees(t *rapid.T) {
 	x.rates[0] = uint64(x.net(0).MinRelay) * uint64(rapid.IntRange(1, 20).Draw(t, "rate"))
 }
 
+// Spike signs and sends everything, lets blocks go by that take none of it, and
+// raises the rate.
+func (x *machine) Spike(t *rapid.T) {
+	x.t = t
+	x.sign(0, x.members...)
+	x.sendAll(0)
+	times := uint64(rapid.IntRange(1, 50).Draw(t, "times"))
+	x.rates[0] = min(uint64(x.net(0).MinRelay)*times, 40*uint64(x.net(0).MinRelay))
+	for range rapid.IntRange(2, 9).Draw(t, "blocks") {
+		x.chains[0].mine(func(*tx) bool { return false })
+		x.attest(0, x.members...)
+		x.step()
+	}
+}
+
+// Rotate adds a member, or lets one go, and opens a series for those that are there.
+func (x *machine) Rotate(t *rapid.T) {
+	x.t = t
+	switch len(x.members) {
+	case 4:
+		x.join()
+	case 5:
+		x.members = slices.Delete(x.members, 1, 2)
+		x.count = len(x.members)
+	default:
+		t.Skip()
+	}
+	x.step()
+	if code := x.s.OpenSeries(1, x.members, x.now); code != custody.OK {
+		t.Fatalf("open series: %d", code)
+	}
+	x.step()
+}
+
 func (x *machine) Donate(t *rapid.T) {
 	x.t = t
 	owner := x.owner(t)
@@ -227,9 +264,11 @@ func (x *machine) drain(t *rapid.T) {
 		}
 	}
 	x.rates[0] = uint64(x.net(0).MinRelay)
-	for range 12 {
+	x.gift(0, coin)
+	for range 12 + 8*x.rotations() {
 		x.work(0, 3)
 	}
+	x.swept(t)
 	sums, _ := x.s.Solvency(1)
 	if info, _ := x.s.Bank(1); sums.Change != 0 {
 		t.Fatalf("batches %v do not end: %+v", info.Live, sums)
@@ -246,6 +285,21 @@ func (x *machine) drain(t *rapid.T) {
 	for id := range x.asked {
 		if _, paid := x.paid[id]; paid == x.cancelled[id] {
 			t.Fatalf("withdrawal %d: paid %v, cancelled %v", id, paid, x.cancelled[id])
+		}
+	}
+}
+
+func (x *machine) rotations() int {
+	info, _ := x.s.Bank(1)
+	return int(info.Series) - 1
+}
+
+// swept makes sure that no coin is left in an older series (Y-24).
+func (x *machine) swept(t *rapid.T) {
+	info, _ := x.s.Bank(1)
+	for c := range func(yield func(custody.Coin) bool) { x.s.Coins(1, yield) } {
+		if c.Series != info.Series-1 || c.Lost || c.Batch != 0 {
+			t.Fatalf("coin %+v of %d series; waits for %d", c, info.Series, info.Waits)
 		}
 	}
 }

@@ -292,14 +292,15 @@ func (p *planner) pay(paying []*withdrawal, coins []*coin) *draft {
 
 // choose picks the inputs of a payout: one coin that does, the smallest, or else the
 // largest ones, coins of older series first; so that the change can pay for
-// bumps if possible, else so that there is change, else without (Y-57).
+// bumps if possible, else so that it is worth spending, else so that there is
+// change, else without (Y-57).
 func (p *planner) choose(paying []*withdrawal, coins []*coin) *draft {
 	b := p.bank
 	sum := asset.Amount(0)
 	for _, x := range paying {
 		sum = add(sum, x.Amount)
 	}
-	for _, room := range []uint64{dustRoom, 0} {
+	for _, room := range []uint64{bumpRoom, 1, 0} {
 		d := b.pick(coins, sum, func(chosen []*coin, total asset.Amount) *draft {
 			weight := b.weight(chosen, paying, true)
 			f := fee(p.rate, weight)

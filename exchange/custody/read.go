@@ -55,6 +55,26 @@ func (s *State) Bank(id Bank) (info Info, ok bool) {
 	return info, true
 }
 
+// Block returns the agreed hash of a bank's chain at a height from Floor to Tip.
+func (s *State) Block(id Bank, height uint32) (script.Hash, bool) {
+	b := s.bank(id)
+	if b == nil || b.agreedAt(height).IsZero() {
+		return script.Hash{}, false
+	}
+	return b.agreedAt(height), true
+}
+
+// Said returns the hash that a member stands for at a height. A member goes on from
+// the highest block of its chain that it has said or that is agreed.
+func (s *State) Said(id Bank, m Member, height uint32) (script.Hash, bool) {
+	b := s.bank(id)
+	if b == nil || b.blocks[height] == nil {
+		return script.Hash{}, false
+	}
+	h := b.blocks[height].voteOf(m)
+	return h, !h.IsZero()
+}
+
 // MemberInfo is what a bank knows of a member.
 type MemberInfo struct {
 	Member Member

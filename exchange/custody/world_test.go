@@ -139,6 +139,8 @@ type world struct {
 	rates   []uint64
 	sent    int
 
+	generation int
+
 	available map[custody.Owner]asset.Amount
 	held      map[custody.Owner]asset.Amount
 	reserves  []asset.Amount
@@ -185,6 +187,22 @@ func newWorld(t failer, members int, banks ...custody.Definition) *world {
 	}
 	w.commit()
 	return w
+}
+
+// join adds a member with a key for every bank.
+func (w *world) join() custody.Member {
+	w.t.Helper()
+	m := slices.Max(w.members) + 1
+	w.generation++
+	w.members = append(w.members, m)
+	w.count = len(w.members)
+	w.s.SetMembers(custody.Members{Present: w.members, Count: w.count})
+	for i := range w.chains {
+		if code := w.s.AnnounceKey(m, custody.Bank(i+1), memberKey(m, i, w.generation), w.now); code != custody.OK {
+			w.t.Fatalf("announce: %d", code)
+		}
+	}
+	return m
 }
 
 // net is a bank's network.
@@ -260,11 +278,9 @@ func (w *world) attestation(m custody.Member, bank int) *custody.Attestation {
 	if said == nil {
 		info, _ := w.s.Bank(custody.Bank(bank + 1))
 		said = nil
-		for h := c.start; h <= info.Tip.Height && h <= c.tip(); h++ {
-			said = append(said, c.blocks[h-c.start].hash) // a newcomer begins where the others are
-		}
-		if len(said) > 6 {
-			said = said[:len(said)-6]
+		for h := c.start; h <= info.Tip.Height; h++ { // a newcomer begins where the others are
+			hash, _ := w.s.Block(info.ID, max(h, info.Floor))
+			said = append(said, hash)
 		}
 	}
 	fork := 0
