@@ -232,17 +232,14 @@ func (w *step) record(b *bank, d *draft, wallet uint8) {
 	w.touch(b)
 }
 
-// hand gives a withdrawal to a batch. What was held for the fee and is not needed
-// goes back.
+// hand gives a withdrawal to a batch. What is held for the fee and not needed stays
+// on hold until the payout is settled, for the batch may have to be given up.
 func (w *step) hand(t *batch, x *withdrawal, share asset.Amount) {
 	b := t.bank
 	b.dequeue(x)
-	back := sub(x.MaxFee, share)
-	x.Batch, x.MaxFee = t.Number, share
+	x.Batch = t.Number
 	b.books = sub(b.books, add(x.Amount, share))
-	w.event(b, Event{
-		Kind: Recorded, Owner: x.Owner, Withdrawal: x.ID, Batch: t.Number, Amount: x.Amount, Fee: share, Back: back,
-	})
+	w.event(b, Event{Kind: Recorded, Owner: x.Owner, Withdrawal: x.ID, Batch: t.Number, Amount: x.Amount, Fee: share})
 	w.touch(x)
 }
 

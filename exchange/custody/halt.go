@@ -49,7 +49,7 @@ func (s *State) CheckLift() Code {
 		return NotHalted
 	}
 	for _, b := range s.banks {
-		if b.assets() != b.books || add(b.free, b.change) < b.lost {
+		if b.deficit() != 0 {
 			return Unbalanced
 		}
 	}
@@ -80,7 +80,7 @@ func (s *State) Donate(id Bank, amount asset.Amount) (burn, reserve asset.Amount
 	if amount == 0 || amount > b.books {
 		return 0, 0, BadAmount
 	}
-	burn = min(amount, sub(b.books, b.assets()))
+	burn = min(amount, b.deficit())
 	b.books = sub(b.books, burn)
 	if burn > 0 {
 		s.touch(b)
@@ -104,5 +104,5 @@ func (s *State) Solvency(id Bank) (sums Sums, ok bool) {
 	if b == nil {
 		return Sums{}, false
 	}
-	return Sums{Free: b.free, Change: b.change, Lost: b.lost, Books: b.books, Deficit: sub(b.books, b.assets())}, true
+	return Sums{Free: b.free, Change: b.change, Lost: b.lost, Books: b.books, Deficit: b.deficit()}, true
 }

@@ -419,7 +419,7 @@ func (s *State) attachCoin(c *coin) bool {
 	}
 	if c.missing() {
 		lost, ok := b.lost.Add(c.amount)
-		if !ok {
+		if !ok || lost > asset.MaxSupply {
 			return false
 		}
 		b.lost = lost
@@ -467,7 +467,7 @@ func (s *State) attachBatch(t *batch) bool {
 	}
 	for i := range t.Payouts {
 		x, ok := s.find(withdrawalKey(t.Payouts[i].ID)).(*withdrawal)
-		if !ok || x.Batch != t.Number || x.bank != b || x.Amount != t.Payouts[i].Amount || x.MaxFee != t.Payouts[i].Fee {
+		if !ok || x.Batch != t.Number || x.bank != b || x.Amount != t.Payouts[i].Amount || x.MaxFee < t.Payouts[i].Fee {
 			return false
 		}
 		t.paying = append(t.paying, x)

@@ -219,15 +219,25 @@ func (s *State) Withdrawals(owner Owner) []Withdrawal {
 	return list
 }
 
-// Held returns what an account must have on hold in an asset for its withdrawals
-// that wait.
+// Held returns what an account must have on hold in an asset for its withdrawals:
+// amount and bound while they wait, and what is left of the bound until they are settled.
 func (s *State) Held(owner Owner, id asset.ID) (sum asset.Amount) {
 	for _, w := range s.Withdrawals(owner) {
-		if b := s.bank(w.Bank); w.Batch == 0 && b.Asset == id {
+		switch b := s.bank(w.Bank); {
+		case b.Asset != id:
+		case w.Batch == 0:
 			sum = add(sum, add(w.Amount, w.MaxFee))
+		default:
+			sum = add(sum, sub(w.MaxFee, s.batchOf(w.Bank, w.Batch).share(w.ID)))
 		}
 	}
 	return sum
+}
+
+// share is what a withdrawal pays of a batch's fee.
+func (t *Batch) share(id ID) asset.Amount {
+	i := slices.IndexFunc(t.Payouts, func(p Output) bool { return p.ID == id })
+	return t.Payouts[i].Fee
 }
 
 // Owners calls yield for every account that may be credited by a bank, and the

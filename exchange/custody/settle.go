@@ -87,7 +87,7 @@ func (w *step) settle(t *batch, version int, at location) {
 		})
 		w.event(b, Event{
 			Kind: Paid, Owner: x.Owner, Withdrawal: p.ID, Batch: t.Number, Version: t.Settled, Height: at.height,
-			Amount: p.Amount, Fee: p.Fee,
+			Amount: p.Amount, Fee: p.Fee, Back: sub(x.MaxFee, p.Fee),
 		})
 	}
 	t.paying = nil
@@ -188,11 +188,12 @@ func (w *step) giveUp(t *batch) {
 		}
 	}
 	for i, x := range t.paying {
-		x.Batch, x.MaxFee = 0, t.Payouts[i].Fee
-		b.books = add(b.books, add(x.Amount, x.MaxFee))
+		share := t.Payouts[i].Fee
+		x.Batch = 0
+		b.books = add(b.books, add(x.Amount, share))
 		b.enqueue(x)
 		w.event(b, Event{
-			Kind: Restored, Owner: x.Owner, Withdrawal: x.ID, Batch: t.Number, Amount: x.Amount, Fee: x.MaxFee,
+			Kind: Restored, Owner: x.Owner, Withdrawal: x.ID, Batch: t.Number, Amount: x.Amount, Fee: share,
 		})
 		w.touch(x)
 	}
@@ -300,17 +301,13 @@ func (s *State) dropBatch(t *batch) {
 // balance brings the books up to what the bank has: what belongs to nobody else is
 // the reserve's (Y-73).
 func (w *step) balance(b *bank) {
-	has := b.assets()
-	if has > b.books {
-		w.reserveUp(b, sub(has, b.books))
+	if has, owes := add(b.free, b.change), add(b.books, b.lost); has > owes {
+		w.reserveUp(b, sub(has, owes))
 	}
 }
 
-// assets is what a bank has: coins, and change to come, without what is lost.
-func (b *bank) assets() asset.Amount {
-	has, ok := add(b.free, b.change).Sub(b.lost)
-	if !ok {
-		return 0
-	}
-	return has
+// deficit is what a bank lacks: what the ledger has of it, less its coins and the
+// change to come, those that are lost not counted.
+func (b *bank) deficit() asset.Amount {
+	return sub(add(b.books, b.lost), add(b.free, b.change))
 }

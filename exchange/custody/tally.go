@@ -24,9 +24,9 @@ const (
 	Credited    EventKind = iota + 1 // mint Amount for Owner
 	ReserveUp                        // mint Amount for the reserve
 	ReserveDown                      // burn Amount of the reserve
-	Recorded                         // burn Amount + Fee of what Owner has on hold, release Back of it
+	Recorded                         // burn Amount + Fee of what Owner has on hold; the rest of his bound stays
 	Restored                         // mint Amount + Fee for Owner and hold it: his withdrawal waits again
-	Paid                             // nothing: the payout is settled
+	Paid                             // release Back of what Owner has on hold: the payout is settled
 	Sent                             // nothing: Version of Batch is to be signed
 	Reorganised                      // nothing: blocks from Height on were replaced
 	Stopped                          // nothing: all banks are halted

@@ -82,11 +82,12 @@ func (s *State) verifyBank(b *bank) error {
 			return fmt.Errorf("wallet %d has %d, by counting %d", i, w.total, totals[i])
 		}
 	}
-	if b.assets() > b.books {
-		return fmt.Errorf("there is %d and the books have %d", b.assets(), b.books)
+	has, owes := add(b.free, b.change), add(b.books, b.lost)
+	if has > owes {
+		return fmt.Errorf("there is %d and the books have %d", has, owes)
 	}
-	if b.assets() < b.books && s.halt.Reason == 0 {
-		return fmt.Errorf("a deficit of %d and no halt", b.books-b.assets())
+	if has < owes && s.halt.Reason == 0 {
+		return fmt.Errorf("a deficit of %d and no halt", owes-has)
 	}
 	for _, x := range b.pending {
 		if x.Batch != 0 || x.bank != b || x.ID > s.last {

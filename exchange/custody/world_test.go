@@ -446,8 +446,7 @@ func (w *world) post(e custody.Event) {
 	case custody.ReserveDown:
 		take(r, e.Amount)
 	case custody.Recorded:
-		take(&held, e.Amount+e.Fee+e.Back)
-		w.available[e.Owner] += e.Back
+		take(&held, e.Amount+e.Fee)
 		w.held[e.Owner] = held
 	case custody.Restored:
 		w.held[e.Owner] += e.Amount + e.Fee
@@ -456,6 +455,9 @@ func (w *world) post(e custody.Event) {
 			w.t.Fatalf("withdrawal %d is settled twice: %+v, %+v", e.Withdrawal, before, e)
 		}
 		w.paid[e.Withdrawal] = e
+		take(&held, e.Back)
+		w.held[e.Owner] = held
+		w.available[e.Owner] += e.Back
 	case custody.Sent:
 		w.sentVersion(e)
 	case custody.Reorganised, custody.Stopped:
