@@ -21,7 +21,7 @@ func deficit(w *world) asset.Amount {
 // again silently; one that takes out what was credited halts all banks, without a
 // negative balance, until it is there again and the members lift the halt.
 func TestReorganisationAtEveryDepth(t *testing.T) {
-	for depth := 1; depth <= 8; depth++ {
+	for depth := 1; depth <= 11; depth++ {
 		for _, again := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%d %v", depth, again), func(t *testing.T) {
 				w := regtest(t)
@@ -35,6 +35,7 @@ func TestReorganisationAtEveryDepth(t *testing.T) {
 				for range depth + 1 {
 					c.mine(func(*tx) bool { return again })
 				}
+				c.pool = nil
 				w.attest(0, 1, 2) // two of four change nothing
 				w.step()
 				if info, _ := w.s.Bank(1); info.Tip.Hash == c.blocks[len(c.blocks)-1].hash {
@@ -47,10 +48,13 @@ func TestReorganisationAtEveryDepth(t *testing.T) {
 				if halted != (depth >= 10) || w.available[1] != 200*coin {
 					t.Fatalf("halted: %v, credited %d", halted, w.available[1])
 				}
-				w.turn(0, 4)
+				w.turn(0, 6)
 				want := asset.Amount(0)
-				if again || depth < 3 {
+				if !halted && (again || depth < 3) {
 					want = 200 * coin
+				}
+				if again && deficit(w) != 0 || halted && !again && deficit(w) != 200*coin {
+					t.Fatalf("deficit %d", deficit(w))
 				}
 				if w.available[2] != want {
 					t.Fatalf("%d credited, want %d", w.available[2], want)
