@@ -262,6 +262,9 @@ func (s *State) parseBank(id Bank, r *reader) record {
 	r.ok(b.waits <= WaitsToBump|WaitsToSweep && count > 0 && count <= maxSeries)
 	r.ok(b.floor <= b.tip && b.tip <= maxHeight && b.floor >= d.Start.Height && b.tip-b.floor <= Keep)
 	r.ok(b.ruled <= maxHeight && (b.nextAt == 0) == (b.next == Limits{}) && (b.nextAt == 0 || b.next.check(n) == nil))
+	if r.bad {
+		return nil
+	}
 	b.series = make([]*series, count)
 	return b
 }

