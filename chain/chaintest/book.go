@@ -14,17 +14,19 @@ import (
 	"souk/script"
 )
 
-// book is the simplest reader of a chain: it keeps what every block held.
-type book struct {
+// Book is the simplest reader of a chain: it keeps what every block held.
+type Book struct {
 	blocks  map[uint32]chain.Found
 	rewinds int
 }
 
-var _ chain.Visitor = (*book)(nil)
+var _ chain.Visitor = (*Book)(nil)
 
-func newBook() *book { return &book{blocks: map[uint32]chain.Found{}} }
+// NewBook returns an empty book.
+func NewBook() *Book { return &Book{blocks: map[uint32]chain.Found{}} }
 
-func (b *book) Rewind(to chain.Point) error {
+// Rewind drops the blocks above a point.
+func (b *Book) Rewind(to chain.Point) error {
 	b.rewinds++
 	for height := range b.blocks {
 		if height > to.Height {
@@ -34,13 +36,14 @@ func (b *book) Rewind(to chain.Point) error {
 	return nil
 }
 
-func (b *book) Connect(at chain.Block, found chain.Found) error {
+// Connect keeps what a block holds.
+func (b *Book) Connect(at chain.Block, found chain.Found) error {
 	b.blocks[at.Height] = found
 	return nil
 }
 
-// coins returns what is not spent, sorted.
-func (b *book) coins() []chain.Payment {
+// Coins returns what is not spent, sorted.
+func (b *Book) Coins() []chain.Payment {
 	spent := map[script.Outpoint]bool{}
 	for _, found := range b.blocks {
 		for _, s := range found.Spends {
@@ -58,16 +61,20 @@ func (b *book) coins() []chain.Payment {
 	return sorted(coins)
 }
 
-func (b *book) balance() asset.Amount {
+// Rewinds returns how often blocks were taken back.
+func (b *Book) Rewinds() int { return b.rewinds }
+
+// Balance returns the sum of the coins.
+func (b *Book) Balance() asset.Amount {
 	var sum asset.Amount
-	for _, p := range b.coins() {
+	for _, p := range b.Coins() {
 		sum += p.Amount
 	}
 	return sum
 }
 
-func (b *book) any(random *rand.Rand) (chain.Payment, bool) {
-	coins := b.coins()
+func (b *Book) any(random *rand.Rand) (chain.Payment, bool) {
+	coins := b.Coins()
 	if len(coins) == 0 {
 		return chain.Payment{}, false
 	}

@@ -333,14 +333,14 @@ func testReorganise(t *testing.T, s *suite) {
 		old := s.mine(t, 1)
 		s.mine(t, depth-1)
 		filter := chain.NewFilter(p.Script)
-		before := newBook()
+		before := NewBook()
 		here, err := chain.Walk(t.Context(), s.Backend, here, filter, before)
 		if err != nil {
 			t.Fatal(err)
 		}
 		stored := here.Append(nil)
-		if before.balance() != p.Amount {
-			t.Fatalf("depth %d: balance is %d before", depth, before.balance())
+		if before.Balance() != p.Amount {
+			t.Fatalf("depth %d: balance is %d before", depth, before.Balance())
 		}
 		s.Miner.Reorganise(t, depth, depth+1)
 		tip := s.sync(t)
@@ -370,8 +370,8 @@ func testReorganise(t *testing.T, s *suite) {
 		if _, err := chain.Walk(t.Context(), s.Backend, here, filter, before); err != nil {
 			t.Fatal(err)
 		}
-		if before.balance() != p.Amount || before.rewinds != 1 {
-			t.Errorf("depth %d: balance is %d after %d rewinds", depth, before.balance(), before.rewinds)
+		if before.Balance() != p.Amount || before.rewinds != 1 {
+			t.Errorf("depth %d: balance is %d after %d rewinds", depth, before.Balance(), before.rewinds)
 		}
 	}
 }
@@ -391,13 +391,13 @@ func testDoubleSpend(t *testing.T, s *suite) {
 	}
 	filter := chain.NewFilter(first, second)
 	filter.Expect(p.At, p.Script)
-	b := newBook()
+	b := NewBook()
 	here, err := chain.Walk(t.Context(), s.Backend, here, filter, b)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b.balance() != p.Amount-fee {
-		t.Errorf("balance is %d before", b.balance())
+	if b.Balance() != p.Amount-fee {
+		t.Errorf("balance is %d before", b.Balance())
 	}
 	s.mine(t, 1)
 	s.Miner.Reorganise(t, 2, 3, two)
@@ -405,8 +405,8 @@ func testDoubleSpend(t *testing.T, s *suite) {
 	if _, err := chain.Walk(t.Context(), s.Backend, here, filter, b); err != nil {
 		t.Fatal(err)
 	}
-	if b.balance() != p.Amount-20*fee || b.rewinds != 1 {
-		t.Errorf("balance is %d after %d rewinds", b.balance(), b.rewinds)
+	if b.Balance() != p.Amount-20*fee || b.rewinds != 1 {
+		t.Errorf("balance is %d after %d rewinds", b.Balance(), b.rewinds)
 	}
 	if fate := s.coin(t, p, start); fate.State != chain.Spent || fate.By != id(t, two) {
 		t.Errorf("coin is %+v, spent by %v", fate, id(t, two))
@@ -430,21 +430,21 @@ func testLateScript(t *testing.T, s *suite) {
 	s.broadcast(t, raw)
 	s.mine(t, 70)
 	filter := chain.NewFilter(s.Miner.Script())
-	b := newBook()
+	b := NewBook()
 	here, err := chain.Walk(t.Context(), s.Backend, here, filter, b)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b.balance() != 0 {
-		t.Fatalf("balance is %d", b.balance())
+	if b.Balance() != 0 {
+		t.Fatalf("balance is %d", b.Balance())
 	}
 	filter.Watch(late.Script)
-	b = newBook()
+	b = NewBook()
 	if _, err := chain.Walk(t.Context(), s.Backend, here.Below(start), filter, b); err != nil {
 		t.Fatal(err)
 	}
-	if b.balance() != late.Amount-fee || b.rewinds != 0 {
-		t.Errorf("balance is %d after %d rewinds", b.balance(), b.rewinds)
+	if b.Balance() != late.Amount-fee || b.rewinds != 0 {
+		t.Errorf("balance is %d after %d rewinds", b.Balance(), b.rewinds)
 	}
 }
 
@@ -559,7 +559,7 @@ func testHistory(t *testing.T, s *suite) {
 	random := rand.New(rand.NewSource(7)) //nolint:gosec // the same history every time
 	start := s.here(t)
 	first, _ := start.Last()
-	here, book := start, newBook()
+	here, book := start, NewBook()
 	filter := chain.NewFilter()
 	scripts := make([][]byte, 4)
 	for i := range scripts {
@@ -599,14 +599,14 @@ func testHistory(t *testing.T, s *suite) {
 	if _, err := chain.Walk(t.Context(), s.Backend, here, filter, book); err != nil {
 		t.Fatal(err)
 	}
-	fresh := newBook()
+	fresh := NewBook()
 	if _, err := chain.Walk(t.Context(), s.Backend, start[1:], chain.NewFilter(scripts...), fresh); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(fresh.coins(), book.coins()); diff != "" {
+	if diff := cmp.Diff(fresh.Coins(), book.Coins()); diff != "" {
 		t.Errorf("coins of who followed (-fresh +followed):\n%s", diff)
 	}
-	t.Logf("%d coins, %d rewinds", len(fresh.coins()), book.rewinds)
+	t.Logf("%d coins, %d rewinds", len(fresh.Coins()), book.rewinds)
 }
 
 func testCancel(t *testing.T, s *suite) {

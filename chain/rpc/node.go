@@ -158,37 +158,66 @@ func (n *Node) Coin(ctx context.Context, coin chain.Coin) (chain.Fate, error) {
 	if err := n.check(ctx); err != nil {
 		return chain.Fate{}, err
 	}
-	id, index := coin.At.Tx.String(), coin.At.Index
-	unspent, err := n.client.Call(ctx, nil, "gettxout", id, index, false)
-	if err != nil {
-		return chain.Fate{}, n.failed(err)
+	// Daemons like Core do not show what the pool spends if asked to look there;
+	// btcd shows it all the same, but tells the spender.
+	known, confirmations, err := n.output(ctx, coin.At, true)
+	switch {
+	case err != nil:
+		return chain.Fate{}, err
+	case known && confirmations == 0:
+		return chain.Fate{State: chain.Missing}, nil // it waits itself
 	}
-	if !unspent {
-		return chain.Trace(ctx, n, n.at, coin)
-	}
-	if !n.noSpender.Load() {
-		var spenders []struct {
-			By script.Hash `json:"spendingtxid"`
+	pending := !known
+	if pending {
+		known, _, err = n.output(ctx, coin.At, false)
+		if err != nil {
+			return chain.Fate{}, err
 		}
-		_, err := n.client.Call(ctx, &spenders, "gettxspendingprevout", []any{map[string]any{"txid": id, "vout": index}})
-		switch {
-		case err == nil && len(spenders) == 1 && !spenders[0].By.IsZero():
-			return chain.Fate{State: chain.Pending, By: spenders[0].By}, nil
-		case err == nil:
-			return chain.Fate{State: chain.Unspent}, nil
-		case !HasCode(err, codeNoMethod):
-			return chain.Fate{}, n.failed(err)
+		if !known {
+			return chain.Trace(ctx, n, n.at, coin)
 		}
-		n.noSpender.Store(true)
 	}
-	unspent, err = n.client.Call(ctx, nil, "gettxout", id, index, true)
-	if err != nil {
-		return chain.Fate{}, n.failed(err)
-	}
-	if !unspent {
-		return chain.Fate{State: chain.Pending}, nil
+	by, err := n.spender(ctx, coin.At)
+	switch {
+	case err != nil:
+		return chain.Fate{}, err
+	case pending || !by.IsZero():
+		return chain.Fate{State: chain.Pending, By: by}, nil
 	}
 	return chain.Fate{State: chain.Unspent}, nil
+}
+
+// output tells whether an output exists that no block spends, and, if the pool
+// counts, nothing that waits.
+func (n *Node) output(ctx context.Context, at script.Outpoint, pool bool) (exists bool, confirmations int64, err error) {
+	var out struct {
+		Confirmations int64 `json:"confirmations"`
+	}
+	exists, err = n.client.Call(ctx, &out, "gettxout", at.Tx, at.Index, pool)
+	return exists, out.Confirmations, n.failed(err)
+}
+
+// spender returns what waits and spends a coin, or zero, also if the daemon does not tell.
+func (n *Node) spender(ctx context.Context, at script.Outpoint) (by script.Hash, err error) {
+	if n.noSpender.Load() {
+		return by, nil
+	}
+	var spenders []struct {
+		By *script.Hash `json:"spendingtxid"`
+	}
+	_, err = n.client.Call(ctx, &spenders, "gettxspendingprevout", []any{map[string]any{"txid": at.Tx, "vout": at.Index}})
+	switch {
+	case HasCode(err, codeNoMethod):
+		n.noSpender.Store(true)
+		return by, nil
+	case err != nil:
+		return by, n.failed(err)
+	case len(spenders) != 1:
+		return by, fmt.Errorf("gettxspendingprevout: %w", chain.ErrMalformed)
+	case spenders[0].By != nil:
+		by = *spenders[0].By
+	}
+	return by, nil
 }
 
 // FeeRate is as the port says.

@@ -155,7 +155,8 @@ type Config struct {
 	Kind Kind
 	// Binary is the program. Empty stands for Build's.
 	Binary string
-	// Dir is the node's own folder. A node that is started in it again has its chain again.
+	// Dir is the node's own folder. Started in it again, btcd and ltcd begin a new
+	// chain, as they do on regression test networks; the others have theirs again.
 	Dir string
 	// Reward is the script that the rewards of its blocks go to.
 	Reward []byte

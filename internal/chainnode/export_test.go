@@ -1,0 +1,4 @@
+package chainnode
+
+// PID is the number of the node's process.
+func (n *Node) PID() int { return n.cmd.Process.Pid }
