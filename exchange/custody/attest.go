@@ -291,7 +291,7 @@ func (s *State) sayPayment(b *bank, by Member, t *Attestation, p *Payment) {
 	hash, _ := b.hashOf(by, t, p.Height)
 	v := said{location{p.Height, hash}, content{p.Amount, p.Series, p.Branch, p.Index, p.PegOut}, nil}
 	c := b.coins[p.At]
-	if (c == nil || c.state == seen) && b.versions[p.At.Tx] != nil {
+	if (c == nil || c.state == seen) && b.isChange(p.At) {
 		return // our own change, which settles by itself
 	}
 	if c == nil {

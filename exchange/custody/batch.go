@@ -253,6 +253,17 @@ func (s *State) addBatch(t *batch) {
 	b.expect(t)
 }
 
+// isChange tells whether an output is the change of a recorded transaction. Other
+// outputs of it may be payments to our own addresses, like any other.
+func (b *bank) isChange(at script.Outpoint) bool {
+	t := b.versions[at.Tx]
+	if t == nil || at.Index != uint32(t.ChangeAt) {
+		return false
+	}
+	i := slices.IndexFunc(t.Versions, func(v Version) bool { return v.Tx == at.Tx })
+	return t.Versions[i].Change > 0
+}
+
 // expect counts a batch's change as to come; unexpect does not any more.
 func (b *bank) expect(t *batch) {
 	w := &b.wallets[t.Wallet]

@@ -188,6 +188,37 @@ func TestManyWallets(t *testing.T) {
 	}
 }
 
+// Y-13: a withdrawal to a deposit address of the same bank is a deposit there.
+func TestToOwnAddress(t *testing.T) {
+	w := newWorld(t, 4, definition("bitcoin-regtest", 1))
+	w.turn(0, 2)
+	w.deposit(1, 0, 5*coin)
+	w.turn(0, 3)
+	a := w.address(2, 0)
+	r, _, _ := w.s.SeriesOf(1, a.Series)
+	out, err := r.Output(script.Deposits, a.Index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, code := w.s.Withdraw(1, &custody.Request{Bank: 1, Script: out, Amount: coin, MaxFee: 10_000}, w.now); code != custody.OK {
+		t.Fatal(code)
+	}
+	w.available[1] -= coin + 10_000
+	w.held[1] += coin + 10_000
+	w.step()
+	w.sign(0, 1, 2, 3)
+	w.sendAll(0)
+	x := w.chains[0].pool[0]
+	b, _ := w.s.Batch(1, 1)
+	at := script.Outpoint{Tx: x.id, Index: uint32(1 - b.ChangeAt)}
+	x.pays = append(x.pays, custody.Payment{At: at, Amount: coin, Series: a.Series, Branch: script.Deposits, Index: a.Index})
+	w.turn(0, 4)
+	if w.available[2] != coin || w.available[1]+w.paid[1].Fee != 4*coin || deficit(w) != 0 {
+		t.Errorf("%d and %d, %+v", w.available[1], w.available[2], w.paid)
+	}
+	w.reload()
+}
+
 // Y-57: what is too small to be change is a fee that the reserve pays, or, if it has
 // too little, those who are paid, within their bounds.
 func TestDustChange(t *testing.T) {

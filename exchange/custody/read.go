@@ -128,14 +128,13 @@ func (s *State) Deposits(owner Owner) []Deposit {
 			if c.state != seen || len(c.said) == 0 {
 				continue
 			}
-			v := slices.MaxFunc(c.said, func(x, y said) int { return s.members.counted(x.who) - s.members.counted(y.who) })
+			v := slices.MaxFunc(c.said, func(x, y said) int { return s.behind(b, &x) - s.behind(b, &y) })
 			a := b.addresses[place{v.series, v.index}]
-			if a == nil || a.owner != owner || v.branch != script.Deposits {
+			if a == nil || a.owner != owner || v.branch != script.Deposits || s.behind(b, &v) == 0 {
 				continue
 			}
 			d := Deposit{
-				Bank: b.id, At: c.at, Amount: v.amount, Series: v.series, Index: v.index, Height: v.height,
-				Members: s.members.counted(v.who),
+				Bank: b.id, At: c.at, Amount: v.amount, Series: v.series, Index: v.index, Height: v.height, Members: s.behind(b, &v),
 			}
 			if (c.location != location{}) {
 				d.Agreed, d.Height, d.Depth, d.Required = true, c.height, b.depth(c.height), b.required(c)
@@ -144,6 +143,20 @@ func (s *State) Deposits(owner Owner) []Deposit {
 		}
 	}
 	return list
+}
+
+// behind counts the members who stand behind a statement and still behind its block.
+func (s *State) behind(b *bank, v *said) (n int) {
+	k := b.blocks[v.height]
+	if k == nil {
+		return s.members.counted(v.who)
+	}
+	for _, m := range v.who {
+		if own := k.voteOf(m); s.members.has(m) && (own == v.hash || own.IsZero() && k.agreed == v.hash) {
+			n++
+		}
+	}
+	return n
 }
 
 // Coin is an output of a bank that was credited, or is change.

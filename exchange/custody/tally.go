@@ -495,7 +495,7 @@ func (w *step) take(c *coin) {
 	if total, ok := add(b.free, b.change).Add(c.amount); !ok || total > asset.MaxSupply {
 		return // more than can exist: it stays what it is
 	}
-	if b.versions[c.at.Tx] != nil {
+	if b.isChange(c.at) {
 		w.dropCoin(c)
 		return
 	}
