@@ -91,7 +91,7 @@ func TestLocator(t *testing.T) {
 			if !ok {
 				t.Fatal("nothing at or below the fork")
 			}
-			next := at.Height + uint32(rapid.IntRange(0, 400).Draw(t, "blocks"))
+			next := at.Height + uint32(rapid.IntRange(0, 150).Draw(t, "blocks"))
 			before := l.Append(nil)
 			stepped := l.Apply(chain.Step{Fork: at, Blocks: blocks(at.Height+1, next, 0)})
 			if diff := cmp.Diff(before, l.Append(nil)); diff != "" {

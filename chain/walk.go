@@ -63,22 +63,28 @@ func Walk(ctx context.Context, b Backend, from Locator, filter *Filter, v Visito
 // Trace answers Coin by reading blocks, for backends without a better way. at
 // names the block of the best chain at a height, and fails with ErrUnknownBlock above its tip.
 func Trace(ctx context.Context, b Backend, at func(context.Context, uint32) (Point, error), coin Coin) (Fate, error) {
-	start := Locator{{Height: 0, Hash: b.Network().Genesis}}
-	if coin.Height > 1 {
-		p, err := at(ctx, coin.Height-1)
-		if errors.Is(err, ErrUnknownBlock) {
-			return Fate{State: Missing}, nil
+	const tries = 5
+	for range tries {
+		start := Point{Hash: b.Network().Genesis}
+		if coin.Height > 1 {
+			var err error
+			start, err = at(ctx, coin.Height-1)
+			if errors.Is(err, ErrUnknownBlock) {
+				return Fate{State: Missing}, nil
+			}
+			if err != nil {
+				return Fate{}, err
+			}
 		}
-		if err != nil {
-			return Fate{}, err
+		t := tracer{at: coin.At, fate: Fate{State: Missing}}
+		filter := NewFilter(coin.Script)
+		filter.Expect(coin.At, coin.Script)
+		_, err := Walk(ctx, b, Locator{start}, filter, &t)
+		if !errors.Is(err, ErrForked) { // a reorganisation took the start
+			return t.fate, err
 		}
-		start = Locator{p}
 	}
-	t := tracer{at: coin.At, fate: Fate{State: Missing}}
-	filter := NewFilter(coin.Script)
-	filter.Expect(coin.At, coin.Script)
-	_, err := Walk(ctx, b, start, filter, &t)
-	return t.fate, err
+	return Fate{}, fmt.Errorf("%w: the chain moves too fast", ErrUnavailable)
 }
 
 // tracer follows one coin.

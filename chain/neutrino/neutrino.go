@@ -139,21 +139,32 @@ func (c *Client) Network() *script.Network { return c.network }
 
 // Tip is as the port says.
 func (c *Client) Tip(ctx context.Context) (chain.Block, error) {
-	return ask(ctx, c, c.tip)
+	return ask(ctx, c, func() (chain.Block, error) { return again(c.tip) })
 }
 
 // Follow is as the port says.
 func (c *Client) Follow(ctx context.Context, from chain.Locator, limit int) (chain.Step, error) {
 	return ask(ctx, c, func() (chain.Step, error) {
-		const tries = 5
-		for range tries {
-			step, err := c.follow(from, min(max(limit, 1), chain.MaxStep))
-			if !errors.Is(err, chain.ErrUnknownBlock) {
-				return step, err
-			}
-		}
-		return chain.Step{}, fmt.Errorf("%w: the chain moves too fast", chain.ErrUnavailable)
+		return again(func() (chain.Step, error) { return c.follow(from, min(max(limit, 1), chain.MaxStep)) })
 	})
+}
+
+// errMoved says that a reorganisation is on its way.
+var errMoved = errors.New("chain has moved")
+
+// again asks until the chain stands still for the time of an answer.
+func again[T any](answer func() (T, error)) (result T, err error) {
+	const (
+		tries = 20
+		pause = 10 * time.Millisecond
+	)
+	for range tries {
+		if result, err = answer(); !errors.Is(err, errMoved) {
+			return result, err
+		}
+		time.Sleep(pause)
+	}
+	return result, fmt.Errorf("%w: the chain moves too fast", chain.ErrUnavailable)
 }
 
 // Scan is as the port says.
@@ -169,7 +180,9 @@ func (c *Client) Scan(ctx context.Context, at chain.Point, filter *chain.Filter)
 // Coin is as the port says. The pool is not seen.
 func (c *Client) Coin(ctx context.Context, coin chain.Coin) (chain.Fate, error) {
 	at := func(ctx context.Context, height uint32) (chain.Point, error) {
-		b, err := ask(ctx, c, func() (chain.Block, error) { return c.block(height) })
+		b, err := ask(ctx, c, func() (chain.Block, error) {
+			return again(func() (chain.Block, error) { return c.block(height) })
+		})
 		return b.Point, err
 	}
 	return chain.Trace(ctx, c, at, coin)
@@ -289,7 +302,11 @@ func (c *Client) tip() (chain.Block, error) {
 	if err != nil {
 		return chain.Block{}, err
 	}
-	return c.block(height)
+	b, err := c.block(height)
+	if errors.Is(err, chain.ErrUnknownBlock) {
+		return chain.Block{}, errMoved
+	}
+	return b, err
 }
 
 // block returns the block of the best chain at a height.
@@ -303,7 +320,7 @@ func (c *Client) block(height uint32) (chain.Block, error) {
 	}
 	header, err := c.service.BlockHeaders.FetchHeaderByHeight(height)
 	if err != nil { // it was there a moment ago
-		return chain.Block{}, fmt.Errorf("%w: height %d: %v", chain.ErrUnknownBlock, height, err) //nolint:errorlint // the library's text
+		return chain.Block{}, errMoved
 	}
 	return chain.Block{
 		Point:  chain.Point{Height: height, Hash: script.Hash(header.BlockHash())},
@@ -312,7 +329,7 @@ func (c *Client) block(height uint32) (chain.Block, error) {
 	}, nil
 }
 
-// follow fails with ErrUnknownBlock if a reorganisation comes between.
+// follow fails with errMoved if a reorganisation comes between.
 func (c *Client) follow(from chain.Locator, limit int) (chain.Step, error) {
 	tip, err := c.tip()
 	if err != nil {
@@ -322,6 +339,9 @@ func (c *Client) follow(from chain.Locator, limit int) (chain.Step, error) {
 	for i := len(from) - 1; i >= 0; i-- {
 		if from[i].Height <= tip.Height {
 			b, err := c.block(from[i].Height)
+			if errors.Is(err, chain.ErrUnknownBlock) {
+				return chain.Step{}, errMoved
+			}
 			if err != nil {
 				return chain.Step{}, err
 			}
@@ -336,11 +356,11 @@ func (c *Client) follow(from chain.Locator, limit int) (chain.Step, error) {
 	}
 	for parent := step.Fork; parent.Height < tip.Height && len(step.Blocks) < limit; {
 		b, err := c.block(parent.Height + 1)
+		if errors.Is(err, chain.ErrUnknownBlock) || err == nil && b.Parent != parent.Hash {
+			return chain.Step{}, errMoved
+		}
 		if err != nil {
 			return chain.Step{}, err
-		}
-		if b.Parent != parent.Hash {
-			return chain.Step{}, chain.ErrUnknownBlock
 		}
 		step.Blocks = append(step.Blocks, b)
 		parent = b.Point
@@ -351,7 +371,7 @@ func (c *Client) follow(from chain.Locator, limit int) (chain.Step, error) {
 // read returns the transactions of a block, or none if its filter says that none
 // of the scripts is in it.
 func (c *Client) read(at chain.Point, scripts [][]byte) ([]chain.Transaction, error) {
-	b, err := c.block(at.Height)
+	b, err := again(func() (chain.Block, error) { return c.block(at.Height) })
 	if err != nil {
 		return nil, err
 	}
@@ -385,7 +405,8 @@ func (c *Client) read(at chain.Point, scripts [][]byte) ([]chain.Transaction, er
 
 // unavailable says why a block could not be had: perhaps it has gone meanwhile.
 func (c *Client) unavailable(at chain.Point, err error) error {
-	if b, now := c.block(at.Height); now == nil && b.Point != at || errors.Is(now, chain.ErrUnknownBlock) {
+	b, now := again(func() (chain.Block, error) { return c.block(at.Height) })
+	if now == nil && b.Point != at || errors.Is(now, chain.ErrUnknownBlock) {
 		return chain.ErrUnknownBlock
 	}
 	return fmt.Errorf("%v: %w: %v", at, chain.ErrUnavailable, err) //nolint:errorlint // the library's text

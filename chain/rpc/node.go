@@ -53,6 +53,29 @@ func (n *Node) Close() error { return n.client.Close() }
 
 // Tip is as the port says.
 func (n *Node) Tip(ctx context.Context) (chain.Block, error) {
+	return again(func() (chain.Block, error) { return n.tip(ctx) })
+}
+
+// Follow is as the port says.
+func (n *Node) Follow(ctx context.Context, from chain.Locator, limit int) (chain.Step, error) {
+	return again(func() (chain.Step, error) { return n.follow(ctx, from, min(max(limit, 1), chain.MaxStep)) })
+}
+
+// errMoved says that a reorganisation came between two calls.
+var errMoved = errors.New("chain has moved")
+
+// again asks until the chain stands still for the time of an answer.
+func again[T any](answer func() (T, error)) (result T, err error) {
+	const tries = 5
+	for range tries {
+		if result, err = answer(); !errors.Is(err, errMoved) {
+			return result, err
+		}
+	}
+	return result, fmt.Errorf("%w: the chain moves too fast", chain.ErrUnavailable)
+}
+
+func (n *Node) tip(ctx context.Context) (chain.Block, error) {
 	if err := n.check(ctx); err != nil {
 		return chain.Block{}, err
 	}
@@ -60,28 +83,14 @@ func (n *Node) Tip(ctx context.Context) (chain.Block, error) {
 	if err := n.call(ctx, &hash, "getbestblockhash"); err != nil {
 		return chain.Block{}, err
 	}
-	return n.header(ctx, hash)
+	b, err := n.header(ctx, hash)
+	return b, moved(err)
 }
-
-// Follow is as the port says.
-func (n *Node) Follow(ctx context.Context, from chain.Locator, limit int) (chain.Step, error) {
-	const tries = 5
-	for range tries {
-		step, err := n.follow(ctx, from, min(max(limit, 1), chain.MaxStep))
-		if !errors.Is(err, errMoved) {
-			return step, err
-		}
-	}
-	return chain.Step{}, fmt.Errorf("%w: the chain moves too fast", chain.ErrUnavailable)
-}
-
-// errMoved says that a reorganisation came between two calls.
-var errMoved = errors.New("chain has moved")
 
 func (n *Node) follow(ctx context.Context, from chain.Locator, limit int) (chain.Step, error) {
-	tip, err := n.Tip(ctx)
+	tip, err := n.tip(ctx)
 	if err != nil {
-		return chain.Step{}, moved(err)
+		return chain.Step{}, err
 	}
 	fork, err := n.fork(ctx, from, tip)
 	if err != nil {

@@ -189,7 +189,7 @@ func TestNull(t *testing.T) {
 func TestErrorText(t *testing.T) {
 	c := client(t, rpc.Config{}, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusInternalServerError)
-		text, _ := json.Marshal("red \x1b[31m\n" + strings.Repeat("x", 10_000))         //nolint:errchkjson // a string
+		text, _ := json.Marshal("red \x1b[31m\n" + strings.Repeat("x", 10_000)) //nolint:errchkjson // a string
 		fmt.Fprintf(w, `{"result":null,"error":{"code":-5,"message":%s},"id":1}`, text)
 	})
 	_, err := c.Call(t.Context(), nil, "getblock")
