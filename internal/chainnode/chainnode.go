@@ -42,12 +42,15 @@ const (
 	Namecoind Kind = "namecoind"
 )
 
-// module is what is built of a kind, exactly.
-type module struct{ path, version string }
+// module is what is built of a kind, exactly. c is set if part of it is in C.
+type module struct {
+	path, version string
+	c             bool
+}
 
 var modules = map[Kind]module{
-	Btcd: {"github.com/btcsuite/btcd", "v0.26.2"},
-	Ltcd: {"github.com/ltcsuite/ltcd", "v0.23.6"},
+	Btcd: {"github.com/btcsuite/btcd", "v0.26.2", false},
+	Ltcd: {"github.com/ltcsuite/ltcd", "v0.23.6", true}, // its curve
 }
 
 // btcctl is built with btcd, for people.
@@ -86,8 +89,8 @@ func Cache() (string, error) {
 
 // Build returns the path of a node of kind Btcd or Ltcd in the cache. If it is not
 // there yet it is fetched as a Go module, whose hash the checksum database of Go
-// vouches for, and built, which takes a minute or two; log is told so. Several
-// processes may ask at once, one of them builds.
+// vouches for, and built, which takes a minute or two; log is told so. Building needs
+// Go, and for ltcd a C compiler. Several processes may ask at once, one of them builds.
 func Build(ctx context.Context, kind Kind, log io.Writer) (string, error) {
 	m, ok := modules[kind]
 	if !ok {
@@ -115,6 +118,13 @@ func Build(ctx context.Context, kind Kind, log io.Writer) (string, error) {
 	if _, err := exec.LookPath("go"); err != nil {
 		return "", fmt.Errorf("%s %s is not in %s, and building it needs Go: %w", kind, m.version, cache, err)
 	}
+	cgo := "CGO_ENABLED=0"
+	if m.c {
+		cgo = "CGO_ENABLED=1"
+		if err := findCompiler(ctx); err != nil {
+			return "", fmt.Errorf("%s %s is not in %s, and building it needs a C compiler, as gcc: %w", kind, m.version, cache, err)
+		}
+	}
 	fmt.Fprintf(log, "building %s %s, once\n", kind, m.version)
 	part, err := os.MkdirTemp(cache, "building-")
 	if err != nil {
@@ -130,7 +140,7 @@ func Build(ctx context.Context, kind Kind, log io.Writer) (string, error) {
 	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // constants
 	cmd.Dir = part
-	cmd.Env = append(os.Environ(), "GOBIN="+part, "GOFLAGS=", "GOWORK=off", "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), "GOBIN="+part, "GOFLAGS=", "GOWORK=off", cgo)
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s %s: %w\n%s", kind, m.version, err, tail(output))
 	}
@@ -143,6 +153,20 @@ func Build(ctx context.Context, kind Kind, log io.Writer) (string, error) {
 		return "", fmt.Errorf("keep %s: %w", kind, err)
 	}
 	return binary, nil
+}
+
+// findCompiler looks for the C compiler that Go would use.
+func findCompiler(ctx context.Context) error {
+	name, err := exec.CommandContext(ctx, "go", "env", "CC").Output()
+	if err != nil {
+		return err
+	}
+	fields := strings.Fields(string(name))
+	if len(fields) == 0 {
+		return exec.ErrNotFound
+	}
+	_, err = exec.LookPath(fields[0])
+	return err
 }
 
 func tail(output []byte) string {
