@@ -219,6 +219,26 @@ func TestToOwnAddress(t *testing.T) {
 	w.reload()
 }
 
+// Y-56: the example of docs/spec/14-custody.md.
+func TestShares(t *testing.T) {
+	w := newWorld(t, 4, definition("bitcoin-regtest", 1))
+	w.turn(0, 2)
+	w.deposit(1, 0, 5*coin)
+	w.turn(0, 3)
+	w.withdraw(1, 0, "alice", coin, 10_000)
+	r := custody.Request{Bank: 1, Script: append([]byte{0, 32}, make([]byte, 32)...), Amount: coin, MaxFee: 10_000}
+	if _, code := w.s.Withdraw(1, &r, w.now); code != custody.OK {
+		t.Fatal(code)
+	}
+	w.available[1] -= coin + 10_000
+	w.held[1] += coin + 10_000
+	w.step()
+	b, _ := w.s.Batch(1, 1)
+	if len(b.Payouts) != 2 || b.Payouts[0].Fee != 123 || b.Payouts[1].Fee != 136 || b.Versions[0].Fee != 259 {
+		t.Errorf("%+v", b)
+	}
+}
+
 // Y-57: what is too small to be change is a fee that the reserve pays, or, if it has
 // too little, those who are paid, within their bounds.
 func TestDustChange(t *testing.T) {

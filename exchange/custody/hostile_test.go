@@ -66,7 +66,12 @@ func (x *hostile) Lie(t *rapid.T) {
 	for _, d := range x.s.Deposits(1) {
 		a.Payments = append(a.Payments, custody.Payment{Height: height + 1, At: d.At, Amount: d.Amount + 1, Branch: script.Deposits, Index: d.Index})
 	}
-	if code := x.s.Attest(m, a); code == custody.OK {
+	var code custody.Code
+	x.both(func(s *custody.State) any {
+		code = s.Attest(m, a)
+		return code
+	})
+	if code == custody.OK {
 		for at := range x.said {
 			if at[0] == int(m) {
 				x.said[at] = nil
@@ -86,12 +91,17 @@ func (x *hostile) Help(t *rapid.T) {
 	x.t = t
 	sums, _ := x.s.Solvency(1)
 	if sums.Deficit == 0 {
-		x.s.Lift()
+		x.both(func(s *custody.State) any { return s.Lift() })
 		return
 	}
 	if owner := x.owner(t); x.available[owner] > 0 && rapid.Bool().Draw(t, "from the ledger") {
 		amount := min(x.available[owner], sums.Deficit)
-		burn, rest, code := x.s.Donate(1, amount)
+		var burn, rest asset.Amount
+		var code custody.Code
+		x.both(func(s *custody.State) any {
+			burn, rest, code = s.Donate(1, amount)
+			return burn
+		})
 		if code != custody.OK || burn != amount || rest != 0 {
 			t.Fatalf("donate %d: %d, %d, %d", amount, burn, rest, code)
 		}

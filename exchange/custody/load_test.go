@@ -177,7 +177,7 @@ func TestLeafExample(t *testing.T) {
 	}
 }
 
-// Y-31: an idle chain of the virtual server stays idle.
+// Y-84: an idle chain of the virtual server stays idle.
 func TestNextDue(t *testing.T) {
 	d := definition("bitcoin-regtest", 1)
 	d.Gather = 5000

@@ -83,6 +83,17 @@ func TestDeal(t *testing.T) {
 	})
 }
 
+// Y-41: the example of docs/spec/14-custody.md.
+func TestDealExample(t *testing.T) {
+	var n [3]int
+	for i := range 3200 {
+		n[custody.Deal(merkle.Hash{}, script.Outpoint{Tx: hashOf(i)}, 3*coin, []asset.Amount{10 * coin, 4 * coin, 6 * coin}, 5*coin)]++
+	}
+	if n[0] != 0 || n[1] < 1700 || n[1] > 1900 { // 9 to 7: 1800 to 1400
+		t.Error(n)
+	}
+}
+
 // chiSquare is how far a table of accounts and wallets is from one in which they have
 // nothing to do with each other, in thousandths.
 func chiSquare(table [][]int) (thousandths int) {

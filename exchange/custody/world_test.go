@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/google/go-cmp/cmp"
+
 	"souk/asset"
 	"souk/exchange/custody"
 	"souk/merkle"
@@ -127,8 +129,9 @@ func anything(*tx) bool { return true }
 
 // world is a bank's surroundings: its chain, its members, and the ledger.
 type world struct {
-	t failer
-	s *custody.State
+	t    failer
+	s    *custody.State
+	twin *custody.State // the same, but loaded from its leaves before every step; nil for none
 
 	now     uint64
 	height  uint64
@@ -196,12 +199,15 @@ func (w *world) join() custody.Member {
 	w.generation++
 	w.members = append(w.members, m)
 	w.count = len(w.members)
-	w.s.SetMembers(custody.Members{Present: w.members, Count: w.count})
-	for i := range w.chains {
-		if code := w.s.AnnounceKey(m, custody.Bank(i+1), memberKey(m, i, w.generation), w.now); code != custody.OK {
-			w.t.Fatalf("announce: %d", code)
+	w.both(func(s *custody.State) any {
+		s.SetMembers(custody.Members{Present: w.members, Count: w.count})
+		for i := range w.chains {
+			if code := s.AnnounceKey(m, custody.Bank(i+1), memberKey(m, i, w.generation), w.now); code != custody.OK {
+				w.t.Fatalf("announce: %d", code)
+			}
 		}
-	}
+		return nil
+	})
 	return m
 }
 
@@ -222,11 +228,28 @@ func (w *world) address(owner custody.Owner, bank int) custody.Address {
 			return a
 		}
 	}
-	a, code := w.s.NewAddress(owner, info.ID)
-	if code != custody.OK {
-		w.t.Fatalf("address: %d", code)
-	}
+	var a custody.Address
+	w.both(func(s *custody.State) any {
+		var code custody.Code
+		if a, code = s.NewAddress(owner, info.ID); code != custody.OK {
+			w.t.Fatalf("address: %d", code)
+		}
+		return a
+	})
 	return a
+}
+
+// both does something to the state and to its twin, and compares what they answer.
+func (w *world) both(do func(s *custody.State) any) {
+	w.t.Helper()
+	if w.twin == nil {
+		do(w.s)
+		return
+	}
+	other := do(w.twin)
+	if diff := cmp.Diff(do(w.s), other); diff != "" {
+		w.t.Fatalf("a state that was loaded answers otherwise: %s", diff)
+	}
 }
 
 // pay puts a payment to an address into the pool.
@@ -253,7 +276,12 @@ func (w *world) withdraw(owner custody.Owner, bank int, to string, amount, maxFe
 	if w.available[owner] < amount+maxFee {
 		return 0, custody.BadAmount
 	}
-	id, code := w.s.Withdraw(owner, &custody.Request{Bank: custody.Bank(bank + 1), Script: output(to), Amount: amount, MaxFee: maxFee}, w.now)
+	var id custody.ID
+	var code custody.Code
+	w.both(func(s *custody.State) any {
+		id, code = s.Withdraw(owner, &custody.Request{Bank: custody.Bank(bank + 1), Script: output(to), Amount: amount, MaxFee: maxFee}, w.now)
+		return code
+	})
 	if code == custody.OK {
 		w.available[owner] -= amount + maxFee
 		w.held[owner] += amount + maxFee
@@ -262,7 +290,12 @@ func (w *world) withdraw(owner custody.Owner, bank int, to string, amount, maxFe
 }
 
 func (w *world) cancel(id custody.ID, owner custody.Owner) custody.Code {
-	x, code := w.s.Cancel(id, owner)
+	var x custody.Withdrawal
+	var code custody.Code
+	w.both(func(s *custody.State) any {
+		x, code = s.Cancel(id, owner)
+		return code
+	})
 	if code == custody.OK {
 		w.held[owner] -= x.Amount + x.MaxFee
 		w.available[owner] += x.Amount + x.MaxFee
@@ -318,9 +351,13 @@ func (w *world) attest(bank int, members ...custody.Member) {
 	for _, m := range members {
 		for range 100 {
 			t := w.attestation(m, bank)
-			if code := w.s.Attest(m, t); code != custody.OK {
-				w.t.Fatalf("member %d attests %d hashes from %d: %d", m, len(t.Hashes), t.From, code)
-			}
+			w.both(func(s *custody.State) any {
+				code := s.Attest(m, t)
+				if code != custody.OK {
+					w.t.Fatalf("member %d attests %d hashes from %d: %d", m, len(t.Hashes), t.From, code)
+				}
+				return code
+			})
 			if len(t.Hashes) < custody.MaxHashes {
 				break
 			}
@@ -344,9 +381,13 @@ func (w *world) sign(bank int, members ...custody.Member) {
 				}
 				x.Signatures = append(x.Signatures, sig)
 			}
-			if code := w.s.Sign(m, x); code != custody.OK && code != custody.BadForm && code != custody.IsHalted {
-				w.t.Fatalf("member %d signs batch %d: %d", m, number, code)
-			}
+			w.both(func(s *custody.State) any {
+				code := s.Sign(m, x)
+				if code != custody.OK && code != custody.BadForm && code != custody.IsHalted {
+					w.t.Fatalf("member %d signs batch %d: %d", m, number, code)
+				}
+				return code
+			})
 		}
 	}
 }
@@ -416,9 +457,22 @@ func (w *world) step() []custody.Event {
 	w.t.Helper()
 	w.now += 1000
 	w.height++
-	w.s.SetMembers(custody.Members{Present: w.members, Count: w.count})
+	w.both(func(s *custody.State) any {
+		s.SetMembers(custody.Members{Present: w.members, Count: w.count})
+		return nil
+	})
 	seed := sha256.Sum256(binary.BigEndian.AppendUint64([]byte("seed"), w.height))
-	events := w.s.Step(custody.Turn{Time: w.now, Seed: merkle.Hash(seed), Reserves: slices.Clone(w.reserves)})
+	var events []custody.Event
+	if w.twin != nil {
+		w.twin = again(w.t, w.twin)
+	}
+	w.both(func(s *custody.State) any {
+		events = s.Step(custody.Turn{Time: w.now, Seed: merkle.Hash(seed), Reserves: slices.Clone(w.reserves)})
+		return events
+	})
+	if w.twin != nil {
+		sameLeaves(w.t, w.s, w.twin)
+	}
 	for _, e := range events {
 		w.post(e)
 	}
@@ -580,26 +634,38 @@ func (w *world) commit() {
 func (w *world) reload() {
 	w.t.Helper()
 	w.commit()
-	keys, values := leaves(w.s)
+	w.s = again(w.t, w.s)
+}
+
+// again is a state made of the leaves of another, in reverse order.
+func again(t failer, s *custody.State) *custody.State {
+	t.Helper()
+	keys, values := leaves(s)
 	loaded := custody.New()
 	for _, key := range slices.Backward(keys) {
 		if err := loaded.Load(key, values[key]); err != nil {
-			w.t.Fatalf("load: %v", err)
+			t.Fatalf("load: %v", err)
 		}
 	}
 	if err := loaded.Finish(); err != nil {
-		w.t.Fatalf("finish: %v", err)
+		t.Fatalf("finish: %v", err)
 	}
-	again, now := leaves(loaded)
-	if !slices.Equal(keys, again) {
-		w.t.Fatalf("%d leaves became %d", len(keys), len(again))
+	sameLeaves(t, s, loaded)
+	return loaded
+}
+
+func sameLeaves(t failer, a, b *custody.State) {
+	t.Helper()
+	keys, values := leaves(a)
+	others, now := leaves(b)
+	if !slices.Equal(keys, others) {
+		t.Fatalf("%d leaves and %d", len(keys), len(others))
 	}
 	for _, key := range keys {
 		if !bytes.Equal(values[key], now[key]) {
-			w.t.Fatalf("leaf %s changed: %x, %x", key, values[key], now[key])
+			t.Fatalf("leaf %s differs: %x, %x", key, values[key], now[key])
 		}
 	}
-	w.s = loaded
 }
 
 // turn lets the chain grow by n blocks which all members see, one block of the
