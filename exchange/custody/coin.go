@@ -119,7 +119,7 @@ func (b *bank) release(c *coin) {
 	c.state, c.batch = free, 0
 	w := &b.wallets[c.wallet]
 	insert(&w.free, c, (*coin).compare)
-	w.total = add(w.total, c.amount)
+	w.sum, w.total = add(w.sum, c.amount), add(w.total, c.amount)
 	b.free = add(b.free, c.amount)
 }
 
@@ -133,7 +133,7 @@ func (b *bank) promise(c *coin, number uint64) {
 func (b *bank) withdraw(c *coin) {
 	w := &b.wallets[c.wallet]
 	remove(&w.free, c, (*coin).compare)
-	w.total = sub(w.total, c.amount)
+	w.sum, w.total = sub(w.sum, c.amount), sub(w.total, c.amount)
 	b.free = sub(b.free, c.amount)
 }
 

@@ -193,6 +193,7 @@ type bank struct {
 // wallet is a part of a bank's coins.
 type wallet struct {
 	free  []*coin      // that no batch spends, by (amount, outpoint)
+	sum   asset.Amount // of free
 	total asset.Amount // of free, and of the change to come
 }
 

@@ -50,6 +50,7 @@ func (w *step) plan(b *bank) {
 	b.waits = 0
 	p.bump()
 	if look {
+		p.fresh = !b.hasOld()
 		p.payouts()
 	}
 	p.sweep()
@@ -59,12 +60,28 @@ func (w *step) plan(b *bank) {
 	}
 }
 
+// hasOld tells whether a free coin is of an older series.
+func (b *bank) hasOld() bool {
+	if len(b.series) == 1 {
+		return false
+	}
+	for i := range b.wallets {
+		if slices.ContainsFunc(b.wallets[i].free, func(c *coin) bool { return c.series != b.newest().number }) {
+			return true
+		}
+	}
+	return false
+}
+
 // planner makes the transactions of one bank in one block.
 type planner struct {
 	*step
 	bank *bank
 	rate uint64
-	left int // batches that may still be made
+	left int     // batches that may still be made
+	all  []*coin // free coins of all wallets; nil if that is to be found out
+
+	fresh bool // no free coin is of an older series
 }
 
 func (p *planner) reserve() asset.Amount { return p.reserves[p.bank.id-1] }
@@ -73,6 +90,7 @@ func (p *planner) may() bool { return p.left > 0 && len(p.bank.live) < MaxLive }
 
 func (p *planner) record(d *draft, wallet uint8) {
 	p.left--
+	p.all = nil
 	p.step.record(p.bank, d, wallet)
 }
 
@@ -169,7 +187,7 @@ func (p *planner) next(queue *[]*withdrawal) (d *draft, wallet uint8, ok bool) {
 	if aged := p.Time >= after(max(first.From, first.Asked), PassOver); !aged && b.later(add(first.Amount, first.MaxFee)) {
 		take(queue, []*withdrawal{first})
 		return nil, 0, true
-	} else if d := p.fill((*queue)[:1], b.allFree(), asset.MaxSupply); d != nil {
+	} else if d := p.mix(first); d != nil {
 		take(queue, d.paying)
 		return d, b.poorest(d.coins), true
 	} else if aged && b.free < add(first.Amount, first.MaxFee) && add(b.free, b.change) >= add(first.Amount, first.MaxFee) {
@@ -177,6 +195,20 @@ func (p *planner) next(queue *[]*withdrawal) (d *draft, wallet uint8, ok bool) {
 	}
 	take(queue, []*withdrawal{first})
 	return nil, 0, true
+}
+
+// mix makes a draft that pays one withdrawal from the coins of several wallets, if
+// none has enough alone.
+func (p *planner) mix(x *withdrawal) *draft {
+	b := p.bank
+	need := add(x.Amount, x.MaxFee)
+	if b.free < x.Amount || slices.ContainsFunc(b.wallets, func(w wallet) bool { return w.sum >= need }) {
+		return nil
+	}
+	if p.all == nil {
+		p.all = b.allFree()
+	}
+	return p.fill([]*withdrawal{x}, p.all, asset.MaxSupply)
 }
 
 // allFree are the free coins of all wallets in their order.
@@ -301,7 +333,7 @@ func (p *planner) choose(paying []*withdrawal, coins []*coin) *draft {
 		sum = add(sum, x.Amount)
 	}
 	for _, room := range []uint64{bumpRoom, 1, 0} {
-		d := b.pick(coins, sum, func(chosen []*coin, total asset.Amount) *draft {
+		d := p.pick(coins, sum, func(chosen []*coin, total asset.Amount) *draft {
 			weight := b.weight(chosen, paying, true)
 			f := fee(p.rate, weight)
 			need, ok := add(sum, b.network.Dust).Add(f)
@@ -318,7 +350,7 @@ func (p *planner) choose(paying []*withdrawal, coins []*coin) *draft {
 			return d
 		}
 	}
-	return b.pick(coins, sum, func(chosen []*coin, total asset.Amount) *draft {
+	return p.pick(coins, sum, func(chosen []*coin, total asset.Amount) *draft {
 		weight := b.weight(chosen, paying, false)
 		f := fee(p.rate, weight)
 		left, ok := total.Sub(add(sum, f))
@@ -335,15 +367,19 @@ func (p *planner) choose(paying []*withdrawal, coins []*coin) *draft {
 
 // pick tries one coin, from the smallest that may do, and then more and more of the
 // largest; coins of older series first.
-func (b *bank) pick(coins []*coin, sum asset.Amount, try func(chosen []*coin, total asset.Amount) *draft) *draft {
-	newest := b.newest().number
+func (p *planner) pick(coins []*coin, sum asset.Amount, try func(chosen []*coin, total asset.Amount) *draft) *draft {
+	newest := p.bank.newest().number
+	passes := []bool{true, false} // old coins, new ones
+	if p.fresh {
+		passes = passes[1:]
+	}
 	from, _ := slices.BinarySearchFunc(coins, sum, func(c *coin, sum asset.Amount) int {
 		if c.amount < sum {
 			return -1
 		}
 		return 1
 	})
-	for _, old := range []bool{true, false} {
+	for _, old := range passes {
 		for _, c := range coins[from:] {
 			if c.fit() && (c.series != newest) == old {
 				if d := try([]*coin{c}, c.amount); d != nil {
@@ -354,7 +390,7 @@ func (b *bank) pick(coins []*coin, sum asset.Amount, try func(chosen []*coin, to
 	}
 	var chosen []*coin
 	total := asset.Amount(0)
-	for _, old := range []bool{true, false} {
+	for _, old := range passes {
 		for _, c := range slices.Backward(coins) {
 			if !c.fit() || (c.series != newest) != old {
 				continue

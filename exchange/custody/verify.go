@@ -78,7 +78,7 @@ func (s *State) verifyBank(b *bank) error {
 		return fmt.Errorf("sums are %d, %d, %d, by counting %d, %d, %d", b.free, b.change, b.lost, freeSum, change, lost)
 	}
 	for i := range b.wallets {
-		if w := &b.wallets[i]; w.total != totals[i] || !slices.IsSortedFunc(w.free, (*coin).compare) {
+		if w := &b.wallets[i]; w.sum > w.total || w.total != totals[i] || !slices.IsSortedFunc(w.free, (*coin).compare) {
 			return fmt.Errorf("wallet %d has %d, by counting %d", i, w.total, totals[i])
 		}
 	}
