@@ -222,6 +222,10 @@ func (b *bank) allFree() (all []*coin) {
 
 // take takes withdrawals out of a queue.
 func take(queue *[]*withdrawal, some []*withdrawal) {
+	if len(some) == 1 && some[0] == (*queue)[0] {
+		*queue = (*queue)[1:]
+		return
+	}
 	*queue = slices.DeleteFunc(slices.Clone(*queue), func(x *withdrawal) bool { return slices.Contains(some, x) })
 }
 

@@ -34,7 +34,7 @@ func spread(w *world) (differ, may asset.Amount) {
 // Y-41, Y-42: after a thousand random deposits and withdrawals the wallets differ by
 // a twentieth at most, or by the largest coin.
 func TestEvenness(t *testing.T) {
-	for seed := range uint64(bulk.Count(10)) {
+	for seed := range uint64(bulk.Count(4)) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		w := newWorld(t, 4, definition("bitcoin-regtest", 4))
 		w.unchecked = true
