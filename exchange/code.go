@@ -84,8 +84,9 @@ const (
 	BookFull         Code = 157 // the market has as many live orders as it can
 	TooManyBalances  Code = 158 // the receiving account has too many assets to be offered another one
 	BlockBusy        Code = 159 // cancel-alls have ended as many orders in this block as they may; make another
+	TooFewActive     Code = 160 // the action would leave too few members with full power; let those without return first
 
-	lastCode = BlockBusy
+	lastCode = TooFewActive
 )
 
 var codeNames = map[Code]string{
@@ -108,6 +109,7 @@ var codeNames = map[Code]string{
 	NotDemoted: "not demoted", BackingOff: "backing off", MemberBarred: "member barred", Decided: "decided already", TooManyVotes: "too many open votes",
 	TooManyEscrows: "too many escrows", BadTimer: "bad timer", BadParties: "bad parties", BookFull: "book full",
 	TooManyBalances: "too many assets", BlockBusy: "too many orders cancelled in one block",
+	TooFewActive: "too few active members",
 }
 
 // String is a short English name, for people; programs use the number.

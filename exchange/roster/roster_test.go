@@ -97,6 +97,7 @@ func reload(t failer, s *roster.State) *roster.State {
 func codeName(c roster.Code) string {
 	return []string{
 		"ok", "not a member", "bad action", "already voted", "not voted", "decided", "too many votes", "not demoted", "backing off", "barred",
+		"too few active",
 	}[c]
 }
 
