@@ -111,9 +111,16 @@ func (r *blockSyncReactor) RemovePeer(peer p2p.Peer, reason any) {
 	r.Reactor.RemovePeer(peer, reason)
 }
 
+// behind tells whether this server can never catch up. One that begins from a
+// snapshot misses no block before it has one, however long that takes.
+func (a *assembly) behind(height int64, others int, now time.Time) bool {
+	joining := a.syncFrom != nil && height == 0
+	return !joining && a.blockSync.behind(height, others, now)
+}
+
 // behind tells whether at least half of the others are connected and all of these
 // have said for a while that the block after height is gone.
-func (r *blockSyncReactor) behind(height int64, others int) bool {
+func (r *blockSyncReactor) behind(height int64, others int, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	gone := 0
@@ -127,7 +134,7 @@ func (r *blockSyncReactor) behind(height int64, others int) bool {
 		return false
 	}
 	if r.since.IsZero() {
-		r.since = time.Now()
+		r.since = now
 	}
-	return time.Since(r.since) > behindFor
+	return now.Sub(r.since) > behindFor
 }

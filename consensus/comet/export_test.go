@@ -3,8 +3,10 @@ package comet
 import (
 	"context"
 	"errors"
+	"time"
 
 	abci "github.com/cometbft/cometbft/abci/types"
+	"github.com/cometbft/cometbft/p2p"
 	sm "github.com/cometbft/cometbft/state"
 	"github.com/cometbft/cometbft/types"
 
@@ -124,4 +126,18 @@ func RewindState(dir string, state sm.State) error {
 		return err
 	}
 	return errors.Join(s.state.Store.Save(state), s.Close())
+}
+
+// Behind asks for a minute whether a server that begins from a snapshot,
+// or not, takes itself to be behind three others whose oldest block is base.
+func Behind(fromSnapshot bool, height, base int64) bool {
+	a := &assembly{blockSync: &blockSyncReactor{bases: map[p2p.ID]int64{"a": base, "b": base, "c": base}}}
+	if fromSnapshot {
+		a.syncFrom = &sm.State{}
+	}
+	behind := false
+	for second := range 60 {
+		behind = a.behind(height, 3, time.Unix(1_700_000_000+int64(second), 0))
+	}
+	return behind
 }
