@@ -163,6 +163,22 @@ func TestVerifyResults(t *testing.T) {
 		t.Errorf("another trade: %v", err)
 	}
 
+	// What was never in the list is not proven by it, however well it reads.
+	forgedTrade, forgedReceipt := got, res.Receipts[0]
+	forgedTrade.Quantity *= 2
+	forgedReceipt.Filled++
+	for _, p := range proofs {
+		forged := *p
+		forged.Item = forgedTrade.Append(nil)
+		if _, _, err := v.Trade(ctx, 1, &forged); !errors.Is(err, api.ErrProof) {
+			t.Errorf("a forged trade: %v", err)
+		}
+		forged.Item = forgedReceipt.Append(nil)
+		if _, _, err := v.Receipt(ctx, forgedReceipt.ID, &forged); !errors.Is(err, api.ErrProof) {
+			t.Errorf("a forged receipt: %v", err)
+		}
+	}
+
 	// A clock leaf of another block, rightly proven, does not vouch for the entry.
 	next := c.Block(c.Command("alice", &exchange.Transfer{To: exchangetest.Address("bob"), Asset: exchangetest.BTC, Amount: 1}))
 	c.sign()
