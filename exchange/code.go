@@ -22,10 +22,11 @@ const (
 	NonceTooFar    Code = 9  // more than 65,536 above the key's highest nonce
 	AccountBusy    Code = 10 // the account has more commands in this block than it may have; send it again
 	NotEntitled    Code = 11 // the key can send no such command now: scope, market, expiry, or no member's
+	FeeUnpaid      Code = 12 // the account does not have the command fee
 
 	// From here on the nonce is burnt.
-	BadBody          Code = 100 // the body is not the canonical body of its kind
-	FeeUnpaid        Code = 101 // the account cannot pay the command fee
+	BadBody Code = 100 // the body is not the canonical body of its kind
+	// 101 was the lack of the command fee when it still burnt the nonce.
 	KeyRevoked       Code = 102 // the key was removed in this same block
 	OutOfScope       Code = 103 // the delegate may trade, but not in the order's market, or lost the scope in this same block
 	Insufficient     Code = 104 // available funds do not cover it
