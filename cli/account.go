@@ -96,6 +96,15 @@ func (a *app) create(ctx context.Context, w identity.Words, reveal bool) error {
 	})
 }
 
+// address reads an address.
+func address(text string) (identity.Address, error) {
+	a, err := identity.ParseAddress(text)
+	if err != nil {
+		return a, usageError{fmt.Errorf("%q is not an address: copy it whole, it begins with souk1, and its check sum finds every wrong letter", text)}
+	}
+	return a, nil
+}
+
 func contains(list []string, s string) bool {
 	for _, x := range list {
 		if x == s {
@@ -168,9 +177,9 @@ func (a *app) sendCommand() *cobra.Command {
 		Use: "send ADDRESS AMOUNT ASSET", Short: "Pay another account", Args: cobra.ExactArgs(3),
 		Example: "  souk send souk1q... 12.5 EUR --memo rent",
 		RunE: func(c *cobra.Command, args []string) error {
-			to, err := identity.ParseAddress(args[0])
+			to, err := address(args[0])
 			if err != nil {
-				return usageError{err}
+				return err
 			}
 			return a.signed(c.Context(), func(ctx context.Context, s *session, who *api.Signer) error {
 				id, amount, err := money(ctx, s, args[1], args[2])

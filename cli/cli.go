@@ -4,7 +4,8 @@
 //
 // Where to look: founding in found.go, running a server in serve.go, accounts in
 // account.go, trading in trade.go, looking in show.go, checking in verify.go,
-// members' votes in vote.go, the demonstration in demo.go, what all share here.
+// members' votes in vote.go, the demonstration in demo.go, how errors are worded in
+// hint.go, what all share here.
 //
 // Floor 5.
 package cli
@@ -61,7 +62,7 @@ func Main(args []string, in io.Reader, out, errw io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(errw, "souk: %v\n", err)
+	fmt.Fprintf(errw, "souk: %s\n", explain(err))
 	var usage usageError
 	if errors.As(err, &usage) {
 		return 2
@@ -72,15 +73,16 @@ func Main(args []string, in io.Reader, out, errw io.Writer) int {
 // usageError is a command line that is not understood.
 type usageError struct{ error }
 
+// Unwrap returns what is not understood.
+func (e usageError) Unwrap() error { return e.error }
+
 func (a *app) root() *cobra.Command {
 	c := &cobra.Command{
 		Use:           "souk",
 		Short:         "A cryptocurrency exchange that nobody operates alone",
 		SilenceErrors: true, SilenceUsage: true,
 	}
-	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
-	})
+	c.SetFlagErrorFunc(flagError)
 	f := c.PersistentFlags()
 	f.StringVar(&a.purse, "purse", "", "folder of the purse (default: souk/purse in the user's config folder)")
 	f.StringSliceVar(&a.servers, "server", nil, "base URL of a server; may be given several times (default: as in the purse)")
@@ -102,6 +104,7 @@ func (a *app) root() *cobra.Command {
 	group("operate", a.initCommand(), a.cardCommand(), a.federationCommand(), a.serveCommand(), a.configCommand(), a.voteCommand(), a.exportCommand(),
 		a.doctorCommand(), a.demoCommand(), a.versionCommand())
 	refuseUnknown(c)
+	strictArgs(c)
 	return c
 }
 
@@ -201,7 +204,10 @@ func (a *app) session() (*session, error) {
 	}
 	if s.book.Server != "" {
 		if s.id, err = s.book.ID(); err != nil {
-			return nil, err
+			return nil, usageError{fmt.Errorf("%w: souk status --server URL -o json shows that of a server", err)}
+		}
+		if (s.id == exchange.ID{}) { // which would pin none
+			return nil, usageError{errors.New("no virtual server has the id of zeros")}
 		}
 		s.pinned = true
 	}

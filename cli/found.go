@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -77,10 +78,17 @@ func (a *app) federationInit() *cobra.Command {
 
 // readCard reads a card given as text or as a file.
 func readCard(arg string) (exchange.Card, error) {
+	text := arg
 	if data, err := os.ReadFile(arg); err == nil {
-		arg = string(data)
+		text = string(data)
+	} else if !strings.HasPrefix(arg, "soukcard1.") {
+		return exchange.Card{}, usageError{fmt.Errorf("%q is neither a file nor a card: a card is one line that begins with soukcard1., as souk init prints it", arg)}
 	}
-	return exchange.ParseCardText(arg)
+	card, err := exchange.ParseCardText(text)
+	if err != nil {
+		return card, fmt.Errorf("card %.24s: %w; ask the member for it again", arg, err)
+	}
+	return card, nil
 }
 
 func (a *app) federationCreate() *cobra.Command {

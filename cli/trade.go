@@ -92,6 +92,9 @@ func (f *placeFlags) body(pair *api.Pair, args []string, now time.Time) (*exchan
 	if b.Side, err = api.ParseSide(args[0]); err != nil {
 		return nil, usageError{err}
 	}
+	if !validClient(f.client) {
+		return nil, usageError{fmt.Errorf("--client %q: at most %d letters, digits and signs, without spaces", f.client, exchange.MaxClient)}
+	}
 	if b.Order, err = api.ParseKind(f.kind); err != nil {
 		return nil, usageError{err}
 	}
@@ -124,6 +127,16 @@ func (f *placeFlags) body(pair *api.Pair, args []string, now time.Time) (*exchan
 		return nil, usageError{err}
 	}
 	return b, nil
+}
+
+// validClient tells whether a text may be a client order id.
+func validClient(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return len(s) <= exchange.MaxClient
 }
 
 func (f *placeFlags) timeInForce(k market.Kind) (market.TIF, error) {

@@ -113,6 +113,13 @@ func (a *app) verified(ctx context.Context, s *session, v *api.Verifier, args []
 		if err != nil {
 			return nil, api.Proven{}, usageError{err}
 		}
+		fate, err := s.client.Fate(ctx, id)
+		if err != nil {
+			return nil, api.Proven{}, err
+		}
+		if fate.Fate != api.FateCommitted && fate.Fate != api.FateElsewhere {
+			return nil, api.Proven{}, fmt.Errorf("no block has executed command %s, as far as the server knows: it is %s there; check the id, or ask another server with --server", args[1], fate.Fate)
+		}
 		r, proven, err := s.client.VerifiedReceipt(ctx, v, id)
 		return []fact{{"command", args[1]}, {"result", r.Code.String()}, {"block", strconv.FormatUint(r.Height, 10)}}, proven, err
 	case "trade":

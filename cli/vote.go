@@ -89,7 +89,7 @@ var simpleVotes = []struct {
 		return roster.ReserveSymbol{Symbol: args[0]}, nil
 	}},
 	{"allow SYMBOL ADDRESS", "Let one account issue a symbol", 2, func(_ context.Context, _ *session, args []string) (roster.Action, error) {
-		issuer, err := identity.ParseAddress(args[1])
+		issuer, err := address(args[1])
 		return roster.AllowSymbol{Symbol: args[0], Issuer: issuer}, err
 	}},
 	{"spend fees|dust|reserve AMOUNT ASSET ADDRESS", "Pay out of an asset's house balance", 4, spendHouse},

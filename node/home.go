@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -63,8 +65,24 @@ type Setup struct {
 // ErrHome is returned by Init for a folder that has a server in it.
 var ErrHome = errors.New("folder has a server in it already: choose another, or delete it")
 
+// checkReach checks where a card says that its server can be reached.
+func checkReach(base, p2p string) error {
+	u, err := url.Parse(base)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("%w: %q is no base URL under which clients reach the server: write it like https://alice.example:8640", ErrConfig, base)
+	}
+	a, err := netip.ParseAddrPort(p2p)
+	if err != nil || a.Addr().IsUnspecified() || a.Port() == 0 {
+		return fmt.Errorf("%w: %q is not where other servers reach this one: write its IP address and port, like 192.0.2.7:26600", ErrConfig, p2p)
+	}
+	return nil
+}
+
 // Init makes the keys, the card and the config of a new server.
 func Init(h Home, s Setup) (exchange.Card, error) {
+	if err := checkReach(s.URL, s.P2P); err != nil {
+		return exchange.Card{}, err
+	}
 	if _, err := os.Stat(h.Config()); err == nil {
 		return exchange.Card{}, fmt.Errorf("%s: %w", h, ErrHome)
 	}
