@@ -38,8 +38,10 @@ func (a *app) serve(ctx context.Context, home node.Home) error {
 	if len(config.Virtual) == 0 {
 		return fmt.Errorf("%s names no virtual server: found one with souk federation create, or join one with souk federation join", home.Config())
 	}
+	log := config.Log.Logger(a.err)
+	config.Memory.Apply(log)
 	n, err := node.Open(home, node.Options{
-		Pass: a.pass.get("Passphrase of the server's keys: ", false), Log: config.Log.Logger(a.err), Software: Version,
+		Pass: a.pass.get("Passphrase of the server's keys: ", false), Log: log, Software: Version,
 	})
 	if err != nil {
 		return err
