@@ -33,7 +33,7 @@ func TestExactTurns(t *testing.T) {
 	}
 }
 
-// C-66, C-80: a server whose next block all others have forgotten is behind, but not
+// C-80: a server whose next block all others have forgotten is behind, but not
 // while it waits for a snapshot, before which it has no block at all.
 func TestBehindWhileJoining(t *testing.T) {
 	for _, c := range []struct {
