@@ -277,3 +277,20 @@ func TestScripts(t *testing.T) {
 		})
 	})
 }
+
+// How many approvals are missing is what decides a vote.
+func TestTally(t *testing.T) {
+	for n, want := range map[int]int{1: 1, 2: 2, 3: 3, 4: 3, 5: 4, 6: 5, 7: 5, 10: 7, 13: 9} {
+		var members []roster.ID
+		for i := range n {
+			members = append(members, roster.ID(i+1))
+		}
+		if _, needed := roster.Tally(roster.PauseMarket{Market: 1}, members, nil); needed != want {
+			t.Errorf("%d members: %d needed, not %d", n, needed, want)
+		}
+	}
+	four := []roster.ID{1, 2, 3, 4}
+	if yes, needed := roster.Tally(roster.RemoveMember{Member: 4}, four, []roster.ID{2, 4}); yes != 1 || needed != 3 {
+		t.Errorf("to remove the fourth: %d of %d", yes, needed)
+	}
+}

@@ -67,6 +67,23 @@ func (s *State) Approve(by ID, action []byte, height, now, voteBlocks uint64) (p
 
 // carried tells whether more than two thirds of the members who count approve.
 func (s *State) carried(v *vote, a Action) bool {
+	members := make([]ID, len(s.members))
+	for i, m := range s.members {
+		members[i] = m.ID
+	}
+	yes, all := count(a, members, v.Approved)
+	return yes*3 > all*2
+}
+
+// Tally says how a vote on an action stands among members, by number: how many of
+// those who count approve, and how many have to.
+func Tally(a Action, members, approved []ID) (yes, needed int) {
+	yes, all := count(a, members, approved)
+	return yes, all*2/3 + 1
+}
+
+// count counts the members who approve, and all who count.
+func count(a Action, members, approved []ID) (yes, all int) {
 	aside := ID(0)
 	switch a := a.(type) {
 	case RemoveMember:
@@ -74,20 +91,19 @@ func (s *State) carried(v *vote, a Action) bool {
 	case ReplaceMember:
 		aside = a.Member
 	}
-	if len(s.members) <= 2 {
+	if len(members) <= 2 {
 		aside = 0
 	}
-	yes, all := 0, 0
-	for _, m := range s.members {
-		if m.ID == aside {
+	for _, id := range members {
+		if id == aside {
 			continue
 		}
 		all++
-		if slices.Contains(v.Approved, m.ID) {
+		if slices.Contains(approved, id) {
 			yes++
 		}
 	}
-	return yes*3 > all*2
+	return yes, all
 }
 
 // settle turns an open vote into one that is remembered.
