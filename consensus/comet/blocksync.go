@@ -69,8 +69,10 @@ func (r *blockSyncReactor) Receive(e p2p.Envelope) {
 }
 
 // choose decides how to begin, once there is enough to go by. A server that hears
-// of a height far above its own syncs blocks; if at least half of the others have
-// said how high they are and nobody is that far, consensus makes up the rest.
+// of a height far above its own from more than a third of the others, so not from
+// liars alone, syncs blocks; if at least half of the others have said how high they
+// are and nobody is that far, consensus makes up the rest. After a while those who
+// have spoken decide.
 func (r *blockSyncReactor) choose(now time.Time) {
 	r.mu.Lock()
 	begin := r.chosen(now)
@@ -89,14 +91,17 @@ func (r *blockSyncReactor) chosen(now time.Time) func() {
 	if c == nil {
 		return nil
 	}
+	heard, far := len(r.heights), 0
 	for _, h := range r.heights {
 		if h > c.height+c.few {
-			return c.sync
+			far++
 		}
 	}
 	waited := now.Sub(c.from)
-	switch heard := len(r.heights); {
-	case 2*heard >= c.others, heard > 0 && waited > askedFor, c.alone && waited > blocksFor:
+	switch {
+	case 3*far > c.others, far == heard && far > 0 && waited > askedFor:
+		return c.sync
+	case 2*heard >= c.others && far == 0, heard > 0 && waited > askedFor, c.alone && waited > blocksFor:
 		return c.vote
 	}
 	return nil

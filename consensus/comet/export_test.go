@@ -2,6 +2,7 @@ package comet
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"time"
 
@@ -140,4 +141,34 @@ func Behind(fromSnapshot bool, height, base int64) bool {
 		behind = a.behind(height, 3, time.Unix(1_700_000_000+int64(second), 0))
 	}
 	return behind
+}
+
+// Pool opens the pool of payloads.
+type Pool struct{ *pool }
+
+// NewPool returns an empty one.
+func NewPool() *Pool {
+	return &Pool{newPool(func() (time.Time, bool) { return time.Time{}, false }, func() bool { return false }, func() bool { return false })}
+}
+
+// Add puts a payload in, and Oldest is what an application that proposes is shown.
+func (p *Pool) Add(payload []byte, source p2p.ID) error {
+	tx := payloadEntry(payload)
+	return p.add(sha256.Sum256(tx), tx, source)
+}
+
+func (p *Pool) Oldest() [][]byte { return p.oldest() }
+
+// Choose is how a server begins that has heard of heights and waited so long.
+func Choose(height, few int64, others int, alone bool, heights []int64, waited time.Duration) (begin string) {
+	now := time.Now()
+	r := &blockSyncReactor{heights: make(map[p2p.ID]int64), choice: &choice{
+		from: now.Add(-waited), height: height, few: few, others: others, alone: alone,
+		sync: func() { begin = "sync" }, vote: func() { begin = "vote" },
+	}}
+	for i, h := range heights {
+		r.heights[p2p.ID(rune('a'+i))] = h
+	}
+	r.choose(now)
+	return begin
 }
