@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,8 +18,10 @@ var ErrServes = errors.New("virtual servers")
 
 // hosted is a virtual server of a config file.
 type hosted struct {
-	id     exchange.ID
-	listen string
+	id       exchange.ID
+	founding *exchange.Founding
+	listen   string
+	keys     string
 }
 
 // hosts are the virtual servers of a home's config file, in its order.
@@ -33,7 +36,7 @@ func (h Home) hosts() ([]hosted, error) {
 		if err != nil {
 			return nil, fmt.Errorf("virtual server %d of %s: %w", i+1, h.Config(), err)
 		}
-		all = append(all, hosted{f.ID(), c.Virtual[i].Listen})
+		all = append(all, hosted{f.ID(), f, c.Virtual[i].Listen, c.Virtual[i].Keys})
 	}
 	return all, nil
 }
@@ -53,6 +56,56 @@ func find(all []hosted, text string) (int, error) {
 		return 0, fmt.Errorf("%w: no id begins with %q: souk config show names them", ErrServes, text)
 	}
 	return found, nil
+}
+
+// choose is the index of the virtual server that a text names, or of the only one.
+func (h Home) choose(all []hosted, id string) (int, error) {
+	switch {
+	case len(all) == 0:
+		return 0, fmt.Errorf("%w: %s names none", ErrServes, h.Config())
+	case id != "":
+		return find(all, id)
+	case len(all) > 1:
+		return 0, fmt.Errorf("%w: there are %d: say with --id which one, such as --id %x", ErrServes, len(all), all[0].id[:8])
+	}
+	return 0, nil
+}
+
+// Served is a virtual server of a home, and where to ask for it.
+type Served struct {
+	Founding *exchange.Founding
+	// Servers are base URLs: this server's own first, then those of the other members
+	// of the founding contract.
+	Servers []string
+}
+
+// Serves is the virtual server of a home whose id begins with a text; it may be
+// empty if there is one only.
+func (h Home) Serves(id string) (Served, error) {
+	all, err := h.hosts()
+	if err != nil {
+		return Served{}, err
+	}
+	at, err := h.choose(all, id)
+	if err != nil {
+		return Served{}, err
+	}
+	s := Served{Founding: all[at].founding}
+	cards, err := h.Cards()
+	if err != nil {
+		return s, err
+	}
+	for i := range cards {
+		if cards[i].Keys == all[at].keys {
+			s.Servers = append(s.Servers, cards[i].Card.URL)
+		}
+	}
+	for i := range s.Founding.Members {
+		if url := s.Founding.Members[i].URL; !slices.Contains(s.Servers, url) {
+			s.Servers = append(s.Servers, url)
+		}
+	}
+	return s, nil
 }
 
 // Leave takes a virtual server out of a home's config file: its section stays as a
