@@ -15,7 +15,7 @@ import (
 
 // homeFlag adds --home.
 func homeFlag(c *cobra.Command, home *string) {
-	c.Flags().StringVar(home, "home", "souk-home", "folder of the server")
+	c.Flags().StringVar(home, "home", defaultHome, "folder of the server")
 }
 
 func (a *app) serveCommand() *cobra.Command {
