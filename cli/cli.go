@@ -3,7 +3,7 @@
 // talks to a running server through api, and to files through node and purse.
 //
 // Where to look: founding in found.go, running a server in serve.go, accounts in
-// account.go, trading in trade.go, looking in show.go, checking in verify.go,
+// account.go and connect.go, keys in key.go, assets in asset.go, trading in trade.go, looking in show.go, checking in verify.go,
 // members' votes in vote.go, the demonstration in demo.go, how errors are worded in
 // hint.go, what all share here.
 //
@@ -42,6 +42,7 @@ type app struct {
 	purse   string
 	servers []string
 	id      string
+	account string
 	output  string
 	timeout time.Duration
 	pass    passFlags
@@ -87,6 +88,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.purse, "purse", "", "folder of the purse (default: souk/purse in the user's config folder)")
 	f.StringSliceVar(&a.servers, "server", nil, "base URL of a server; may be given several times (default: as in the purse)")
 	f.StringVar(&a.id, "id", "", "id of the virtual server (default: as in the purse)")
+	f.StringVar(&a.account, "account", "", "account to act for, whose owner has let the purse's key (default: as in the purse)")
 	f.StringVarP(&a.output, "output", "o", "table", "table or json")
 	f.DurationVar(&a.timeout, "timeout", 30*time.Second, "how long to wait for an answer")
 	a.pass.add(f)
@@ -99,7 +101,7 @@ func (a *app) root() *cobra.Command {
 			c.AddCommand(x)
 		}
 	}
-	group("trade", a.accountCommand(), a.sendCommand(), a.orderCommand(), a.keyCommand())
+	group("trade", a.accountCommand(), a.sendCommand(), a.orderCommand(), a.keyCommand(), a.assetCommand(), a.mintCommand(), a.burnCommand())
 	group("look", a.bookCommand(), a.tradesCommand(), a.marketCommand(), a.statusCommand(), a.verifyCommand(), a.auditCommand())
 	group("operate", a.initCommand(), a.cardCommand(), a.federationCommand(), a.serveCommand(), a.configCommand(), a.voteCommand(), a.exportCommand(),
 		a.doctorCommand(), a.demoCommand(), a.versionCommand())
@@ -166,8 +168,9 @@ func when(ms uint64) string {
 type session struct {
 	client *api.Client
 	id     exchange.ID
-	book   purse.Book
+	book   purse.Book // as the flags change it, for this invocation
 	purse  purse.Purse
+	stored bool // there is a purse
 	pinned bool
 }
 
@@ -178,6 +181,20 @@ func (a *app) pursePath() (purse.Purse, error) {
 	return purse.Default()
 }
 
+// note changes what the purse remembers, if there is one. What flags say for one
+// invocation is not remembered.
+func (s *session) note(change func(*purse.Book)) error {
+	if !s.stored {
+		return nil
+	}
+	book, err := s.purse.Book()
+	if err != nil {
+		return err
+	}
+	change(&book)
+	return s.purse.Save(book)
+}
+
 // session connects; without a purse the flags must say where to.
 func (a *app) session() (*session, error) {
 	s := &session{}
@@ -185,22 +202,19 @@ func (a *app) session() (*session, error) {
 	if s.purse, err = a.pursePath(); err != nil {
 		return nil, err
 	}
-	book, err := s.purse.Book()
+	s.book, err = s.purse.Book()
+	s.stored = err == nil
 	if err != nil && !errors.Is(err, purse.ErrNone) {
 		return nil, err
 	}
-	s.book = book
 	if a.id != "" {
 		s.book.Server = a.id
 	}
 	if len(a.servers) > 0 {
-		if a.id == "" && err != nil {
-			s.book.Server = ""
-		}
 		s.book.Servers = a.servers
 	}
 	if len(s.book.Servers) == 0 {
-		return nil, usageError{errors.New("no server is known: give --server URL, or make a purse with souk account new --server URL")}
+		return nil, usageError{errors.New("no server is known: give --server URL, or once and for all: souk account connect --server URL")}
 	}
 	if s.book.Server != "" {
 		if s.id, err = s.book.ID(); err != nil {
@@ -217,28 +231,45 @@ func (a *app) session() (*session, error) {
 
 // with runs something with a session and the time limit.
 func (a *app) with(ctx context.Context, run func(context.Context, *session) error) error {
+	ctx, cancel := context.WithTimeout(ctx, a.timeout)
+	defer cancel()
 	s, err := a.session()
 	if err != nil {
 		return err
 	}
 	defer s.client.Close()
-	ctx, cancel := context.WithTimeout(ctx, a.timeout)
-	defer cancel()
 	return run(ctx, s)
 }
 
-// signed is with, and the owner key of the purse.
+// signed is with, and the key of the purse.
 func (a *app) signed(ctx context.Context, run func(context.Context, *session, *api.Signer) error) error {
+	if err := a.pinFirst(ctx); err != nil {
+		return err
+	}
 	return a.with(ctx, func(ctx context.Context, s *session) error {
 		if !s.pinned {
 			return errors.New("the virtual server is not pinned: give --id, or make a purse with souk account new --server URL --id ID")
 		}
-		key, err := s.purse.Key(a.pass.get("Passphrase of the purse: ", false))
-		if err != nil {
+		who := &api.Signer{}
+		for _, text := range []string{a.account, s.book.Account} {
+			if text == "" {
+				continue
+			}
+			var err error
+			if who.Account, err = address(text); err != nil {
+				return err
+			}
+			break
+		}
+		var err error
+		if who.Key, err = s.purse.Key(a.pass.get("Passphrase of the purse: ", false)); err != nil {
 			return err
 		}
-		defer key.Wipe()
-		return run(ctx, s, &api.Signer{Account: identity.AddressOf(key.Public()), Key: key})
+		defer who.Key.Wipe()
+		if who.Account.IsZero() {
+			who.Account = identity.AddressOf(who.Key.Public())
+		}
+		return run(ctx, s, who)
 	})
 }
 

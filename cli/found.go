@@ -58,12 +58,16 @@ func (a *app) federationInit() *cobra.Command {
 				return err
 			}
 			id := l.Founding.ID()
-			value := map[string]any{"virtual_server": hex.EncodeToString(id[:]), "homes": l.Homes, "http": l.URLs}
+			value := map[string]any{"virtual_server": hex.EncodeToString(id[:]), "homes": l.Homes, "http": l.URLs, "issuer_seed": filepath.Join(s.Dir, "issuer.seed")}
 			return a.show(value, func(w io.Writer) {
 				p(w, "virtual server %x\n", id[:])
 				for i, h := range l.Homes {
 					p(w, "  souk serve --home %s --passphrase-file %s\t# %s\n", h, h.PassphraseFile(), l.URLs[i])
 				}
+				p(w, "its play money is minted with the key in issuer.seed, once the servers are up:\n")
+				p(w, "  souk account import --purse %s --seed-file %s --server %s\n",
+					filepath.Join(s.Dir, "issuer"), filepath.Join(s.Dir, "issuer.seed"), l.URLs[0])
+				p(w, "  souk mint 1000 EUR --to ADDRESS --purse %s\n", filepath.Join(s.Dir, "issuer"))
 			})
 		},
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,7 +14,6 @@ import (
 	"souk/asset"
 	"souk/exchange"
 	"souk/exchange/market"
-	"souk/identity"
 )
 
 // money reads an amount of an asset that is named by symbol or number.
@@ -30,7 +30,46 @@ func money(ctx context.Context, s *session, amount, name string) (asset.ID, asse
 		n, err := asset.Parse(amount, x.Decimals)
 		return asset.ID(x.ID), n, err
 	}
+	for i := range assets.Assets {
+		if x := &assets.Assets[i]; strings.EqualFold(x.Symbol, name) {
+			return 0, 0, fmt.Errorf("no asset is called %s; did you mean %s?", name, x.Symbol)
+		}
+	}
 	return 0, 0, fmt.Errorf("no asset is called %s; see souk market", name)
+}
+
+// pairOf is the market that a user names.
+func pairOf(ctx context.Context, s *session, name string) (api.Pair, error) {
+	pair, err := s.client.Pair(ctx, name)
+	if api.IsNotFound(err) {
+		if meant := similar(ctx, s, name); meant != "" {
+			return pair, fmt.Errorf("no market is called %s; did you mean %s?", name, meant)
+		}
+	}
+	return pair, err
+}
+
+// similar is the name of the market that a user may have meant; empty if there is none.
+func similar(ctx context.Context, s *session, name string) string {
+	markets, err := s.client.Markets(ctx)
+	if err != nil {
+		return ""
+	}
+	plain := func(name string) string {
+		return strings.Map(func(r rune) rune {
+			if strings.ContainsRune("-_/:. ", r) {
+				return -1
+			}
+			return r
+		}, strings.ToUpper(name))
+	}
+	for i := range markets.Markets {
+		m := &markets.Markets[i]
+		if n := plain(name); n == plain(m.Symbol) || n == m.Quote+m.Base {
+			return m.Symbol
+		}
+	}
+	return ""
 }
 
 func (a *app) orderCommand() *cobra.Command {
@@ -58,7 +97,7 @@ func (a *app) orderPlace() *cobra.Command {
 the worst price that a market or stop order accepts.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.signed(c.Context(), func(ctx context.Context, s *session, who *api.Signer) error {
-				pair, err := s.client.Pair(ctx, args[0])
+				pair, err := pairOf(ctx, s, args[0])
 				if err != nil {
 					return err
 				}
@@ -200,7 +239,7 @@ func (a *app) orderAmend() *cobra.Command {
 				return err
 			}
 			return a.signed(c.Context(), func(ctx context.Context, s *session, who *api.Signer) error {
-				pair, err := s.client.Pair(ctx, args[0])
+				pair, err := pairOf(ctx, s, args[0])
 				if err != nil {
 					return err
 				}
@@ -256,7 +295,7 @@ func (a *app) orderCancelAll() *cobra.Command {
 				case after > 0:
 					body = &exchange.CancelAllAfter{Delay: uint64(after.Milliseconds())}
 				case name != "":
-					pair, err := s.client.Pair(ctx, name)
+					pair, err := pairOf(ctx, s, name)
 					if err != nil {
 						return err
 					}
@@ -306,87 +345,5 @@ func (a *app) orderList() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&name, "market", "", "only this market")
-	return c
-}
-
-func (a *app) keyCommand() *cobra.Command {
-	c := &cobra.Command{Use: "key", Short: "Let other keys act for your account, or change its owner key", Args: cobra.NoArgs}
-	c.AddCommand(a.keyAdd(), a.keyRemove(), a.keyRotate())
-	return c
-}
-
-func (a *app) keyAdd() *cobra.Command {
-	var scopes []string
-	var markets []uint
-	var expires time.Duration
-	c := &cobra.Command{
-		Use: "add PUBLICKEY", Short: "Let a key act within limits", Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			key, err := identity.ParsePublicKey(args[0])
-			if err != nil {
-				return usageError{err}
-			}
-			set, err := api.ParseScopes(scopes)
-			if err != nil {
-				return usageError{err}
-			}
-			body := &exchange.AddDelegate{Key: key, Scopes: set}
-			for _, m := range markets {
-				body.Markets = append(body.Markets, uint32(m))
-			}
-			if expires > 0 {
-				body.Expiry = uint64(time.Now().Add(expires).UnixMilli())
-			}
-			return a.keyDo(c, body, "the key may act from the next block on\n")
-		},
-	}
-	c.Flags().StringSliceVar(&scopes, "scope", []string{"read"}, "read, trade, transfer, withdraw")
-	c.Flags().UintSliceVar(&markets, "market", nil, "numbers of the only markets it may trade in, ascending")
-	c.Flags().DurationVar(&expires, "expires", 0, "time after which it has no power")
-	return c
-}
-
-func (a *app) keyDo(c *cobra.Command, body exchange.Body, done string) error {
-	return a.signed(c.Context(), func(ctx context.Context, s *session, who *api.Signer) error {
-		r, err := a.do(ctx, s, who, body)
-		if err != nil {
-			return err
-		}
-		return a.showReceipt(&r, func(w io.Writer) { p(w, "%s", done) })
-	})
-}
-
-func (a *app) keyRemove() *cobra.Command {
-	return &cobra.Command{
-		Use: "remove PUBLICKEY", Short: "Take a key's power away at once", Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			key, err := identity.ParsePublicKey(args[0])
-			if err != nil {
-				return usageError{err}
-			}
-			return a.keyDo(c, &exchange.RemoveDelegate{Key: key}, "the key has no power any more\n")
-		},
-	}
-}
-
-func (a *app) keyRotate() *cobra.Command {
-	var cancel bool
-	c := &cobra.Command{
-		Use: "rotate [PUBLICKEY]", Short: "Make another key the owner after the rotation delay, or call that off", Args: cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			if cancel {
-				return a.keyDo(c, exchange.CancelRotation{}, "the rotation is called off\n")
-			}
-			if len(args) == 0 {
-				return usageError{fmt.Errorf("name the new owner's public key, or give --cancel")}
-			}
-			key, err := identity.ParsePublicKey(args[0])
-			if err != nil {
-				return usageError{err}
-			}
-			return a.keyDo(c, &exchange.Rotate{Key: key}, "the owner key changes when the delay has passed; souk account show tells when\n")
-		},
-	}
-	c.Flags().BoolVar(&cancel, "cancel", false, "call a pending rotation off")
 	return c
 }

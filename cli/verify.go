@@ -13,6 +13,7 @@ import (
 	"souk/asset"
 	"souk/exchange/market"
 	"souk/node"
+	"souk/purse"
 )
 
 func (a *app) verifyCommand() *cobra.Command {
@@ -56,13 +57,14 @@ func (a *app) verify(ctx context.Context, s *session, checkpoint string, args []
 		}
 		return err
 	}
-	if s.book.Address != "" && a.id == "" {
-		if s.book.Checkpoint, err = light.Save(); err == nil {
-			err = s.purse.Save(s.book)
+	if a.id == "" {
+		saved, err := light.Save()
+		if err == nil {
+			err = s.note(func(b *purse.Book) { b.Checkpoint = saved })
 		}
-	}
-	if err != nil {
-		return err
+		if err != nil {
+			return err
+		}
 	}
 	return a.show(map[string]any{"proven": value, "header": proven.Height, "header_time": proven.Time}, func(w io.Writer) {
 		for _, line := range value {
@@ -86,7 +88,7 @@ func (a *app) verified(ctx context.Context, s *session, v *api.Verifier, args []
 	}
 	switch args[0] {
 	case "market":
-		pair, err := s.client.Pair(ctx, args[1])
+		pair, err := pairOf(ctx, s, args[1])
 		if err != nil {
 			return nil, api.Proven{}, err
 		}
@@ -129,7 +131,7 @@ func (a *app) verified(ctx context.Context, s *session, v *api.Verifier, args []
 }
 
 func verifiedTrade(ctx context.Context, s *session, v *api.Verifier, args []string) ([]fact, api.Proven, error) {
-	pair, err := s.client.Pair(ctx, args[1])
+	pair, err := pairOf(ctx, s, args[1])
 	if err != nil {
 		return nil, api.Proven{}, err
 	}
