@@ -72,9 +72,16 @@ func TestRefound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.vote(old, []int{0, 1, 2}, "protocol", "2", strconv.FormatUint(status.Height+5, 10))
+	f.vote(old, []int{0, 1, 2}, "protocol", "2", strconv.FormatUint(status.Height+12, 10))
 	s := f.trade()
 	s.after(40)
+	eventually(t, 20*time.Second, "what was voted is in force", func() error {
+		status, err := f.client.Status(t.Context())
+		if err == nil && status.Protocol != 2 {
+			err = fmt.Errorf("protocol %d", status.Protocol)
+		}
+		return err
+	})
 	receipts := s.end()
 	used, err := alice.Sign(within(t, 10*time.Second), &exchange.Transfer{To: addressOf("bob"), Asset: eur, Amount: 1})
 	if err != nil {
