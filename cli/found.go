@@ -152,18 +152,17 @@ func (a *app) federationJoin() *cobra.Command {
 config.toml. It is served with the keys of the home's card that is in the founding contract; a member
 that came later, by vote, names the card with --card if the home has several.
 
-A virtual server that was refounded takes the place of the one that it goes on from, and with
---replace it takes that of any other: the old section becomes a comment, its data stay in the home.`,
-		Example: "  souk federation join founding --home ./home --listen 192.0.2.7:26600",
+A virtual server that was refounded needs --origin, the export that its contract was made from, of
+which the home keeps a copy. It takes the place of the one that it goes on from, and with --replace it
+takes that of any other: the old section becomes a comment, its data stay in the home.
+
+Joining again repairs the founding contract and the export, and changes what flags name.`,
+		Example: `  souk federation join founding --home ./home --listen 192.0.2.7:26600
+  souk federation join founding.new --home ./home --listen 192.0.2.7:26600 --origin souk-export`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			f, err := node.ReadFounding(args[0])
 			if err != nil {
 				return err
-			}
-			if v.Origin != "" {
-				if v.Origin, err = filepath.Abs(v.Origin); err != nil {
-					return err
-				}
 			}
 			if card != "" {
 				named, err := readCard(card)
@@ -186,6 +185,9 @@ A virtual server that was refounded takes the place of the one that it goes on f
 				if (old != exchange.ID{}) {
 					p(w, "virtual server %x is not served any more: its section in config.toml is a comment now, its data stay in the home\n", old[:])
 				}
+				if v.Origin != "" {
+					p(w, "the home has a copy of the export; %s is not needed here any more\n", v.Origin)
+				}
 				p(w, "joined virtual server %x; start with: souk serve --home %s\n", id[:], home)
 			})
 		},
@@ -194,7 +196,7 @@ A virtual server that was refounded takes the place of the one that it goes on f
 	c.Flags().StringVar(&v.Listen, "listen", "", "where this server listens for the others: IP address and port, those of the card unless something forwards")
 	c.Flags().StringVar(&card, "card", "", "card with which to join, if it is not in the founding contract")
 	c.Flags().StringVar(&j.Replace, "replace", "", "id of a virtual server of this home whose place it takes")
-	c.Flags().StringVar(&v.Origin, "origin", "", "export that a refounded virtual server begins with")
+	c.Flags().StringVar(&v.Origin, "origin", "", "export that a refounded virtual server begins with, as souk export writes it; the home keeps a copy")
 	c.Flags().BoolVar(&v.StateSync, "state-sync", false, "begin from a copy of the state instead of executing all blocks")
 	c.Flags().Uint64Var(&v.TrustHeight, "trust-height", 0, "height of a header that two members confirmed")
 	c.Flags().StringVar(&v.TrustHash, "trust-hash", "", "its hash")

@@ -126,8 +126,11 @@ func (a *app) doctorCommand() *cobra.Command {
 			err := a.show(findings, func(w io.Writer) {
 				for _, f := range findings {
 					mark := "ok"
-					if f.Bad {
+					switch {
+					case f.Bad:
 						mark = "BAD"
+					case f.Note:
+						mark = "note"
 					}
 					p(w, "%s\t%s\t%s\n", mark, f.What, f.Detail)
 				}

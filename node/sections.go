@@ -58,6 +58,30 @@ func find(all []hosted, text string) (int, error) {
 	return found, nil
 }
 
+// section is the nth section of a config file.
+func (h Home) section(n int) (VirtualConfig, error) {
+	c, err := ReadConfig(h.Config())
+	if err != nil {
+		return VirtualConfig{}, err
+	}
+	return c.Virtual[n], nil
+}
+
+// with is a section with what another one says, where that is not silent.
+func (v *VirtualConfig) with(other *VirtualConfig) VirtualConfig {
+	w := *v
+	if other.Listen != "" {
+		w.Listen = other.Listen
+	}
+	if other.StateSync {
+		w.StateSync = true
+	}
+	if other.TrustHeight != 0 {
+		w.TrustHeight, w.TrustHash = other.TrustHeight, other.TrustHash
+	}
+	return w
+}
+
 // choose is the index of the virtual server that a text names, or of the only one.
 func (h Home) choose(all []hosted, id string) (int, error) {
 	switch {
@@ -122,8 +146,8 @@ func (h Home) Leave(id string, now time.Time) (exchange.ID, error) {
 	return all[i].id, h.rewrite(i, len(all), "left on "+now.UTC().Format(time.DateOnly), "")
 }
 
-// rewrite makes the nth of a config file's sections of virtual servers a comment,
-// unless n is negative, and adds a text behind all.
+// rewrite makes the nth of a config file's sections of virtual servers a comment and
+// puts a text behind it; if n is negative it puts the text behind all.
 func (h Home) rewrite(n, of int, why, more string) error {
 	data, err := os.ReadFile(h.Config())
 	if err != nil {
@@ -132,9 +156,10 @@ func (h Home) rewrite(n, of int, why, more string) error {
 	text := string(data)
 	if n >= 0 {
 		var ok bool
-		if text, ok = retire(text, n, of, why); !ok {
+		if text, ok = retire(text, n, of, why, more); !ok {
 			return fmt.Errorf("%w: %s is written in a way that is not understood here: take the section of the virtual server out by hand", ErrConfig, h.Config())
 		}
+		more = ""
 	}
 	if !strings.HasSuffix(text, "\n") {
 		text += "\n"
@@ -142,10 +167,10 @@ func (h Home) rewrite(n, of int, why, more string) error {
 	return replaceFile(h.Config(), []byte(text+more))
 }
 
-// retire makes the nth of so many sections of virtual servers a comment; false if
-// there are not so many.
-func retire(text string, n, of int, why string) (string, bool) {
-	lines := strings.Split(text, "\n")
+// retire makes the nth of so many sections of virtual servers a comment, with a text
+// behind it; false if there are not so many.
+func retire(text string, n, of int, why, more string) (string, bool) {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	var begins []int
 	for i, line := range lines {
 		if head, _, _ := strings.Cut(line, "#"); strings.Join(strings.Fields(head), "") == "[[virtual_server]]" {
@@ -155,16 +180,20 @@ func retire(text string, n, of int, why string) (string, bool) {
 	if len(begins) != of {
 		return "", false
 	}
-	for i := begins[n]; i < len(lines); i++ {
-		line := strings.TrimSpace(lines[i])
-		if i > begins[n] && strings.HasPrefix(line, "[") {
+	end := begins[n]
+	for ; end < len(lines); end++ {
+		line := strings.TrimSpace(lines[end])
+		if end > begins[n] && strings.HasPrefix(line, "[") {
 			break
 		}
 		if line != "" && line[0] != '#' {
-			lines[i] = "# " + lines[i]
+			lines[end] = "# " + lines[end]
 		}
 	}
 	lines[begins[n]] = "# This virtual server was " + why + "; its data are still in this home.\n" + lines[begins[n]]
+	if more != "" {
+		lines = slices.Insert(lines, end, strings.TrimRight(more, "\n")+"\n")
+	}
 	return strings.Join(lines, "\n"), true
 }
 
