@@ -92,7 +92,7 @@ owner may read it. So souk federation init leaves the key of the issuer of its p
 			defer key.Wipe()
 			clear(seed[:])
 			return a.create(c.Context(), func(own purse.Purse, b purse.Book, pass sealed.Passphrase) (identity.Address, error) {
-				return own.Import(key, b, pass, 0)
+				return own.Import(key, b, pass, a.work)
 			}, "")
 		},
 	}
@@ -136,7 +136,7 @@ func (a *app) createFrom(ctx context.Context, w identity.Words, reveal bool) err
 		show = w.Reveal()
 	}
 	return a.create(ctx, func(own purse.Purse, b purse.Book, pass sealed.Passphrase) (identity.Address, error) {
-		return own.Create(w, b, pass, 0)
+		return own.Create(w, b, pass, a.work)
 	}, show)
 }
 
@@ -265,6 +265,9 @@ func (a *app) accountFills() *cobra.Command {
 	c := &cobra.Command{
 		Use: "fills", Short: "Show your trades, newest first", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := limited(page.Limit); err != nil {
+				return err
+			}
 			return a.signed(c.Context(), func(ctx context.Context, s *session, who *api.Signer) error {
 				fills, err := s.client.Fills(ctx, who, page)
 				if err != nil {

@@ -46,24 +46,33 @@ type app struct {
 	output  string
 	timeout time.Duration
 	pass    passFlags
+	work    int // of sealing a purse; zero is what people want
 }
 
 // Main runs the program and answers its exit status: 0, 1 for an error, 2 for a
 // command line that is not understood.
 func Main(args []string, in io.Reader, out, errw io.Writer) int {
 	a := &app{in: in, out: out, err: errw}
+	return a.run(args)
+}
+
+func (a *app) run(args []string) int {
 	root := a.root()
 	root.SetArgs(args)
-	root.SetIn(in)
-	root.SetOut(out)
-	root.SetErr(errw)
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(errw, "souk: %s\n", explain(err))
+	if a.output == "json" || wantsJSON(args) {
+		failure(a.err, err)
+	} else {
+		fmt.Fprintf(a.err, "souk: %s\n", explain(err))
+	}
 	var usage usageError
 	if errors.As(err, &usage) {
 		return 2
@@ -172,6 +181,7 @@ type session struct {
 	purse  purse.Purse
 	stored bool // there is a purse
 	pinned bool
+	*trust
 }
 
 func (a *app) pursePath() (purse.Purse, error) {
@@ -197,7 +207,7 @@ func (s *session) note(change func(*purse.Book)) error {
 
 // session connects; without a purse the flags must say where to.
 func (a *app) session() (*session, error) {
-	s := &session{}
+	s := &session{trust: &trust{}}
 	var err error
 	if s.purse, err = a.pursePath(); err != nil {
 		return nil, err
@@ -238,6 +248,7 @@ func (a *app) with(ctx context.Context, run func(context.Context, *session) erro
 		return err
 	}
 	defer s.client.Close()
+	defer s.keep(a.err)
 	return run(ctx, s)
 }
 
@@ -281,7 +292,7 @@ func (a *app) do(ctx context.Context, s *session, who *api.Signer, body exchange
 	}
 	r := receipts[0]
 	if r.Code != exchange.OK {
-		return r, fmt.Errorf("%s (code %d): %s", r.Code, r.Code, api.Message(r.Code))
+		return r, refusal{r}
 	}
 	return r, nil
 }
