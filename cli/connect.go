@@ -98,7 +98,7 @@ func (a *app) connect(ctx context.Context, s *session) error {
 	}
 	link := func(b *purse.Book) {
 		if b.Server != found.Server { // what is remembered is of another one
-			b.Checkpoint, b.Height = "", 0
+			b.Checkpoint, b.Proven, b.Height = "", nil, 0
 		}
 		b.Server, b.Servers = found.Server, found.Servers
 	}
@@ -122,7 +122,7 @@ func (a *app) pinFirst(ctx context.Context) error {
 	if err != nil || book.Server != "" && len(book.Servers) > 0 {
 		return nil //nolint:nilerr // without a purse there is nothing to pin
 	}
-	return a.connect(ctx, &session{purse: own, book: book, stored: true})
+	return a.connect(ctx, &session{purse: own, book: book, stored: true, trust: &trust{}})
 }
 
 func (a *app) accountConnect() *cobra.Command {
@@ -139,7 +139,7 @@ already moves to another virtual server only with --id.`,
 			if err != nil {
 				return err
 			}
-			s := &session{purse: own, stored: true}
+			s := &session{purse: own, stored: true, trust: &trust{}}
 			if s.book, err = own.Book(); err != nil {
 				return err
 			}

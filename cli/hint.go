@@ -58,6 +58,12 @@ func hint(err error) string {
 		return "Leave out the last decimals; souk market shows how many each asset has."
 	case errors.Is(err, asset.ErrRange):
 		return "Write a smaller number."
+	case errors.Is(err, node.ErrAlone), errors.Is(err, node.ErrUnconfirmed):
+		return "Name servers of other members as well (--server, several times): only what a second one confirms is believed."
+	case errors.Is(err, node.ErrExpired):
+		return "Ask two members for the height and hash of a header of the last 14 days, and give it once: souk verify market NAME --checkpoint HEIGHT:HASH."
+	case errors.Is(err, node.ErrBehind), errors.Is(err, api.ErrOld):
+		return "The servers are behind, or show an old state: ask another one (--server), or try again later."
 	case errors.Is(err, api.ErrUndecided):
 		return "The command may still be executed until it expires, half a minute from now: look with souk order list or souk account show before you send it again."
 	case errors.Is(err, api.ErrServers):

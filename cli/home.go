@@ -22,7 +22,7 @@ func (a *app) atHome(home string) (*session, error) {
 	default:
 		return nil, err
 	}
-	s := &session{id: served.Founding.ID(), pinned: true}
+	s := &session{id: served.Founding.ID(), pinned: true, trust: &trust{}}
 	s.book.Servers = served.Servers
 	if len(a.servers) > 0 {
 		s.book.Servers = a.servers
@@ -41,6 +41,7 @@ func (a *app) withHome(ctx context.Context, home string, run func(context.Contex
 		return err
 	}
 	defer s.client.Close()
+	defer s.keep(a.err)
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
 	return run(ctx, s)

@@ -107,9 +107,9 @@ func (c *scene) describe(x *proposal, a roster.Action) {
 	}
 	aboutMarket := func(id uint32) *api.Market {
 		m, ok := c.marketByID(id)
-		x.Market = fmt.Sprintf("market %d", id)
-		if ok {
-			x.Market = m.Symbol
+		x.Market = c.marketName(id)
+		if !ok {
+			return nil
 		}
 		return m
 	}

@@ -13,10 +13,18 @@ import (
 
 // scene is a virtual server as it is now: what it takes to put a proposal into
 // words, and to say why it is refused.
+//
+// What it says of members, and what rates and issuers are, is what a server says. What
+// assets and markets are called and counted in is proven, or it says that it is not.
 type scene struct {
 	status  *api.Status
 	markets []api.Market
 	assets  []api.Asset
+
+	listed func(name string) (api.Listing, error)
+	pair   func(name string) (api.Pair, error)
+	proven func(*api.Member) error // tells whether his number is proven
+	rates  func(market uint32) (roster.SetMarket, error)
 }
 
 func look(ctx context.Context, s *session) (*scene, error) {
@@ -32,7 +40,13 @@ func look(ctx context.Context, s *session) (*scene, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &scene{status, markets.Markets, assets.Assets}, nil
+	return &scene{
+		status: status, markets: markets.Markets, assets: assets.Assets,
+		listed: func(name string) (api.Listing, error) { return listed(ctx, s, name) },
+		pair:   func(name string) (api.Pair, error) { return provenPair(ctx, s, name) },
+		proven: func(m *api.Member) error { return provenMember(ctx, s, m) },
+		rates:  func(market uint32) (roster.SetMarket, error) { return rateOf(ctx, s, market) },
+	}, nil
 }
 
 // memberName is a member as the command line names him: by number and name.
@@ -85,7 +99,7 @@ func (c *scene) member(text string) (*api.Member, error) {
 	case byName != nil && byNumber != nil && byName != byNumber:
 		return nil, usageError{fmt.Errorf("%q is the name of one member and the number of another: write no.%d or no.%d", text, byName.ID, byNumber.ID)}
 	case byName != nil:
-		return byName, nil
+		return byName, c.proven(byName)
 	case byNumber != nil:
 		return byNumber, nil
 	}
@@ -109,30 +123,30 @@ func (c *scene) numbers() []roster.ID {
 	return all
 }
 
-// market finds a market by name or number.
-func (c *scene) market(text string) (*api.Market, error) {
+// market finds a market by name or number, proven.
+func (c *scene) market(text string) (api.Pair, error) {
+	pair, err := c.pair(text)
+	if !nameless(err) {
+		return pair, err
+	}
 	var all []string
 	for i := range c.markets {
-		m := &c.markets[i]
-		if m.Symbol == text || strconv.FormatUint(uint64(m.ID), 10) == text {
-			return m, nil
-		}
-		all = append(all, m.Symbol)
+		all = append(all, c.markets[i].Symbol)
 	}
-	return nil, usageError{fmt.Errorf("no market has the name or the number %q; there are %s", text, listOf(all))}
+	return pair, usageError{fmt.Errorf("no market has the name or the number %q; there are %s", text, listOf(all))}
 }
 
-// asset finds an asset by symbol or number.
-func (c *scene) asset(text string) (*api.Asset, error) {
+// asset finds an asset by symbol or number, proven.
+func (c *scene) asset(text string) (api.Listing, error) {
+	l, err := c.listed(text)
+	if !nameless(err) {
+		return l, err
+	}
 	var all []string
 	for i := range c.assets {
-		x := &c.assets[i]
-		if x.Symbol == text || strconv.FormatUint(uint64(x.ID), 10) == text {
-			return x, nil
-		}
-		all = append(all, x.Symbol)
+		all = append(all, c.assets[i].Symbol)
 	}
-	return nil, usageError{fmt.Errorf("no asset has the symbol or the number %q; there are %s", text, listOf(all))}
+	return l, usageError{fmt.Errorf("no asset has the symbol or the number %q; there are %s", text, listOf(all))}
 }
 
 func listOf(all []string) string {
@@ -160,18 +174,37 @@ func (c *scene) assetByID(id asset.ID) (*api.Asset, bool) {
 	return nil, false
 }
 
+// marketName is what a market is called.
+func (c *scene) marketName(id uint32) string {
+	pair, err := c.pair(strconv.FormatUint(uint64(id), 10))
+	if err != nil {
+		return fmt.Sprintf("market %d%s", id, unnamed(err))
+	}
+	return pair.Symbol()
+}
+
 // symbol is what an asset is called.
 func (c *scene) symbol(id asset.ID) string {
-	if x, ok := c.assetByID(id); ok {
-		return x.Symbol
+	l, err := c.listed(strconv.FormatUint(uint64(id), 10))
+	if err != nil {
+		return fmt.Sprintf("asset %d%s", id, unnamed(err))
 	}
-	return fmt.Sprintf("asset %d", id)
+	return l.Symbol
 }
 
 // amount is an amount of an asset, with its symbol.
 func (c *scene) amount(id asset.ID, n asset.Amount) string {
-	if x, ok := c.assetByID(id); ok {
-		return asset.Format(n, x.Decimals) + " " + x.Symbol
+	l, err := c.listed(strconv.FormatUint(uint64(id), 10))
+	if err != nil {
+		return fmt.Sprintf("%d units of asset %d%s", n, id, unnamed(err))
 	}
-	return fmt.Sprintf("%d units of asset %d", n, id)
+	return l.Format(n) + " " + l.Symbol
+}
+
+// unnamed says why something is called by its number.
+func unnamed(err error) string {
+	if nameless(err) {
+		return ""
+	}
+	return " (its name is not proven)"
 }

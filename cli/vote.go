@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -111,14 +112,14 @@ var ballots = []ballot{
 		if err != nil {
 			return nil, err
 		}
-		return roster.PauseMarket{Market: m.ID}, nil
+		return roster.PauseMarket{Market: uint32(m.ID)}, nil
 	}},
 	{"resume MARKET", "Let a paused market go on", "", 1, func(c *scene, args []string) (roster.Action, error) {
 		m, err := c.market(args[0])
 		if err != nil {
 			return nil, err
 		}
-		return roster.ResumeMarket{Market: m.ID}, nil
+		return roster.ResumeMarket{Market: uint32(m.ID)}, nil
 	}},
 	{"reserve SYMBOL", "Let nobody issue a symbol", "", 1, func(_ *scene, args []string) (roster.Action, error) {
 		return roster.ReserveSymbol{Symbol: args[0]}, nil
@@ -150,12 +151,12 @@ func spendHouse(c *scene, args []string) (roster.Action, error) {
 	if err != nil {
 		return nil, err
 	}
-	amount, err := asset.Parse(args[1], x.Decimals)
+	amount, err := x.Parse(args[1])
 	if err != nil {
 		return nil, usageError{err}
 	}
 	to, err := address(args[3])
-	return roster.SpendHouse{House: uint8(house), Asset: asset.ID(x.ID), Amount: amount, To: to}, err
+	return roster.SpendHouse{House: uint8(house), Asset: x.ID, Amount: amount, To: to}, err
 }
 
 // rates are the flags of a market's fees and band.
@@ -183,7 +184,12 @@ func (a *app) voteFees(v *voter) *cobra.Command {
 			if err != nil {
 				return nil, err
 			}
-			x := roster.SetMarket{Market: m.ID, MakerPPM: m.MakerPPM, TakerPPM: m.TakerPPM, ReservePPM: m.ReservePPM, BandPPM: m.BandPPM}
+			x := roster.SetMarket{Market: uint32(m.ID)}
+			if len(slices.DeleteFunc([]string{"maker-ppm", "taker-ppm", "reserve-ppm", "band-ppm"}, c.Flags().Changed)) > 0 {
+				if x, err = s.rates(x.Market); err != nil { // what is left as it is, is signed as it is
+					return nil, err
+				}
+			}
 			named := 0
 			for name, to := range map[string]struct {
 				at    *uint32
@@ -244,12 +250,12 @@ func (c *scene) newMarket(pair, tick, lot, least, reference string, r *rates) (r
 	var n [4]asset.Amount
 	for i, x := range []struct {
 		flag, text string
-		of         *api.Asset
+		of         api.Listing
 	}{{"tick", tick, quote}, {"lot", lot, base}, {"min-notional", least, quote}, {"reference-price", reference, quote}} {
 		if x.text == "" {
 			return nil, usageError{fmt.Errorf("--%s is missing: an amount of %s", x.flag, x.of.Symbol)}
 		}
-		if n[i], err = asset.Parse(x.text, x.of.Decimals); err != nil {
+		if n[i], err = x.of.Parse(x.text); err != nil {
 			return nil, usageError{fmt.Errorf("--%s: %w", x.flag, err)}
 		}
 	}
@@ -257,7 +263,7 @@ func (c *scene) newMarket(pair, tick, lot, least, reference string, r *rates) (r
 		Tick: asset.Price(n[0]), Lot: n[1], MinNotional: n[2], Reference: asset.Price(n[3]),
 		MakerPPM: r.maker, TakerPPM: r.taker, ReservePPM: r.reserve, BandPPM: r.band,
 	}
-	return roster.CreateMarket{Base: asset.ID(base.ID), Quote: asset.ID(quote.ID), Terms: terms.Append(nil)}, nil
+	return roster.CreateMarket{Base: base.ID, Quote: quote.ID, Terms: terms.Append(nil)}, nil
 }
 
 func (a *app) voteOn(v *voter, b ballot) *cobra.Command {

@@ -175,8 +175,10 @@ func (c *scene) whyNotSymbol(symbol string) string {
 	if !ledger.ValidSymbol(symbol) {
 		return api.Message(exchange.BadSymbol)
 	}
-	if x, err := c.asset(symbol); err == nil && x.Symbol == symbol {
-		return fmt.Sprintf("%s is an asset already, of %s", x.Symbol, x.Issuer)
+	for i := range c.assets {
+		if x := &c.assets[i]; x.Symbol == symbol {
+			return fmt.Sprintf("%s is an asset already, of %s", x.Symbol, x.Issuer)
+		}
 	}
 	return ""
 }

@@ -49,6 +49,8 @@ type Book struct {
 	Height uint64 `toml:"height,omitempty"`
 	// Checkpoint is the newest header that was verified, for the light client.
 	Checkpoint string `toml:"checkpoint,omitempty"`
+	// Proven is what is proven of assets and markets, for the catalog.
+	Proven []string `toml:"proven,omitempty"`
 }
 
 // ID is the virtual server's id.
