@@ -168,6 +168,8 @@ type Peer struct {
 	ID, Address string
 	Outbound    bool
 	Since       time.Time
+	Height      uint64 // newest block that it has, as it says
+	CatchUp     bool   // has not said: it fetches old blocks, and does not vote
 }
 
 // Engine replicates one Application.

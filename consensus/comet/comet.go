@@ -268,10 +268,14 @@ func (e *Engine) Status() consensus.Status {
 	s.Waiting = e.pool.Size()
 	s.CatchUp = e.parts.reactor.WaitSync()
 	for _, p := range e.parts.sw.Peers().Copy() {
-		s.Peers = append(s.Peers, consensus.Peer{
+		peer := consensus.Peer{
 			ID: string(p.ID()), Address: p.SocketAddr().DialString(), Outbound: p.IsOutbound(),
-			Since: time.Now().Add(-p.Status().Duration),
-		})
+			Since: time.Now().Add(-p.Status().Duration), CatchUp: true,
+		}
+		if at, ok := p.Get(types.PeerStateKey).(*cs.PeerState); ok && at.GetHeight() > 0 {
+			peer.Height, peer.CatchUp = uint64(at.GetHeight()-1), false // it works on the next one
+		}
+		s.Peers = append(s.Peers, peer)
 	}
 	return s
 }
