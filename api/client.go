@@ -292,6 +292,9 @@ func (c *Client) send(ctx context.Context, s *server, r *call) ([]byte, error) {
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
+		if outer := (*url.Error)(nil); errors.As(err, &outer) {
+			err = outer.Err // the caller knows whom it asked for what
+		}
 		return nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
@@ -303,7 +306,7 @@ func (c *Client) send(ctx context.Context, s *server, r *call) ([]byte, error) {
 		return nil, errors.New("the answer is too long")
 	}
 	if pinned && resp.Header.Get(ServerHeader) != fmt.Sprintf("%x", id) {
-		return nil, fmt.Errorf("status %d, not from virtual server %x", resp.StatusCode, id)
+		return nil, fmt.Errorf("status %d, not from virtual server %x: it does not serve that one", resp.StatusCode, id)
 	}
 	s.learn(resp.Header)
 	return data, judge(resp, data, r.accept)
@@ -366,7 +369,12 @@ type attempt[T any] struct {
 type roundError struct{ problems []error }
 
 func (e *roundError) Error() string {
-	return ErrServers.Error() + ": " + errors.Join(e.problems...).Error()
+	var b strings.Builder
+	b.WriteString(ErrServers.Error())
+	for _, p := range e.problems {
+		b.WriteString("\n  " + p.Error())
+	}
+	return b.String()
 }
 
 func (e *roundError) Unwrap() []error { return append([]error{ErrServers}, e.problems...) }
@@ -393,7 +401,12 @@ func race[T any](ctx context.Context, c *Client, doubt time.Duration, try func(c
 	for len(r.open) > 0 {
 		select {
 		case <-ctx.Done():
-			return none, fmt.Errorf("%w: %w", ctx.Err(), errors.Join(failed.problems...))
+			for _, s := range r.asked {
+				if r.open[s] {
+					failed.problems = append(failed.problems, fmt.Errorf("%s: no answer yet: %w", s.base, ctx.Err()))
+				}
+			}
+			return none, failed
 		case <-timer.C:
 			if refusal != nil {
 				return none, refusal
@@ -478,6 +491,12 @@ func (c *Client) settle(winner *server, late []*server, last *server) {
 	c.prefer(winner)
 }
 
+// late is the last error of something that was given up because of the time.
+type late struct{ last, why error }
+
+func (e late) Error() string   { return e.last.Error() }
+func (e late) Unwrap() []error { return []error{e.last, e.why} }
+
 // persist repeats rounds of all servers until one gives an answer or patience ends.
 func persist[T any](ctx context.Context, patience time.Duration, round func(context.Context) (T, error)) (T, error) {
 	if _, ok := ctx.Deadline(); !ok {
@@ -497,7 +516,7 @@ func persist[T any](ctx context.Context, patience time.Duration, round func(cont
 		}
 		select {
 		case <-ctx.Done():
-			return v, errors.Join(ctx.Err(), err)
+			return v, late{err, ctx.Err()}
 		case <-time.After(pause):
 		}
 		pause = min(2*pause, time.Second)

@@ -61,7 +61,7 @@ func (c *Client) LightBlockFrom(ctx context.Context, base string, height uint64)
 	return nil, fmt.Errorf("%w: %q is not one of the client's servers", ErrConfig, base)
 }
 
-// Assets are all assets.
+// Assets are all assets, as a server says: to be shown. A Catalog has what may be signed.
 func (c *Client) Assets(ctx context.Context) (*Assets, error) {
 	return get[Assets](ctx, c, Prefix+"/assets", nil)
 }
@@ -81,8 +81,9 @@ func (c *Client) Markets(ctx context.Context) (*Markets, error) {
 	return list, nil
 }
 
-// Pair is a market by number or by name, for writing and reading its money. Its
-// last price and pause may be old; Markets has them as they are.
+// Pair is a market by number or by name, as a server says, for writing its money. Its
+// last price and pause may be old; Markets has them as they are. Catalog.Pair has what
+// may be signed.
 func (c *Client) Pair(ctx context.Context, name string) (Pair, error) {
 	if p, ok := c.known(name); ok {
 		return p, nil

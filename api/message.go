@@ -26,9 +26,9 @@ var messages = map[exchange.Code]string{
 	exchange.NonceTooFar:    "The nonce is more than 65,536 above the key's highest. Use the one after the highest.",
 	exchange.AccountBusy:    "The account has too many commands in this block. Send it again.",
 	exchange.NotEntitled:    "The key can send no such command now. Use the owner key, or a delegate that has not expired and has the scope and the market.",
+	exchange.FeeUnpaid:      "The account does not have the command fee. Pay in some of the fee asset, then send the command again.",
 
 	exchange.BadBody:          "The body is not the body of a command of this kind. Encode it as docs/spec/02-commands.md says.",
-	exchange.FeeUnpaid:        "The account cannot pay the command fee. Pay in some of the fee asset first.",
 	exchange.KeyRevoked:       "The key was removed in the same block. Sign with another key.",
 	exchange.OutOfScope:       "The key may not do this. Use the owner key, or a delegate with the scope and the market that has not expired.",
 	exchange.Insufficient:     "The available funds do not cover it. Lower the amount, or cancel orders that hold funds.",
@@ -87,4 +87,5 @@ var messages = map[exchange.Code]string{
 	exchange.BookFull:         "The market has as many live orders as it can have. Try again later.",
 	exchange.TooManyBalances:  "The account that it would go to has too many assets to be given another one.",
 	exchange.BlockBusy:        "Too many orders were cancelled in this block by commands of this kind. Nothing was; send another one, or cancel single orders.",
+	exchange.TooFewActive:     "Too few members would be left with full power. Let those without it return, or replace or remove them, first.",
 }

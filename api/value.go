@@ -53,6 +53,8 @@ type Peer struct {
 	Address  string `json:"address"`
 	Outbound bool   `json:"outbound"`
 	Since    uint64 `json:"since" doc:"ms"`
+	Height   uint64 `json:"height" doc:"Newest block that it has, as it says."`
+	Behind   bool   `json:"catching_up" doc:"It fetches old blocks, and has not said which it has."`
 }
 
 // At says which state a response was read from.

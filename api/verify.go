@@ -36,19 +36,26 @@ type HeaderSource interface {
 	// which is that after the block before, and the header's time in ms. It may
 	// wait for a height that is about to come.
 	Header(ctx context.Context, height uint64) (root merkle.Hash, ms uint64, err error)
+	// Newest answers the newest header that is signed as it must be, and the root it
+	// states. It is never below one that was verified before, in this process or, where
+	// that is saved, another day. It need not be confirmed by a second server yet: it
+	// only tells what is out of date.
+	Newest(ctx context.Context) (height uint64, root merkle.Hash, err error)
 }
 
 // Verifier checks proofs against signed headers. What it answers is read out of
 // the proven leaves, never out of what a server says besides, and it builds the key
 // of a leaf from the question, so that a proof of something else is no answer (H-62).
 //
-// It never goes back: once it has seen a state at some height, a proof of an
-// earlier state is ErrOld. It may be used by many goroutines.
+// It begins at the newest header there is and never goes back: a proof of an
+// earlier state is ErrOld (H-64). It may be used by many goroutines.
 type Verifier struct {
 	headers HeaderSource
 
 	mu     sync.Mutex
-	newest uint64 // largest header height that a leaf was proven at
+	looked time.Time   // when headers was last asked for the newest
+	newest uint64      // largest height of a header that was seen
+	root   merkle.Hash // which it states
 }
 
 // Proven says how fresh a proven fact is: the signed header that vouches for it.
@@ -63,8 +70,45 @@ func NewVerifier(headers HeaderSource) *Verifier { return &Verifier{headers: hea
 // headerPatience is how long a header is waited for that may be a moment away.
 const headerPatience = 3 * time.Second
 
-// root asks for the root of a header, and again while it may still be coming.
-func (v *Verifier) root(ctx context.Context, height uint64) (merkle.Hash, Proven, error) {
+// lookEvery is for how long the newest header that was seen passes for the newest.
+const lookEvery = time.Second
+
+// Refresh asks for the newest header, unless that was done a moment ago. From then on
+// proofs of leaves of an earlier state are refused. The Verified methods of Client do
+// this by themselves, before they ask for a proof.
+func (v *Verifier) Refresh(ctx context.Context) error {
+	v.mu.Lock()
+	fresh := time.Since(v.looked) < lookEvery
+	v.mu.Unlock()
+	if fresh {
+		return nil
+	}
+	height, root, err := v.headers.Newest(ctx)
+	if err != nil {
+		return fmt.Errorf("ask for the newest header: %w", err)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.looked = time.Now()
+	if height > v.newest {
+		v.newest, v.root = height, root
+	}
+	return nil
+}
+
+// begin makes sure that it is known what is old.
+func (v *Verifier) begin(ctx context.Context) error {
+	v.mu.Lock()
+	begun := !v.looked.IsZero()
+	v.mu.Unlock()
+	if begun {
+		return nil
+	}
+	return v.Refresh(ctx)
+}
+
+// header asks for the root of a header, and again while it may still be coming.
+func (v *Verifier) header(ctx context.Context, height uint64) (merkle.Hash, Proven, error) {
 	if height == 0 {
 		return merkle.Hash{}, Proven{}, fmt.Errorf("no header has height 0: %w", ErrProof)
 	}
@@ -83,54 +127,65 @@ func (v *Verifier) root(ctx context.Context, height uint64) (merkle.Hash, Proven
 	}
 }
 
-// advance refuses to go back.
-func (v *Verifier) advance(height uint64) error {
+// advance refuses to go back. Of blocks that changed nothing all headers state the
+// same root: a proof against any of them is one of the newest state.
+func (v *Verifier) advance(height uint64, root merkle.Hash) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if height < v.newest {
+	switch {
+	case height >= v.newest:
+		v.newest, v.root = height, root
+	case root != v.root:
 		return fmt.Errorf("header %d, after %d was seen: %w", height, v.newest, ErrOld)
 	}
-	v.newest = height
 	return nil
 }
 
 // Leaf checks a proof of a leaf of the newest state. A nil value is proven absence.
 func (v *Verifier) Leaf(ctx context.Context, key merkle.Key, p *Proof) ([]byte, Proven, error) {
-	value, at, err := v.leaf(ctx, key, p)
+	if err := v.begin(ctx); err != nil {
+		return nil, Proven{}, err
+	}
+	value, root, at, err := v.leaf(ctx, key, p)
 	if err != nil {
 		return nil, Proven{}, err
 	}
-	return value, at, v.advance(at.Height)
+	if err := v.advance(at.Height, root); err != nil {
+		return nil, Proven{}, err
+	}
+	return value, at, nil
 }
 
-func (v *Verifier) leaf(ctx context.Context, key merkle.Key, p *Proof) ([]byte, Proven, error) {
+// leaf checks a proof of a leaf of any state, and answers that one's root.
+func (v *Verifier) leaf(ctx context.Context, key merkle.Key, p *Proof) ([]byte, merkle.Hash, Proven, error) {
+	bad := func(err error) ([]byte, merkle.Hash, Proven, error) { return nil, merkle.Hash{}, Proven{}, err }
 	if p == nil {
-		return nil, Proven{}, fmt.Errorf("there is none: %w", ErrProof)
+		return bad(fmt.Errorf("there is none: %w", ErrProof))
 	}
 	path, err := merkle.ParseProof(p.Path)
 	if err != nil {
-		return nil, Proven{}, fmt.Errorf("%w: %w", ErrProof, err)
+		return bad(fmt.Errorf("%w: %w", ErrProof, err))
 	}
-	root, at, err := v.root(ctx, p.Height)
+	root, at, err := v.header(ctx, p.Height)
 	if err != nil {
-		return nil, Proven{}, err
+		return bad(err)
 	}
 	if len(p.Leaf) == 0 { // no leaf of the state is empty
 		if !path.Absent(root, key) {
-			return nil, Proven{}, fmt.Errorf("it does not show that the leaf is absent: %w", ErrProof)
+			return bad(fmt.Errorf("it does not show that the leaf is absent: %w", ErrProof))
 		}
-		return nil, at, nil
+		return nil, root, at, nil
 	}
 	if !path.Present(root, key, p.Leaf) {
-		return nil, Proven{}, fmt.Errorf("it does not lead from the leaf to the root of header %d: %w", p.Height, ErrProof)
+		return bad(fmt.Errorf("it does not lead from the leaf to the root of header %d: %w", p.Height, ErrProof))
 	}
-	return p.Leaf, at, nil
+	return p.Leaf, root, at, nil
 }
 
 // Item checks a proof of an entry of a block's result list, and answers the entry
 // and the clock leaf of its block.
 func (v *Verifier) Item(ctx context.Context, p *Proof) ([]byte, exchange.Clock, Proven, error) {
-	leaf, at, err := v.leaf(ctx, exchange.ClockKey(), p)
+	leaf, _, at, err := v.leaf(ctx, exchange.ClockKey(), p)
 	if err != nil {
 		return nil, exchange.Clock{}, Proven{}, err
 	}
@@ -248,21 +303,38 @@ func proven[T, V any](ctx context.Context, c *Client, target string, sign *Signe
 
 // VerifiedAccount is the signer's account, proven.
 func (c *Client) VerifiedAccount(ctx context.Context, v *Verifier, s *Signer) (ledger.Account, Proven, error) {
+	if err := v.Refresh(ctx); err != nil {
+		return ledger.Account{}, Proven{}, err
+	}
 	return proven(ctx, c, accountTarget(s.Account, true), s, func(a *Account) *Proof { return a.Proof },
 		func(ctx context.Context, p *Proof) (ledger.Account, Proven, error) {
 			return v.Account(ctx, s.Account, p)
 		})
 }
 
-// VerifiedOrder is a live order of the signer's account, proven; its owner's number is that of the account.
+// VerifiedOrder is a live order of the signer's account, proven, and so is that it
+// is the account's.
 func (c *Client) VerifiedOrder(ctx context.Context, v *Verifier, s *Signer, id market.OrderID) (market.Order, Proven, error) {
+	owner, _, err := c.VerifiedAccount(ctx, v, s)
+	if err != nil {
+		return market.Order{}, Proven{}, fmt.Errorf("account of order %d: %w", id, err)
+	}
 	target := Prefix + "/orders/" + strconv.FormatUint(uint64(id), 10) + proofQuery(true)
 	return proven(ctx, c, target, s, func(o *Order) *Proof { return o.Proof },
-		func(ctx context.Context, p *Proof) (market.Order, Proven, error) { return v.Order(ctx, id, p) })
+		func(ctx context.Context, p *Proof) (market.Order, Proven, error) {
+			o, at, err := v.Order(ctx, id, p)
+			if err == nil && uint32(o.Owner) != uint32(owner.Number) {
+				return market.Order{}, Proven{}, fmt.Errorf("order %d is another account's: %w", id, ErrProof)
+			}
+			return o, at, err
+		})
 }
 
 // VerifiedMarket is a market, proven.
 func (c *Client) VerifiedMarket(ctx context.Context, v *Verifier, id market.ID) (market.Market, Proven, error) {
+	if err := v.Refresh(ctx); err != nil {
+		return market.Market{}, Proven{}, err
+	}
 	target := Prefix + "/markets/" + strconv.FormatUint(uint64(id), 10) + proofQuery(true)
 	return proven(ctx, c, target, nil, func(m *Market) *Proof { return m.Proof },
 		func(ctx context.Context, p *Proof) (market.Market, Proven, error) { return v.Market(ctx, id, p) })
@@ -270,6 +342,9 @@ func (c *Client) VerifiedMarket(ctx context.Context, v *Verifier, id market.ID) 
 
 // VerifiedAsset is an asset, proven.
 func (c *Client) VerifiedAsset(ctx context.Context, v *Verifier, id asset.ID) (ledger.Asset, Proven, error) {
+	if err := v.Refresh(ctx); err != nil {
+		return ledger.Asset{}, Proven{}, err
+	}
 	target := Prefix + "/assets/" + strconv.FormatUint(uint64(id), 10) + proofQuery(true)
 	return proven(ctx, c, target, nil, func(a *Asset) *Proof { return a.Proof },
 		func(ctx context.Context, p *Proof) (ledger.Asset, Proven, error) { return v.Asset(ctx, id, p) })
@@ -281,8 +356,9 @@ func (c *Client) VerifiedReceipt(ctx context.Context, v *Verifier, id exchange.C
 		func(ctx context.Context, p *Proof) (exchange.Receipt, Proven, error) { return v.Receipt(ctx, id, p) })
 }
 
-// VerifiedTrade is a trade, proven. What else is known of it, as a server listed
-// it, helps to find it: market, height and time may be zero.
+// VerifiedTrade is a trade, proven, and so is its market unless that is zero. What
+// else is known of it, as a server listed it, helps to find it: height and time may
+// be zero too.
 func (c *Client) VerifiedTrade(ctx context.Context, v *Verifier, known *Trade) (exchange.Trade, Proven, error) {
 	id := market.TradeID(known.ID)
 	target := Prefix + "/trades/" + strconv.FormatUint(known.ID, 10) + proofQuery(true)
@@ -293,7 +369,13 @@ func (c *Client) VerifiedTrade(ctx context.Context, v *Verifier, known *Trade) (
 		target += fmt.Sprintf("&height=%d&time=%d", known.Height, known.Time)
 	}
 	return proven(ctx, c, target, nil, func(t *Trade) *Proof { return t.Proof },
-		func(ctx context.Context, p *Proof) (exchange.Trade, Proven, error) { return v.Trade(ctx, id, p) })
+		func(ctx context.Context, p *Proof) (exchange.Trade, Proven, error) {
+			t, at, err := v.Trade(ctx, id, p)
+			if err == nil && known.Market != 0 && uint32(t.Market) != known.Market {
+				return exchange.Trade{}, Proven{}, fmt.Errorf("trade %d is one of market %d, not %d: %w", id, t.Market, known.Market, ErrProof)
+			}
+			return t, at, err
+		})
 }
 
 // IsNotFound tells whether a server answered that there is no such thing.

@@ -39,6 +39,10 @@ func (c *chain) Header(_ context.Context, height uint64) (merkle.Hash, uint64, e
 	return root, exchangetest.Founded + height, nil
 }
 
+func (c *chain) Newest(context.Context) (uint64, merkle.Hash, error) {
+	return c.Height + 1, c.roots[c.Height+1], nil
+}
+
 func (c *chain) leaf(key merkle.Key) *api.Proof {
 	value, p := c.State.Prove(key)
 	return &api.Proof{Height: c.Height + 1, Leaf: value, Path: p.Encode()}
@@ -130,6 +134,47 @@ func TestVerifierNeverGoesBack(t *testing.T) {
 	}
 }
 
+// A fresh verifier begins at the newest header: an old state that is rightly proven is
+// refused although nothing was seen before. What changes nothing ages no proof (H-64).
+func TestVerifierBeginsAtTheNewest(t *testing.T) {
+	c := newChain(t)
+	alice := exchangetest.Address("alice")
+	key := exchange.AccountKey(alice)
+	before := c.leaf(key)
+	c.Do("alice", &exchange.Transfer{To: exchangetest.Address("bob"), Asset: exchangetest.BTC, Amount: exchangetest.Coin})
+	c.sign()
+	if _, _, err := api.NewVerifier(c).Account(t.Context(), alice, before); !errors.Is(err, api.ErrOld) {
+		t.Errorf("an old balance, rightly proven: %v", err)
+	}
+	same := c.leaf(key)
+	c.roots[c.Height+2] = c.State.Root() // a block without commands
+	v := api.NewVerifier(ahead{c})
+	if _, at, err := v.Account(t.Context(), alice, same); err != nil || at.Height != same.Height {
+		t.Errorf("the newest balance, proven one idle block before the newest header: %+v, %v", at, err)
+	}
+	if _, _, err := v.Account(t.Context(), alice, before); !errors.Is(err, api.ErrOld) {
+		t.Errorf("an old balance after that: %v", err)
+	}
+	// Who cannot tell what is new believes nothing.
+	if _, _, err := api.NewVerifier(blind{c}).Account(t.Context(), alice, same); err == nil {
+		t.Error("a verifier believed without knowing the newest header")
+	}
+}
+
+// ahead is a chain with an idle block.
+type ahead struct{ *chain }
+
+func (a ahead) Newest(context.Context) (uint64, merkle.Hash, error) {
+	return a.Height + 2, a.roots[a.Height+2], nil
+}
+
+// blind is a chain of which nobody says how far it is.
+type blind struct{ *chain }
+
+func (blind) Newest(context.Context) (uint64, merkle.Hash, error) {
+	return 0, merkle.Hash{}, errors.New("no answer")
+}
+
 // Receipts and trades are proven by the results of their block (H-62).
 func TestVerifyResults(t *testing.T) {
 	c := newChain(t)
@@ -161,6 +206,22 @@ func TestVerifyResults(t *testing.T) {
 	}
 	if _, _, err := v.Trade(ctx, 2, trade); !errors.Is(err, api.ErrProof) {
 		t.Errorf("another trade: %v", err)
+	}
+
+	// What was never in the list is not proven by it, however well it reads.
+	forgedTrade, forgedReceipt := got, res.Receipts[0]
+	forgedTrade.Quantity *= 2
+	forgedReceipt.Filled++
+	for _, p := range proofs {
+		forged := *p
+		forged.Item = forgedTrade.Append(nil)
+		if _, _, err := v.Trade(ctx, 1, &forged); !errors.Is(err, api.ErrProof) {
+			t.Errorf("a forged trade: %v", err)
+		}
+		forged.Item = forgedReceipt.Append(nil)
+		if _, _, err := v.Receipt(ctx, forgedReceipt.ID, &forged); !errors.Is(err, api.ErrProof) {
+			t.Errorf("a forged receipt: %v", err)
+		}
 	}
 
 	// A clock leaf of another block, rightly proven, does not vouch for the entry.

@@ -3,8 +3,9 @@
 // talks to a running server through api, and to files through node and purse.
 //
 // Where to look: founding in found.go, running a server in serve.go, accounts in
-// account.go, trading in trade.go, looking in show.go, checking in verify.go,
-// members' votes in vote.go, the demonstration in demo.go, what all share here.
+// account.go and connect.go, keys in key.go, assets in asset.go, trading in trade.go, looking in show.go, checking in verify.go,
+// members' votes in vote.go, the demonstration in demo.go, how errors are worded in
+// hint.go, what all share here.
 //
 // Floor 5.
 package cli
@@ -41,27 +42,37 @@ type app struct {
 	purse   string
 	servers []string
 	id      string
+	account string
 	output  string
 	timeout time.Duration
 	pass    passFlags
+	work    int // of sealing a purse; zero is what people want
 }
 
 // Main runs the program and answers its exit status: 0, 1 for an error, 2 for a
 // command line that is not understood.
 func Main(args []string, in io.Reader, out, errw io.Writer) int {
 	a := &app{in: in, out: out, err: errw}
+	return a.run(args)
+}
+
+func (a *app) run(args []string) int {
 	root := a.root()
 	root.SetArgs(args)
-	root.SetIn(in)
-	root.SetOut(out)
-	root.SetErr(errw)
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(errw, "souk: %v\n", err)
+	if a.output == "json" || wantsJSON(args) {
+		failure(a.err, err)
+	} else {
+		fmt.Fprintf(a.err, "souk: %s\n", explain(err))
+	}
 	var usage usageError
 	if errors.As(err, &usage) {
 		return 2
@@ -72,19 +83,21 @@ func Main(args []string, in io.Reader, out, errw io.Writer) int {
 // usageError is a command line that is not understood.
 type usageError struct{ error }
 
+// Unwrap returns what is not understood.
+func (e usageError) Unwrap() error { return e.error }
+
 func (a *app) root() *cobra.Command {
 	c := &cobra.Command{
 		Use:           "souk",
 		Short:         "A cryptocurrency exchange that nobody operates alone",
 		SilenceErrors: true, SilenceUsage: true,
 	}
-	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
-	})
+	c.SetFlagErrorFunc(flagError)
 	f := c.PersistentFlags()
 	f.StringVar(&a.purse, "purse", "", "folder of the purse (default: souk/purse in the user's config folder)")
 	f.StringSliceVar(&a.servers, "server", nil, "base URL of a server; may be given several times (default: as in the purse)")
 	f.StringVar(&a.id, "id", "", "id of the virtual server (default: as in the purse)")
+	f.StringVar(&a.account, "account", "", "account to act for, whose owner has let the purse's key (default: as in the purse)")
 	f.StringVarP(&a.output, "output", "o", "table", "table or json")
 	f.DurationVar(&a.timeout, "timeout", 30*time.Second, "how long to wait for an answer")
 	a.pass.add(f)
@@ -97,11 +110,12 @@ func (a *app) root() *cobra.Command {
 			c.AddCommand(x)
 		}
 	}
-	group("trade", a.accountCommand(), a.sendCommand(), a.orderCommand(), a.keyCommand())
+	group("trade", a.accountCommand(), a.sendCommand(), a.orderCommand(), a.keyCommand(), a.assetCommand(), a.mintCommand(), a.burnCommand())
 	group("look", a.bookCommand(), a.tradesCommand(), a.marketCommand(), a.statusCommand(), a.verifyCommand(), a.auditCommand())
 	group("operate", a.initCommand(), a.cardCommand(), a.federationCommand(), a.serveCommand(), a.configCommand(), a.voteCommand(), a.exportCommand(),
 		a.doctorCommand(), a.demoCommand(), a.versionCommand())
 	refuseUnknown(c)
+	strictArgs(c)
 	return c
 }
 
@@ -163,9 +177,11 @@ func when(ms uint64) string {
 type session struct {
 	client *api.Client
 	id     exchange.ID
-	book   purse.Book
+	book   purse.Book // as the flags change it, for this invocation
 	purse  purse.Purse
+	stored bool // there is a purse
 	pinned bool
+	*trust
 }
 
 func (a *app) pursePath() (purse.Purse, error) {
@@ -175,33 +191,47 @@ func (a *app) pursePath() (purse.Purse, error) {
 	return purse.Default()
 }
 
+// note changes what the purse remembers, if there is one. What flags say for one
+// invocation is not remembered.
+func (s *session) note(change func(*purse.Book)) error {
+	if !s.stored {
+		return nil
+	}
+	book, err := s.purse.Book()
+	if err != nil {
+		return err
+	}
+	change(&book)
+	return s.purse.Save(book)
+}
+
 // session connects; without a purse the flags must say where to.
 func (a *app) session() (*session, error) {
-	s := &session{}
+	s := &session{trust: &trust{}}
 	var err error
 	if s.purse, err = a.pursePath(); err != nil {
 		return nil, err
 	}
-	book, err := s.purse.Book()
+	s.book, err = s.purse.Book()
+	s.stored = err == nil
 	if err != nil && !errors.Is(err, purse.ErrNone) {
 		return nil, err
 	}
-	s.book = book
 	if a.id != "" {
 		s.book.Server = a.id
 	}
 	if len(a.servers) > 0 {
-		if a.id == "" && err != nil {
-			s.book.Server = ""
-		}
 		s.book.Servers = a.servers
 	}
 	if len(s.book.Servers) == 0 {
-		return nil, usageError{errors.New("no server is known: give --server URL, or make a purse with souk account new --server URL")}
+		return nil, usageError{errors.New("no server is known: give --server URL, or once and for all: souk account connect --server URL")}
 	}
 	if s.book.Server != "" {
 		if s.id, err = s.book.ID(); err != nil {
-			return nil, err
+			return nil, usageError{fmt.Errorf("%w: souk status --server URL -o json shows that of a server", err)}
+		}
+		if (s.id == exchange.ID{}) { // which would pin none
+			return nil, usageError{errors.New("no virtual server has the id of zeros")}
 		}
 		s.pinned = true
 	}
@@ -211,28 +241,46 @@ func (a *app) session() (*session, error) {
 
 // with runs something with a session and the time limit.
 func (a *app) with(ctx context.Context, run func(context.Context, *session) error) error {
+	ctx, cancel := context.WithTimeout(ctx, a.timeout)
+	defer cancel()
 	s, err := a.session()
 	if err != nil {
 		return err
 	}
 	defer s.client.Close()
-	ctx, cancel := context.WithTimeout(ctx, a.timeout)
-	defer cancel()
+	defer s.keep(a.err)
 	return run(ctx, s)
 }
 
-// signed is with, and the owner key of the purse.
+// signed is with, and the key of the purse.
 func (a *app) signed(ctx context.Context, run func(context.Context, *session, *api.Signer) error) error {
+	if err := a.pinFirst(ctx); err != nil {
+		return err
+	}
 	return a.with(ctx, func(ctx context.Context, s *session) error {
 		if !s.pinned {
 			return errors.New("the virtual server is not pinned: give --id, or make a purse with souk account new --server URL --id ID")
 		}
-		key, err := s.purse.Key(a.pass.get("Passphrase of the purse: ", false))
-		if err != nil {
+		who := &api.Signer{}
+		for _, text := range []string{a.account, s.book.Account} {
+			if text == "" {
+				continue
+			}
+			var err error
+			if who.Account, err = address(text); err != nil {
+				return err
+			}
+			break
+		}
+		var err error
+		if who.Key, err = s.purse.Key(a.pass.get("Passphrase of the purse: ", false)); err != nil {
 			return err
 		}
-		defer key.Wipe()
-		return run(ctx, s, &api.Signer{Account: identity.AddressOf(key.Public()), Key: key})
+		defer who.Key.Wipe()
+		if who.Account.IsZero() {
+			who.Account = identity.AddressOf(who.Key.Public())
+		}
+		return run(ctx, s, who)
 	})
 }
 
@@ -244,7 +292,7 @@ func (a *app) do(ctx context.Context, s *session, who *api.Signer, body exchange
 	}
 	r := receipts[0]
 	if r.Code != exchange.OK {
-		return r, fmt.Errorf("%s (code %d): %s", r.Code, r.Code, api.Message(r.Code))
+		return r, refusal{r}
 	}
 	return r, nil
 }

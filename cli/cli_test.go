@@ -11,7 +11,7 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"souk": func() { os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
+		"souk": func() { os.Exit(cli.QuickMain(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 	})
 }
 

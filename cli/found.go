@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -57,12 +58,16 @@ func (a *app) federationInit() *cobra.Command {
 				return err
 			}
 			id := l.Founding.ID()
-			value := map[string]any{"virtual_server": hex.EncodeToString(id[:]), "homes": l.Homes, "http": l.URLs}
+			value := map[string]any{"virtual_server": hex.EncodeToString(id[:]), "homes": l.Homes, "http": l.URLs, "issuer_seed": filepath.Join(s.Dir, "issuer.seed")}
 			return a.show(value, func(w io.Writer) {
 				p(w, "virtual server %x\n", id[:])
 				for i, h := range l.Homes {
 					p(w, "  souk serve --home %s --passphrase-file %s\t# %s\n", h, h.PassphraseFile(), l.URLs[i])
 				}
+				p(w, "its play money is minted with the key in issuer.seed, once the servers are up:\n")
+				p(w, "  souk account import --purse %s --seed-file %s --server %s\n",
+					filepath.Join(s.Dir, "issuer"), filepath.Join(s.Dir, "issuer.seed"), l.URLs[0])
+				p(w, "  souk mint 1000 EUR --to ADDRESS --purse %s\n", filepath.Join(s.Dir, "issuer"))
 			})
 		},
 	}
@@ -77,10 +82,17 @@ func (a *app) federationInit() *cobra.Command {
 
 // readCard reads a card given as text or as a file.
 func readCard(arg string) (exchange.Card, error) {
+	text := arg
 	if data, err := os.ReadFile(arg); err == nil {
-		arg = string(data)
+		text = string(data)
+	} else if !strings.HasPrefix(arg, "soukcard1.") {
+		return exchange.Card{}, usageError{fmt.Errorf("%q is neither a file nor a card: a card is one line that begins with soukcard1., as souk init prints it", arg)}
 	}
-	return exchange.ParseCardText(arg)
+	card, err := exchange.ParseCardText(text)
+	if err != nil {
+		return card, fmt.Errorf("card %.24s: %w; ask the member for it again", arg, err)
+	}
+	return card, nil
 }
 
 func (a *app) federationCreate() *cobra.Command {
@@ -140,18 +152,17 @@ func (a *app) federationJoin() *cobra.Command {
 config.toml. It is served with the keys of the home's card that is in the founding contract; a member
 that came later, by vote, names the card with --card if the home has several.
 
-A virtual server that was refounded takes the place of the one that it goes on from, and with
---replace it takes that of any other: the old section becomes a comment, its data stay in the home.`,
-		Example: "  souk federation join founding --home ./home --listen 192.0.2.7:26600",
+A virtual server that was refounded needs --origin, the export that its contract was made from, of
+which the home keeps a copy. It takes the place of the one that it goes on from, and with --replace it
+takes that of any other: the old section becomes a comment, its data stay in the home.
+
+Joining again repairs the founding contract and the export, and changes what flags name.`,
+		Example: `  souk federation join founding --home ./home --listen 192.0.2.7:26600
+  souk federation join founding.new --home ./home --listen 192.0.2.7:26600 --origin souk-export`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			f, err := node.ReadFounding(args[0])
 			if err != nil {
 				return err
-			}
-			if v.Origin != "" {
-				if v.Origin, err = filepath.Abs(v.Origin); err != nil {
-					return err
-				}
 			}
 			if card != "" {
 				named, err := readCard(card)
@@ -174,6 +185,9 @@ A virtual server that was refounded takes the place of the one that it goes on f
 				if (old != exchange.ID{}) {
 					p(w, "virtual server %x is not served any more: its section in config.toml is a comment now, its data stay in the home\n", old[:])
 				}
+				if v.Origin != "" {
+					p(w, "the home has a copy of the export; %s is not needed here any more\n", v.Origin)
+				}
 				p(w, "joined virtual server %x; start with: souk serve --home %s\n", id[:], home)
 			})
 		},
@@ -182,7 +196,7 @@ A virtual server that was refounded takes the place of the one that it goes on f
 	c.Flags().StringVar(&v.Listen, "listen", "", "where this server listens for the others: IP address and port, those of the card unless something forwards")
 	c.Flags().StringVar(&card, "card", "", "card with which to join, if it is not in the founding contract")
 	c.Flags().StringVar(&j.Replace, "replace", "", "id of a virtual server of this home whose place it takes")
-	c.Flags().StringVar(&v.Origin, "origin", "", "export that a refounded virtual server begins with")
+	c.Flags().StringVar(&v.Origin, "origin", "", "export that a refounded virtual server begins with, as souk export writes it; the home keeps a copy")
 	c.Flags().BoolVar(&v.StateSync, "state-sync", false, "begin from a copy of the state instead of executing all blocks")
 	c.Flags().Uint64Var(&v.TrustHeight, "trust-height", 0, "height of a header that two members confirmed")
 	c.Flags().StringVar(&v.TrustHash, "trust-hash", "", "its hash")

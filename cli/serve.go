@@ -15,7 +15,7 @@ import (
 
 // homeFlag adds --home.
 func homeFlag(c *cobra.Command, home *string) {
-	c.Flags().StringVar(home, "home", "souk-home", "folder of the server")
+	c.Flags().StringVar(home, "home", defaultHome, "folder of the server")
 }
 
 func (a *app) serveCommand() *cobra.Command {
@@ -38,8 +38,10 @@ func (a *app) serve(ctx context.Context, home node.Home) error {
 	if len(config.Virtual) == 0 {
 		return fmt.Errorf("%s names no virtual server: found one with souk federation create, or join one with souk federation join", home.Config())
 	}
+	log := config.Log.Logger(a.err)
+	config.Memory.Apply(log)
 	n, err := node.Open(home, node.Options{
-		Pass: a.pass.get("Passphrase of the server's keys: ", false), Log: config.Log.Logger(a.err), Software: Version,
+		Pass: a.pass.get("Passphrase of the server's keys: ", false), Log: log, Software: Version,
 	})
 	if err != nil {
 		return err
@@ -124,8 +126,11 @@ func (a *app) doctorCommand() *cobra.Command {
 			err := a.show(findings, func(w io.Writer) {
 				for _, f := range findings {
 					mark := "ok"
-					if f.Bad {
+					switch {
+					case f.Bad:
 						mark = "BAD"
+					case f.Note:
+						mark = "note"
 					}
 					p(w, "%s\t%s\t%s\n", mark, f.What, f.Detail)
 				}

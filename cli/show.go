@@ -16,8 +16,15 @@ func (a *app) bookCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "book MARKET", Short: "Show a market's order book", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if depth < 1 || depth > api.MaxDepth {
+				return usageError{fmt.Errorf("--depth: from 1 to %d", api.MaxDepth)}
+			}
 			return a.with(c.Context(), func(ctx context.Context, s *session) error {
-				book, err := s.client.Book(ctx, args[0], depth)
+				pair, err := shownPair(ctx, s, args[0])
+				if err != nil {
+					return err
+				}
+				book, err := s.client.Book(ctx, pair.Symbol(), depth)
 				if err != nil {
 					return err
 				}
@@ -42,8 +49,15 @@ func (a *app) tradesCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "trades MARKET", Short: "Show a market's trades, newest first", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			page.Market = args[0]
+			if err := limited(page.Limit); err != nil {
+				return err
+			}
 			return a.with(c.Context(), func(ctx context.Context, s *session) error {
+				pair, err := shownPair(ctx, s, args[0])
+				if err != nil {
+					return err
+				}
+				page.Market = pair.Symbol()
 				trades, err := s.client.Trades(ctx, page)
 				if err != nil {
 					return err
@@ -65,6 +79,14 @@ func (a *app) tradesCommand() *cobra.Command {
 	c.Flags().IntVar(&page.Limit, "limit", 20, "how many")
 	c.Flags().StringVar(&page.Before, "before", "", "only older ones: next of the page before")
 	return c
+}
+
+// limited refuses a limit that would be none.
+func limited(limit int) error {
+	if limit < 1 || limit > api.MaxPage {
+		return usageError{fmt.Errorf("--limit: from 1 to %d", api.MaxPage)}
+	}
+	return nil
 }
 
 func (a *app) marketCommand() *cobra.Command {
@@ -109,58 +131,6 @@ func (a *app) marketCommand() *cobra.Command {
 func percent(ppm uint32) string {
 	s := fmt.Sprintf("%d.%04d", ppm/10_000, ppm%10_000)
 	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".") + " %"
-}
-
-func (a *app) statusCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "status", Short: "Show how the virtual server and its members stand", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			return a.with(c.Context(), func(ctx context.Context, s *session) error {
-				status, err := s.client.Status(ctx)
-				if err != nil {
-					return err
-				}
-				return a.show(status, func(w io.Writer) { showStatus(w, status) })
-			})
-		},
-	}
-}
-
-func showStatus(w io.Writer, s *api.Status) {
-	p(w, "virtual server\t%s (%s)\n", s.ID, s.Name)
-	p(w, "answered by\t%s, souk %s\n", s.Member, s.Software)
-	p(w, "block\t%d, last active %d at %s\n", s.Height, s.Active, when(s.Time))
-	p(w, "state root\t%s\n", s.Root)
-	p(w, "protocol\tversion %d\n", s.Protocol)
-	if s.Plan != nil {
-		p(w, "\tversion %d from block %d on\n", s.Plan.Version, s.Plan.Height)
-	}
-	p(w, "accounts\t%d, live orders %d, waiting batches %d\n", s.Accounts, s.Orders, s.Waiting)
-	switch {
-	case s.Halted != "":
-		p(w, "halted\t%s\n", s.Halted)
-	case s.CatchingUp:
-		p(w, "catching up\tthis server is behind the others\n")
-	}
-	p(w, "\nno.\tmember\tpower\turl\t\n")
-	for i := range s.Members {
-		m := &s.Members[i]
-		p(w, "%d\t%s\t%d\t%s\t%s\n", m.ID, m.Name, m.Power, m.URL, memberRemarks(m))
-	}
-}
-
-func memberRemarks(m *api.Member) string {
-	var remarks []string
-	if m.Demoted {
-		remarks = append(remarks, "demoted: missed its turns")
-	}
-	if m.Barred {
-		remarks = append(remarks, "barred: signed twice")
-	}
-	if m.Silent > 0 {
-		remarks = append(remarks, fmt.Sprintf("left %d commands unanswered", m.Silent))
-	}
-	return strings.Join(remarks, "; ")
 }
 
 func (a *app) auditCommand() *cobra.Command {

@@ -2,9 +2,11 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,24 +15,80 @@ import (
 	"souk/asset"
 	"souk/exchange"
 	"souk/exchange/market"
-	"souk/identity"
 )
 
 // money reads an amount of an asset that is named by symbol or number.
 func money(ctx context.Context, s *session, amount, name string) (asset.ID, asset.Amount, error) {
-	assets, err := s.client.Assets(ctx)
+	l, err := listed(ctx, s, name)
+	if nameless(err) {
+		if assets, err := s.client.Assets(ctx); err == nil {
+			for i := range assets.Assets {
+				if x := &assets.Assets[i]; strings.EqualFold(x.Symbol, name) && x.Symbol != name {
+					return 0, 0, fmt.Errorf("no asset is called %s; did you mean %s?", name, x.Symbol)
+				}
+			}
+		}
+		return 0, 0, fmt.Errorf("no asset is called %s; see souk market", name)
+	}
 	if err != nil {
 		return 0, 0, err
 	}
-	for i := range assets.Assets {
-		x := &assets.Assets[i]
-		if x.Symbol != name && strconv.FormatUint(uint64(x.ID), 10) != name {
-			continue
+	n, err := l.Parse(amount)
+	return l.ID, n, err
+}
+
+// pairOf is the market that a user names, proven: what is signed is counted in its units.
+func pairOf(ctx context.Context, s *session, name string) (api.Pair, error) {
+	pair, err := provenPair(ctx, s, name)
+	if errors.Is(err, api.ErrUnproven) {
+		if _, said := s.client.Pair(ctx, name); nameless(said) {
+			err = said
 		}
-		n, err := asset.Parse(amount, x.Decimals)
-		return asset.ID(x.ID), n, err
 	}
-	return 0, 0, fmt.Errorf("no asset is called %s; see souk market", name)
+	return pair, meant(ctx, s, name, err)
+}
+
+// shownPair is the market that a user names, as a server says: to look at.
+func shownPair(ctx context.Context, s *session, name string) (api.Pair, error) {
+	pair, err := s.client.Pair(ctx, name)
+	return pair, meant(ctx, s, name, err)
+}
+
+// meant says which market a user may have meant who named none.
+func meant(ctx context.Context, s *session, name string, err error) error {
+	if !nameless(err) {
+		return err
+	}
+	if meant := similar(ctx, s, name); meant != "" {
+		return fmt.Errorf("no market is called %s; did you mean %s?", name, meant)
+	}
+	if errors.Is(err, api.ErrUnlisted) {
+		return fmt.Errorf("no market is called %s; souk market lists them", name)
+	}
+	return err
+}
+
+// similar is the name of the market that a user may have meant; empty if there is none.
+func similar(ctx context.Context, s *session, name string) string {
+	markets, err := s.client.Markets(ctx)
+	if err != nil {
+		return ""
+	}
+	plain := func(name string) string {
+		return strings.Map(func(r rune) rune {
+			if strings.ContainsRune("-_/:. ", r) {
+				return -1
+			}
+			return r
+		}, strings.ToUpper(name))
+	}
+	for i := range markets.Markets {
+		m := &markets.Markets[i]
+		if n := plain(name); n == plain(m.Symbol) || n == m.Quote+m.Base {
+			return m.Symbol
+		}
+	}
+	return ""
 }
 
 func (a *app) orderCommand() *cobra.Command {
@@ -43,7 +101,7 @@ func (a *app) orderCommand() *cobra.Command {
 type placeFlags struct {
 	kind, tif, price, quote, trigger, client string
 	post                                     bool
-	expires                                  time.Duration
+	expires                                  length
 }
 
 func (a *app) orderPlace() *cobra.Command {
@@ -55,10 +113,14 @@ func (a *app) orderPlace() *cobra.Command {
   souk order place BTC-EUR buy --kind market --quote 1000 --price 51000
   souk order place BTC-EUR sell 0.5 --kind stop --trigger 45000 --price 44000`,
 		Long: `Place an order. Every order has a worst price: --price is the limit of limit orders, and
-the worst price that a market or stop order accepts.`,
+the worst price that a market or stop order accepts. The answer says what became of it: resting in the
+book, waiting for its trigger, filled, or cancelled and why (-o json: status and reason).`,
 		RunE: func(c *cobra.Command, args []string) error {
+			if _, _, err := f.shape(args[1:]); err != nil { // before anything is asked
+				return usageError{err}
+			}
 			return a.signed(c.Context(), func(ctx context.Context, s *session, who *api.Signer) error {
-				pair, err := s.client.Pair(ctx, args[0])
+				pair, err := pairOf(ctx, s, args[0])
 				if err != nil {
 					return err
 				}
@@ -70,18 +132,18 @@ the worst price that a market or stop order accepts.`,
 				if err != nil {
 					return err
 				}
-				return a.showPlaced(&r, &pair, body.Side)
+				return a.showPlaced(&r, &pair, body)
 			})
 		},
 	}
 	c.Flags().StringVar(&f.kind, "kind", "limit", "limit, market, stop, stop-limit, take-profit or take-profit-limit")
-	c.Flags().StringVar(&f.tif, "tif", "", "time in force: gtc, gtd, ioc or fok (default: gtc for limits, ioc for the rest)")
+	c.Flags().StringVar(&f.tif, "tif", "", "time in force: gtc, gtd, ioc or fok (default: gtc, gtd with --expires, ioc for market orders)")
 	c.Flags().StringVar(&f.price, "price", "", "limit or worst price")
 	c.Flags().StringVar(&f.quote, "quote", "", "amount of the quote asset instead of a quantity, market orders only")
 	c.Flags().StringVar(&f.trigger, "trigger", "", "price that sets off a stop or take-profit")
 	c.Flags().StringVar(&f.client, "client", "", "your own order id, at most 36 characters")
 	c.Flags().BoolVar(&f.post, "post-only", false, "cancel the order rather than take")
-	c.Flags().DurationVar(&f.expires, "expires", 0, "time after which the order ends")
+	c.Flags().Var(&f.expires, "expires", "time after which the order ends, such as 90s, 12h or 30d")
 	return c
 }
 
@@ -92,17 +154,14 @@ func (f *placeFlags) body(pair *api.Pair, args []string, now time.Time) (*exchan
 	if b.Side, err = api.ParseSide(args[0]); err != nil {
 		return nil, usageError{err}
 	}
-	if b.Order, err = api.ParseKind(f.kind); err != nil {
-		return nil, usageError{err}
+	if !validClient(f.client) {
+		return nil, usageError{fmt.Errorf("--client %q: at most %d letters, digits and signs, without spaces", f.client, exchange.MaxClient)}
 	}
-	if b.TIF, err = f.timeInForce(b.Order); err != nil {
+	if b.Order, b.TIF, err = f.shape(args); err != nil {
 		return nil, usageError{err}
 	}
 	if f.expires != 0 {
-		b.Expiry = uint64(now.Add(f.expires).UnixMilli())
-	}
-	if f.price == "" {
-		return nil, usageError{fmt.Errorf("--price is missing: every order has a worst price")}
+		b.Expiry = f.expires.from(now)
 	}
 	if b.Price, err = pair.ParsePrice(f.price); err != nil {
 		return nil, usageError{fmt.Errorf("--price: %w", err)}
@@ -113,8 +172,6 @@ func (f *placeFlags) body(pair *api.Pair, args []string, now time.Time) (*exchan
 		}
 	}
 	switch {
-	case (len(args) > 1) == (f.quote != ""):
-		return nil, usageError{fmt.Errorf("give a quantity, or --quote with an amount of %s", pair.QuoteSymbol)}
 	case f.quote != "":
 		b.Quote, err = pair.ParseQuote(f.quote)
 	default:
@@ -124,6 +181,58 @@ func (f *placeFlags) body(pair *api.Pair, args []string, now time.Time) (*exchan
 		return nil, usageError{err}
 	}
 	return b, nil
+}
+
+// shape checks what flags can be told apart without a server, by their names.
+func (f *placeFlags) shape(args []string) (market.Kind, market.TIF, error) {
+	if _, err := api.ParseSide(args[0]); err != nil {
+		return 0, 0, err
+	}
+	kind, err := api.ParseKind(f.kind)
+	if err != nil {
+		return 0, 0, err
+	}
+	tif, err := f.timeInForce(kind)
+	if err != nil {
+		return 0, 0, err
+	}
+	stop := kind != market.LimitOrder && kind != market.MarketOrder
+	atMarket := kind == market.MarketOrder || kind == market.StopOrder || kind == market.TakeProfitOrder
+	switch {
+	case f.price == "":
+		err = errors.New("--price is missing: every order has a worst price")
+	case stop && f.trigger == "":
+		err = fmt.Errorf("--trigger is missing: a %s order waits for that price", f.kind)
+	case !stop && f.trigger != "":
+		err = fmt.Errorf("--trigger goes with --kind stop, stop-limit, take-profit or take-profit-limit, not with %s", f.kind)
+	case tif == market.GTD && f.expires == 0:
+		err = errors.New("--expires is missing: with --tif gtd say when the order ends, such as --expires 12h")
+	case tif != market.GTD && f.expires != 0:
+		err = fmt.Errorf("--expires goes with --tif gtd, not with %s", f.tif)
+	case f.post && (tif == market.IOC || tif == market.FOK || atMarket):
+		err = errors.New("--post-only goes with limits that may rest: --tif gtc or gtd, and no market, stop or take-profit order")
+	case kind == market.MarketOrder && tif < market.IOC:
+		err = fmt.Errorf("--tif %s does not go with --kind market: use ioc or fok", f.tif)
+	case stop && atMarket && tif > market.GTD:
+		err = fmt.Errorf("--tif %s does not go with --kind %s: use gtc or gtd", f.tif, f.kind)
+	case stop && tif == market.FOK:
+		err = fmt.Errorf("--tif fok does not go with --kind %s", f.kind)
+	case f.quote != "" && (kind != market.MarketOrder || tif != market.IOC):
+		err = errors.New("--quote goes with --kind market and --tif ioc")
+	case (len(args) > 1) == (f.quote != ""):
+		err = errors.New("give a quantity, or --quote with an amount of the quote asset")
+	}
+	return kind, tif, err
+}
+
+// validClient tells whether a text may be a client order id.
+func validClient(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return len(s) <= exchange.MaxClient
 }
 
 func (f *placeFlags) timeInForce(k market.Kind) (market.TIF, error) {
@@ -136,26 +245,6 @@ func (f *placeFlags) timeInForce(k market.Kind) (market.TIF, error) {
 		return market.IOC, nil
 	}
 	return market.GTC, nil
-}
-
-// whatIsLeft says where an order is after its block.
-var whatIsLeft = map[market.Status]string{
-	market.Gone: "; nothing is left open\n", market.Staged: "\n", market.Resting: "; the rest waits in the book\n",
-	market.Waiting: "; it waits for its trigger\n",
-}
-
-func (a *app) showPlaced(r *exchange.Receipt, pair *api.Pair, side market.Side) error {
-	return a.showReceipt(r, func(w io.Writer) {
-		p(w, "order %d: filled %s %s", r.Number, pair.FormatBase(r.Filled), pair.BaseSymbol)
-		if r.Filled > 0 {
-			fee := pair.FormatBase(r.Fee) + " " + pair.BaseSymbol
-			if side == market.Sell {
-				fee = pair.FormatQuote(r.Fee) + " " + pair.QuoteSymbol
-			}
-			p(w, " for %s %s, fee %s", pair.FormatQuote(r.Cost), pair.QuoteSymbol, fee)
-		}
-		p(w, "%s", whatIsLeft[r.Status])
-	})
 }
 
 // target reads an order id, or a client order id behind "client:".
@@ -181,13 +270,16 @@ func (a *app) orderAmend() *cobra.Command {
 	var price string
 	c := &cobra.Command{
 		Use: "amend MARKET ORDER QUANTITY", Short: "Change an order's whole quantity, and its price", Args: cobra.ExactArgs(3),
+		Long: `Change the whole quantity of a limit order, the filled part included, and its price. A smaller quantity at
+the same price keeps the order's number and its place in line; anything else makes it a new order with a
+new number. Name the order by its number, or by client: and your own order id.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			t, err := target(args[1])
 			if err != nil {
 				return err
 			}
 			return a.signed(c.Context(), func(ctx context.Context, s *session, who *api.Signer) error {
-				pair, err := s.client.Pair(ctx, args[0])
+				pair, err := pairOf(ctx, s, args[0])
 				if err != nil {
 					return err
 				}
@@ -200,16 +292,56 @@ func (a *app) orderAmend() *cobra.Command {
 						return usageError{err}
 					}
 				}
+				old, err := ordered(ctx, s, who, &pair, t)
+				if err != nil {
+					return err
+				}
 				r, err := a.do(ctx, s, who, body)
 				if err != nil {
 					return err
 				}
-				return a.showReceipt(&r, func(w io.Writer) { p(w, "it is order %d now\n", r.Number) })
+				return a.showAmended(&r, &pair, body, old.ID)
 			})
 		},
 	}
 	c.Flags().StringVar(&price, "price", "", "new price; without it only the quantity changes")
 	return c
+}
+
+// showAmended says whether an order was reduced in its place, or became another one.
+func (a *app) showAmended(r *exchange.Receipt, pair *api.Pair, body *exchange.Amend, old market.OrderID) error {
+	v := struct {
+		api.Receipt
+		Order    uint64 `json:"order"`
+		Replaced uint64 `json:"replaced,omitempty"`
+		Market   string `json:"market"`
+		Filled   string `json:"filled"`
+		Status   string `json:"status"`
+		Reason   string `json:"reason,omitempty"`
+	}{Receipt: api.ReceiptValue(r), Order: r.Number, Market: pair.Symbol(), Filled: pair.FormatBase(r.Filled)}
+	reduced := market.OrderID(r.Number) == old
+	if !reduced {
+		v.Replaced = uint64(old)
+	}
+	text := fmt.Sprintf("order %d: changed; it has lost its place in line, filled %s %s", r.Number, v.Filled, pair.BaseSymbol)
+	switch {
+	case reduced:
+		v.Status, text = api.StatusName(market.Resting), fmt.Sprintf("order %d: reduced to %s %s; it keeps its place in line", r.Number, pair.FormatBase(body.Quantity), pair.BaseSymbol)
+	case r.Status != market.Gone:
+		v.Status = api.StatusName(r.Status)
+	case r.Filled > 0:
+		v.Status, text = statusFilled, text+"; nothing is left open"
+	default:
+		v.Status, v.Reason = statusCancelled, api.ReasonName(market.WouldTake)
+		text += "; cancelled: it is post-only and would have taken, or it crossed another new order of yours"
+	}
+	return a.show(&v, func(w io.Writer) {
+		p(w, "%s\n", text)
+		if !reduced && old != 0 {
+			p(w, "it was order %d before\n", old)
+		}
+		p(w, "command %s, block %d\n", v.ID, v.Height)
+	})
 }
 
 func (a *app) orderCancel() *cobra.Command {
@@ -243,7 +375,7 @@ func (a *app) orderCancelAll() *cobra.Command {
 				case after > 0:
 					body = &exchange.CancelAllAfter{Delay: uint64(after.Milliseconds())}
 				case name != "":
-					pair, err := s.client.Pair(ctx, name)
+					pair, err := pairOf(ctx, s, name)
 					if err != nil {
 						return err
 					}
@@ -268,6 +400,30 @@ func (a *app) orderCancelAll() *cobra.Command {
 	return c
 }
 
+// dash stands in tables for what is not there.
+func dash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+// until is when an order ends by itself.
+func until(ms uint64) string {
+	if ms == 0 {
+		return "-"
+	}
+	return when(ms)
+}
+
+// sizeOf is how much an order is for.
+func sizeOf(o *api.Order) string {
+	if o.Quantity == "" {
+		return o.Quote + " (quote)"
+	}
+	return o.Quantity
+}
+
 func (a *app) orderList() *cobra.Command {
 	var name string
 	c := &cobra.Command{
@@ -279,101 +435,16 @@ func (a *app) orderList() *cobra.Command {
 					return err
 				}
 				return a.show(orders, func(w io.Writer) {
-					p(w, "order\tclient\tmarket\tside\tkind\tprice\tquantity\tfilled\tstatus\n")
+					p(w, "order\tclient\tmarket\tside\tkind\tprice\ttrigger\tquantity\tfilled\tstatus\texpires\n")
 					for i := range orders.Orders {
 						o := &orders.Orders[i]
-						quantity := o.Quantity
-						if quantity == "" {
-							quantity = o.Quote + " (quote)"
-						}
-						p(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", o.ID, o.Client, o.Symbol, o.Side, o.Kind, o.Price, quantity, o.Filled, o.Status)
+						p(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
+							o.ID, dash(o.Client), o.Symbol, o.Side, o.Kind, o.Price, dash(o.Trigger), sizeOf(o), o.Filled, o.Status, until(o.Expiry))
 					}
 				})
 			})
 		},
 	}
 	c.Flags().StringVar(&name, "market", "", "only this market")
-	return c
-}
-
-func (a *app) keyCommand() *cobra.Command {
-	c := &cobra.Command{Use: "key", Short: "Let other keys act for your account, or change its owner key", Args: cobra.NoArgs}
-	c.AddCommand(a.keyAdd(), a.keyRemove(), a.keyRotate())
-	return c
-}
-
-func (a *app) keyAdd() *cobra.Command {
-	var scopes []string
-	var markets []uint
-	var expires time.Duration
-	c := &cobra.Command{
-		Use: "add PUBLICKEY", Short: "Let a key act within limits", Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			key, err := identity.ParsePublicKey(args[0])
-			if err != nil {
-				return usageError{err}
-			}
-			set, err := api.ParseScopes(scopes)
-			if err != nil {
-				return usageError{err}
-			}
-			body := &exchange.AddDelegate{Key: key, Scopes: set}
-			for _, m := range markets {
-				body.Markets = append(body.Markets, uint32(m))
-			}
-			if expires > 0 {
-				body.Expiry = uint64(time.Now().Add(expires).UnixMilli())
-			}
-			return a.keyDo(c, body, "the key may act from the next block on\n")
-		},
-	}
-	c.Flags().StringSliceVar(&scopes, "scope", []string{"read"}, "read, trade, transfer, withdraw")
-	c.Flags().UintSliceVar(&markets, "market", nil, "numbers of the only markets it may trade in, ascending")
-	c.Flags().DurationVar(&expires, "expires", 0, "time after which it has no power")
-	return c
-}
-
-func (a *app) keyDo(c *cobra.Command, body exchange.Body, done string) error {
-	return a.signed(c.Context(), func(ctx context.Context, s *session, who *api.Signer) error {
-		r, err := a.do(ctx, s, who, body)
-		if err != nil {
-			return err
-		}
-		return a.showReceipt(&r, func(w io.Writer) { p(w, "%s", done) })
-	})
-}
-
-func (a *app) keyRemove() *cobra.Command {
-	return &cobra.Command{
-		Use: "remove PUBLICKEY", Short: "Take a key's power away at once", Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			key, err := identity.ParsePublicKey(args[0])
-			if err != nil {
-				return usageError{err}
-			}
-			return a.keyDo(c, &exchange.RemoveDelegate{Key: key}, "the key has no power any more\n")
-		},
-	}
-}
-
-func (a *app) keyRotate() *cobra.Command {
-	var cancel bool
-	c := &cobra.Command{
-		Use: "rotate [PUBLICKEY]", Short: "Make another key the owner after the rotation delay, or call that off", Args: cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			if cancel {
-				return a.keyDo(c, exchange.CancelRotation{}, "the rotation is called off\n")
-			}
-			if len(args) == 0 {
-				return usageError{fmt.Errorf("name the new owner's public key, or give --cancel")}
-			}
-			key, err := identity.ParsePublicKey(args[0])
-			if err != nil {
-				return usageError{err}
-			}
-			return a.keyDo(c, &exchange.Rotate{Key: key}, "the owner key changes when the delay has passed; souk account show tells when\n")
-		},
-	}
-	c.Flags().BoolVar(&cancel, "cancel", false, "call a pending rotation off")
 	return c
 }

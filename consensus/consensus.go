@@ -154,6 +154,7 @@ var ErrBadChunk = errors.New("snapshot chunk does not match its hash")
 type Status struct {
 	Height    uint64
 	Round     int32
+	Locked    bool      // bound by its vote to a block of the next height that is not decided here
 	CatchUp   bool      // fetching old blocks, not voting
 	BlockTime time.Time // when this replica committed Height
 	Peers     []Peer
@@ -167,6 +168,8 @@ type Peer struct {
 	ID, Address string
 	Outbound    bool
 	Since       time.Time
+	Height      uint64 // newest block that it has, as it says
+	CatchUp     bool   // has not said: it fetches old blocks, and does not vote
 }
 
 // Engine replicates one Application.

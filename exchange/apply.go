@@ -24,6 +24,8 @@ type scratch struct {
 	staged  []market.ID
 	orders  []market.OrderID
 	changes []merkle.Change
+
+	admission admission
 }
 
 // task is a command on its way through the phases of a block.
@@ -163,6 +165,9 @@ func (s *State) Precheck(c *Command, now uint64) Code {
 	if !s.entitled(c, n, now, s.roster.Version(s.height+1)) {
 		return NotEntitled
 	}
+	if s.uncovered(c, n) {
+		return FeeUnpaid
+	}
 	return OK
 }
 
@@ -180,7 +185,7 @@ func checkExpiry(c *Command, now uint64) Code {
 func (w *blockWork) admit() {
 	var last identity.Address
 	var number ledger.Number
-	var count [2]uint32 // of its delegates, of its owner
+	used := &w.s.scratch.admission
 	for i := range w.tasks {
 		t := &w.tasks[i]
 		if i > 0 && t.cmd.ID == w.tasks[i-1].cmd.ID {
@@ -188,16 +193,17 @@ func (w *blockWork) admit() {
 			continue
 		}
 		if i == 0 || t.cmd.Account != last {
-			last, count = t.cmd.Account, [2]uint32{}
+			last = t.cmd.Account
+			used.reset()
 			number, _ = w.s.ledger.Find(last)
 		}
 		t.account = number
-		t.code = w.admitOne(t, &count)
+		t.code = w.admitOne(t, used)
 		t.live = t.code == OK
 	}
 }
 
-func (w *blockWork) admitOne(t *task, count *[2]uint32) Code {
+func (w *blockWork) admitOne(t *task, used *admission) Code {
 	if code := checkExpiry(t.cmd, w.now); code != OK {
 		return code
 	}
@@ -210,10 +216,12 @@ func (w *blockWork) admitOne(t *task, count *[2]uint32) Code {
 	if owner {
 		by = 1
 	}
-	if count[by] >= w.s.params.AccountCommands {
+	member := memberOnly(t.cmd.Kind)
+	if used.count[by] >= w.s.params.AccountCommands || member && used.member[by] >= freeByMember {
 		return AccountBusy
 	}
-	if !owner || memberOnly(t.cmd.Kind) { // else there is nothing to ask
+	fee := w.s.params.Fee
+	if !owner || member || fee != 0 { // else there is nothing to ask
 		if code := w.s.ledger.CheckNonce(t.account, t.cmd.Key, t.cmd.Nonce); code != ledger.OK {
 			return ledgerCodes[code]
 		}
@@ -221,33 +229,24 @@ func (w *blockWork) admitOne(t *task, count *[2]uint32) Code {
 			return NotEntitled
 		}
 	}
+	pays := false
+	if fee != 0 {
+		var covered bool
+		if pays, covered = w.pays(t, used); covered && w.s.ledger.Available(t.account, w.s.params.FeeAsset) < fee {
+			return FeeUnpaid
+		}
+	}
 	if code := w.s.ledger.UseNonce(t.account, t.cmd.Key, t.cmd.Nonce); code != ledger.OK {
 		return ledgerCodes[code]
 	}
-	count[by]++
-	if feeAtOnce(t.cmd.Kind) && !w.payFee(t) {
-		return FeeUnpaid
+	used.count[by]++
+	if member {
+		used.member[by]++
+	}
+	if pays {
+		w.payFee(t)
 	}
 	return OK
-}
-
-// feeAtOnce tells whether a command pays its fee when it is admitted (B-8).
-func feeAtOnce(k Kind) bool {
-	return k == KindCancelAllAfter || k.Phase() != PhaseCancel && k != KindVote && k != KindReturn
-}
-
-// payFee takes the command fee; false if the account does not have it.
-func (w *blockWork) payFee(t *task) bool {
-	p := &w.s.params
-	if p.Fee == 0 {
-		return true
-	}
-	if !w.s.ledger.Debit(t.account, p.FeeAsset, p.Fee) {
-		return false
-	}
-	w.s.ledger.CreditHouse(p.FeeAsset, ledger.Fees, p.Fee)
-	w.event(Event{Kind: EventFee, Account: t.cmd.Account, Asset: p.FeeAsset, Amount: p.Fee})
-	return true
 }
 
 // phase runs the live commands of one phase in sorted order.

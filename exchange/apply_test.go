@@ -213,7 +213,8 @@ func follow(t *testing.T, leaves map[merkle.Key]string, res *exchange.Result, s 
 	}
 }
 
-// TestReplay: a command counts once, however often and wherever it comes (B-5, B-7).
+// TestReplay: a command counts once, however often and wherever it comes, and until
+// it expires (B-5, B-6, B-7).
 func TestReplay(t *testing.T) {
 	w := New(1)
 	w.Fund(EUR, 100*Coin, "alice")
@@ -234,6 +235,23 @@ func TestReplay(t *testing.T) {
 	}
 	if r := w.Block(other); r.Receipts[0].Code != exchange.NonceTooFar {
 		t.Errorf("far nonce: %s", r.Receipts[0].Code)
+	}
+	// B-6: up to its expiry, and not in the block of that time.
+	for _, c := range []struct {
+		expiry uint64 // from the time of the block
+		code   exchange.Code
+	}{{0, exchange.Expired}, {1, exchange.OK}, {600_000, exchange.OK}, {600_001, exchange.ExpiryTooFar}} {
+		edge := w.Command("alice", &exchange.Transfer{To: Address("bob"), Asset: EUR, Amount: Coin})
+		edge.Expiry = w.Time + 10 + c.expiry
+		if err := edge.Sign(w.State.ID(), Key("alice")); err != nil {
+			t.Fatal(err)
+		}
+		if code := w.State.Precheck(&edge, w.Time+10); code != c.code {
+			t.Errorf("expiry %d after the block, asked before: %s", c.expiry, code)
+		}
+		if r := w.Block(edge); r.Receipts[0].Code != c.code {
+			t.Errorf("expiry %d after the block: %s", c.expiry, r.Receipts[0].Code)
+		}
 	}
 	w.Time += 100_000
 	late := w.Command("alice", &exchange.Transfer{To: Address("bob"), Asset: EUR, Amount: Coin})
@@ -310,6 +328,24 @@ func TestInBlockNaming(t *testing.T) {
 		r := w.Block(cancel, place, amend)
 		if code(r, 0) != exchange.OutOfScope || code(r, 1) != exchange.Withdrawn || code(r, 2) != exchange.OK {
 			t.Error(code(r, 0), code(r, 1), code(r, 2))
+		}
+	})
+	t.Run("two cancels", func(t *testing.T) {
+		w := world()
+		target := exchange.Target{Client: "x"}
+		first, second := w.Command("alice", &exchange.Cancel{Target: target}), w.Command("alice", &exchange.Cancel{Target: target})
+		place := w.Command("alice", limit(market.Buy, 100e8, Coin, "x"))
+		r := w.Block(second, place, first)
+		if code(r, 0) != exchange.OK || code(r, 1) != exchange.Withdrawn || code(r, 2) != exchange.OK {
+			t.Error(code(r, 0), code(r, 1), code(r, 2))
+		}
+		// Of an order that rests, one cancel finds it and the other does not.
+		w.Do("alice", limit(market.Buy, 100e8, Coin, "y"))
+		target.Client = "y"
+		first, second = w.Command("alice", &exchange.Cancel{Target: target}), w.Command("alice", &exchange.Cancel{Target: target})
+		r = w.Block(second, first)
+		if code(r, 0) != exchange.UnknownOrder || code(r, 1) != exchange.OK {
+			t.Error(code(r, 0), code(r, 1))
 		}
 	})
 	t.Run("cancel-all", func(t *testing.T) {

@@ -22,12 +22,13 @@ const (
 	NonceTooFar    Code = 9  // more than 65,536 above the key's highest nonce
 	AccountBusy    Code = 10 // the account has more commands in this block than it may have; send it again
 	NotEntitled    Code = 11 // the key can send no such command now: scope, market, expiry, or no member's
+	FeeUnpaid      Code = 12 // the account does not have the command fee
 
 	// From here on the nonce is burnt.
-	BadBody          Code = 100 // the body is not the canonical body of its kind
-	FeeUnpaid        Code = 101 // the account cannot pay the command fee
+	BadBody Code = 100 // the body is not the canonical body of its kind
+	// 101 was the lack of the command fee when it still burnt the nonce.
 	KeyRevoked       Code = 102 // the key was removed in this same block
-	OutOfScope       Code = 103 // the delegate may trade, but not in the order's market, or lost the scope in this same block
+	OutOfScope       Code = 103 // the delegate was limited in this same block, or names a place of it in another market
 	Insufficient     Code = 104 // available funds do not cover it
 	BadAmount        Code = 105 // an amount of zero, or above the largest supply
 	UnknownAsset     Code = 106
@@ -69,7 +70,7 @@ const (
 	NoArbiter        Code = 142 // the escrow has no arbiter
 	Disputed         Code = 143 // only the arbiter decides now
 	NotDisputed      Code = 144 // nobody opened a dispute
-	NotMember        Code = 145 // the account is not a member's operator or server key
+	NotMember        Code = 145 // the member was removed, or got another server, in this same block
 	BadAction        Code = 146 // the vote's action is not valid now
 	AlreadyVoted     Code = 147 // the member approves of the action already
 	NotVoted         Code = 148 // the member does not approve of the action
@@ -82,10 +83,11 @@ const (
 	BadTimer         Code = 155 // cancel-all-after delay out of range
 	BadParties       Code = 156 // payer, payee and arbiter are not different accounts
 	BookFull         Code = 157 // the market has as many live orders as it can
-	TooManyBalances  Code = 158 // the receiving account has too many assets to be offered another one
+	TooManyBalances  Code = 158 // the account that would be given the asset has no place for it
 	BlockBusy        Code = 159 // cancel-alls have ended as many orders in this block as they may; make another
+	TooFewActive     Code = 160 // the action would leave too few members with full power; let those without return first
 
-	lastCode = BlockBusy
+	lastCode = TooFewActive
 )
 
 var codeNames = map[Code]string{
@@ -108,6 +110,7 @@ var codeNames = map[Code]string{
 	NotDemoted: "not demoted", BackingOff: "backing off", MemberBarred: "member barred", Decided: "decided already", TooManyVotes: "too many open votes",
 	TooManyEscrows: "too many escrows", BadTimer: "bad timer", BadParties: "bad parties", BookFull: "book full",
 	TooManyBalances: "too many assets", BlockBusy: "too many orders cancelled in one block",
+	TooFewActive: "too few active members",
 }
 
 // String is a short English name, for people; programs use the number.

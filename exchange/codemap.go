@@ -37,4 +37,5 @@ var escrowCodes = [...]Code{
 var rosterCodes = [...]Code{
 	roster.OK: OK, roster.NotMember: NotMember, roster.BadAction: BadAction, roster.AlreadyVoted: AlreadyVoted, roster.NotVoted: NotVoted,
 	roster.Decided: Decided, roster.TooManyVotes: TooManyVotes, roster.NotDemoted: NotDemoted, roster.BackingOff: BackingOff, roster.Barred: MemberBarred,
+	roster.TooFewActive: TooFewActive,
 }

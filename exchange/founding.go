@@ -183,6 +183,14 @@ func DefaultParams() Params {
 	}
 }
 
+// ParseParams reads what Append writes. It judges form only: Check judges the rest.
+func ParseParams(data []byte) (p Params, err error) {
+	if !whole(&p, (*Params).read, data) {
+		return p, ErrEncoding
+	}
+	return p, nil
+}
+
 // Check tells what is wrong with the parameters.
 func (p *Params) Check() error {
 	switch {

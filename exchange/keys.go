@@ -25,7 +25,7 @@ func (s *State) entitled(c *Command, n ledger.Number, now uint64, version uint32
 	if owner {
 		return true
 	}
-	id, named := marketOf(c)
+	id, named := s.marketOf(c, n)
 	if !named {
 		return s.ledger.Holds(n, c.Key, kindTable[c.Kind].scope, now)
 	}
@@ -47,14 +47,15 @@ func removesItself(c *Command) bool {
 }
 
 // marketOf is the market that a command is about, zero for all. named is false for
-// cancels and amends, which name an order.
-func marketOf(c *Command) (id uint32, named bool) {
+// cancels and amends that name no live order: of which market theirs is, is not known.
+func (s *State) marketOf(c *Command, n ledger.Number) (id uint32, named bool) {
 	switch c.Kind { //nolint:exhaustive // the others are about no market
 	case KindCancel, KindAmend:
-		return 0, false
+		o, ok := s.target(c, n)
+		return uint32(o.Market), ok
 	case KindPlace, KindPlaceOCO, KindCancelAll:
-		s := cryptobyte.String(c.Body)
-		s.ReadUint32(&id)
+		body := cryptobyte.String(c.Body)
+		body.ReadUint32(&id)
 	}
 	return id, true
 }

@@ -40,9 +40,9 @@ type allKey struct {
 
 // later takes a cancel or amend that found no live order. Its code is final
 // only after resolve.
-func (n *naming) later(w *blockWork, i int, t *task, target *Target) Code {
+func (n *naming) later(i int, t *task, target *Target) Code {
 	if target.Client == "" {
-		return w.missing(t)
+		return UnknownOrder
 	}
 	if n.first == nil {
 		n.first = map[nameKey]int{}
@@ -143,7 +143,7 @@ func (n *naming) settle(w *blockWork, x int) {
 	e := &n.named[x]
 	t := &w.tasks[e.task]
 	if e.place < 0 {
-		t.code = w.missing(t)
+		t.code = UnknownOrder
 		return
 	}
 	if t.cmd.Kind == KindCancel {

@@ -121,24 +121,17 @@ func (p *PlaceOCO) legs(t *task) (limit, stop market.New) {
 	return limit, stop
 }
 
-// find is the live order of the account that a target names.
-func (w *blockWork) find(t *task, target *Target) (market.Order, bool) {
+// find is the live order of an account that a target names.
+func (s *State) find(n ledger.Number, target *Target) (market.Order, bool) {
 	id := target.Order
 	if target.Client != "" {
 		var ok bool
-		if id, ok = w.s.markets.ByClient(market.Owner(t.account), target.Client); !ok {
+		if id, ok = s.markets.ByClient(market.Owner(n), target.Client); !ok {
 			return market.Order{}, false
 		}
 	}
-	o, ok := w.s.markets.Order(id)
-	return o, ok && o.Owner == market.Owner(t.account)
-}
-
-// missing is the result of a cancel or amend that found nothing: it pays the
-// fee that finding something would have waived (B-8).
-func (w *blockWork) missing(t *task) Code {
-	w.payFee(t)
-	return UnknownOrder
+	o, ok := s.markets.Order(id)
+	return o, ok && o.Owner == market.Owner(n)
 }
 
 func (w *blockWork) cancel(i int, t *task) Code {
@@ -147,12 +140,12 @@ func (w *blockWork) cancel(i int, t *task) Code {
 	if !c.Target.read(&s) || len(s) != 0 {
 		return BadBody
 	}
-	o, ok := w.find(t, &c.Target)
+	o, ok := w.s.find(t.account, &c.Target)
 	if !ok {
 		if code := w.may(t, ledger.Trade, 0); code == KeyRevoked {
 			return code
 		}
-		return w.names.later(w, i, t, &c.Target)
+		return w.names.later(i, t, &c.Target)
 	}
 	if code := w.may(t, ledger.Trade, o.Market); code != OK {
 		return code
@@ -179,9 +172,6 @@ func (w *blockWork) cancelAll(t *task) Code {
 	w.cancelled += n
 	w.names.all(t, c.Market)
 	t.number = uint64(n) //nolint:gosec // not negative
-	if n == 0 {
-		w.payFee(t)
-	}
 	return OK
 }
 
@@ -231,12 +221,12 @@ func (w *blockWork) amend(i int, t *task) Code {
 	if !a.read(&s) || len(s) != 0 {
 		return BadBody
 	}
-	o, ok := w.find(t, &a.Target)
+	o, ok := w.s.find(t.account, &a.Target)
 	if !ok {
 		if code := w.may(t, ledger.Trade, 0); code == KeyRevoked {
 			return code
 		}
-		return w.names.later(w, i, t, &a.Target)
+		return w.names.later(i, t, &a.Target)
 	}
 	if code := w.may(t, ledger.Trade, o.Market); code != OK {
 		return code

@@ -9,7 +9,7 @@
 // randomness, no I/O. The rules are docs/spec/02-commands.md and 03-block.md.
 //
 // Where to look: the state in state.go, a block in apply.go and the files named for
-// its phases (keys.go, votes.go, orders.go and naming.go, money.go), results in
+// its phases (fee.go, keys.go, votes.go, orders.go and naming.go, money.go), results in
 // report.go, encodings in command.go and the body files, result codes in code.go
 // and codemap.go, founding in founding.go.
 //

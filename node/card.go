@@ -41,6 +41,12 @@ func NewCard(h Home, s CardSetup) (exchange.Card, string, error) {
 	if err != nil {
 		return exchange.Card{}, "", fmt.Errorf("%w (make a server with souk init first)", err)
 	}
+	if s.URL == "" {
+		s.URL = first.URL
+	}
+	if err := checkReach(s.URL, s.P2P); err != nil {
+		return exchange.Card{}, "", err
+	}
 	operator, err := h.Key(RoleOperator, s.Pass)
 	if err != nil {
 		return exchange.Card{}, "", fmt.Errorf("a card is signed by the operator: %w", err)
@@ -57,9 +63,6 @@ func NewCard(h Home, s CardSetup) (exchange.Card, string, error) {
 		Name: first.Name, Server: first.Server, Consensus: keys[RoleConsensus].Public(),
 		P2P: comet.NodeID(keys[RoleNode].Public()) + "@" + s.P2P, URL: strings.TrimSuffix(s.URL, "/"),
 		Made: uint64(s.Now.UnixMilli()),
-	}
-	if card.URL == "" {
-		card.URL = first.URL
 	}
 	card.Sign(operator)
 	if err := card.Check(); err != nil {

@@ -180,7 +180,13 @@ func TestJoinReplaces(t *testing.T) {
 	third := *second
 	third.Name, third.Assets, third.Markets, third.Reserved = "third", nil, nil, nil
 	third.Origin = &exchange.Origin{Server: second.ID(), Height: 7}
-	if old, err := h.Join(&third, node.Joining{Config: node.VirtualConfig{Listen: listen}, Now: time.Now()}); err != nil || old != second.ID() {
+	at = node.Joining{Config: node.VirtualConfig{Listen: listen}, Now: time.Now()}
+	if _, err := h.Join(&third, at); !errors.Is(err, node.ErrOrigin) || !strings.Contains(err.Error(), "souk export") {
+		t.Errorf("without the state to go on from: %v", err)
+	}
+	served(second)
+	at.Config.StateSync = true // then it comes from the others
+	if old, err := h.Join(&third, at); err != nil || old != second.ID() {
 		t.Fatal(old, err)
 	}
 	served(&third)

@@ -19,6 +19,7 @@ var ErrConfig = errors.New("configuration")
 type Config struct {
 	HTTP    HTTP            `toml:"http"`
 	Log     Log             `toml:"log"`
+	Memory  Memory          `toml:"memory"`
 	Virtual []VirtualConfig `toml:"virtual_server"`
 }
 
@@ -120,6 +121,9 @@ func (c *Config) check() error {
 	if _, err := c.Log.level(); err != nil {
 		return bad("log.level %q: write debug, info, warn or error", c.Log.Level)
 	}
+	if _, err := c.Memory.bytes(); err != nil {
+		return bad("memory.limit %v", err)
+	}
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		return bad("log.format %q: write text or json", c.Log.Format)
 	}
@@ -159,7 +163,12 @@ connections = %d
 level = %q
 # text or json
 format = %q
-`, c.HTTP.Listen, tomlList(c.HTTP.Hosts), c.HTTP.TLSCert, c.HTTP.TLSKey, c.HTTP.Plain, c.HTTP.Conns, c.Log.Level, c.Log.Format)
+
+[memory]
+# Soft limit of the process's memory, such as 2GiB; off: none; empty: three quarters of
+# what the machine has or its service is left. GOMEMLIMIT in the environment goes before it.
+limit = %q
+`, c.HTTP.Listen, tomlList(c.HTTP.Hosts), c.HTTP.TLSCert, c.HTTP.TLSKey, c.HTTP.Plain, c.HTTP.Conns, c.Log.Level, c.Log.Format, c.Memory.Limit)
 	for i := range c.Virtual {
 		b.WriteString(c.Virtual[i].text())
 	}

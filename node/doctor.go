@@ -2,10 +2,12 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +19,7 @@ import (
 type Finding struct {
 	What   string `json:"what"`
 	Bad    bool   `json:"bad"`
+	Note   bool   `json:"note"`   // neither good nor bad: worth knowing
 	Detail string `json:"detail"` // what was found, and if it is bad what to do
 }
 
@@ -29,27 +32,51 @@ const (
 func Doctor(ctx context.Context, h Home) []Finding {
 	c, err := ReadConfig(h.Config())
 	if err != nil {
-		return []Finding{{"configuration", true, err.Error()}}
+		return []Finding{{What: "configuration", Bad: true, Detail: err.Error()}}
 	}
-	all := []Finding{{"configuration", false, h.Config()}, checkCard(h), checkFiles(h), checkDisk(h), checkPort("http port", c.HTTP.Listen)}
+	port, running := checkPort("http port", c.HTTP.Listen)
+	all := []Finding{{What: "configuration", Detail: h.Config()}, checkCard(h), checkFiles(h), checkDisk(h), port}
+	if len(c.Virtual) == 0 {
+		all = append(all, Finding{What: "virtual servers", Note: true, Detail: "none yet: souk federation create founds one, souk federation join joins it"})
+	}
 	for i := range c.Virtual {
-		v := &c.Virtual[i]
-		f, err := ReadFounding(h.in(v.Founding))
-		if err != nil {
-			all = append(all, Finding{"founding contract", true, err.Error()})
+		all = append(all, checkVirtual(ctx, h, &c.Virtual[i], running)...)
+	}
+	return all
+}
+
+// checkVirtual looks at one virtual server of a home, whose server is running or not.
+func checkVirtual(ctx context.Context, h Home, v *VirtualConfig, running bool) []Finding {
+	f, err := ReadFounding(h.in(v.Founding))
+	if err != nil {
+		return []Finding{{What: "founding contract", Bad: true, Detail: err.Error() + ": copy it from another member, or join again with souk federation join"}}
+	}
+	id := f.ID()
+	all := []Finding{{What: "founding contract", Detail: fmt.Sprintf("virtual server %x, %d members", id[:8], len(f.Members))}}
+	if _, err := os.Stat(filepath.Join(h.in(v.Keys), RoleConsensus+".age")); err != nil {
+		all = append(all, Finding{What: "consensus key", Bad: true, Detail: err.Error() + ": the keys of this section of config.toml are those of a card; souk card list shows which there are"})
+	}
+	if v.Listen != "" {
+		port, _ := checkPort("consensus port", v.Listen)
+		all = append(all, port)
+	}
+	if f.Origin != nil {
+		all = append(all, checkOrigin(h, v, f))
+	}
+	cards, err := h.Cards()
+	if err != nil {
+		return all // the member card's finding says it
+	}
+	_, err = os.Stat(filepath.Join(filepath.Dir(h.in(v.Founding)), "state"))
+	served := err == nil
+	for i := range f.Members {
+		m := &f.Members[i]
+		own := slices.ContainsFunc(cards, func(c HomeCard) bool { return c.Card.Consensus == m.Consensus })
+		if own && !running {
+			all = append(all, Finding{What: "member " + m.Name, Note: true, Detail: "this server is not running: souk serve --home " + string(h)})
 			continue
 		}
-		id := f.ID()
-		all = append(all, Finding{"founding contract", false, fmt.Sprintf("virtual server %x, %d members", id[:8], len(f.Members))})
-		if _, err := os.Stat(filepath.Join(h.in(v.Keys), RoleConsensus+".age")); err != nil {
-			all = append(all, Finding{"consensus key", true, err.Error() + ": the keys of this section of config.toml are those of a card; souk card list shows which there are"})
-		}
-		if v.Listen != "" {
-			all = append(all, checkPort("consensus port", v.Listen))
-		}
-		for j := range f.Members {
-			all = append(all, checkMember(ctx, f.Members[j].Name, f.Members[j].URL))
-		}
+		all = append(all, checkMember(ctx, m.Name, m.URL, served))
 	}
 	return all
 }
@@ -57,15 +84,15 @@ func Doctor(ctx context.Context, h Home) []Finding {
 func checkCard(h Home) Finding {
 	card, err := h.Card()
 	if err != nil {
-		return Finding{"member card", true, err.Error()}
+		return Finding{What: "member card", Bad: true, Detail: err.Error()}
 	}
-	return Finding{"member card", false, card.Name}
+	return Finding{What: "member card", Detail: card.Name}
 }
 
 func checkFiles(h Home) Finding {
 	paths, err := filepath.Glob(h.key("*"))
 	if err != nil || len(paths) == 0 {
-		return Finding{"keys", true, "no keys in " + filepath.Dir(h.key("x")) + ": make a server with souk init"}
+		return Finding{What: "keys", Bad: true, Detail: "no keys in " + filepath.Dir(h.key("x")) + ": make a server with souk init"}
 	}
 	if more, err := filepath.Glob(filepath.Join(string(h), "cards", "*", "*.age")); err == nil {
 		paths = append(paths, more...)
@@ -77,19 +104,19 @@ func checkFiles(h Home) Finding {
 	for _, p := range slices.AppendSeq(slices.Clone(paths), maps.Keys(folders)) {
 		info, err := os.Stat(p)
 		if err != nil {
-			return Finding{"keys", true, err.Error()}
+			return Finding{What: "keys", Bad: true, Detail: err.Error()}
 		}
 		if info.Mode().Perm()&0o077 != 0 {
-			return Finding{"keys", true, fmt.Sprintf("others may read %s: chmod 600 files and 700 folders", p)}
+			return Finding{What: "keys", Bad: true, Detail: fmt.Sprintf("others may read %s: chmod 600 files and 700 folders", p)}
 		}
 	}
-	return Finding{"keys", false, fmt.Sprintf("%d sealed; keep copies of them and of the passphrase elsewhere", len(paths))}
+	return Finding{What: "keys", Detail: fmt.Sprintf("%d sealed; keep copies of them and of the passphrase elsewhere", len(paths))}
 }
 
 func checkDisk(h Home) Finding {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(string(h), &s); err != nil {
-		return Finding{"disk", true, err.Error()}
+		return Finding{What: "disk", Bad: true, Detail: err.Error()}
 	}
 	free := s.Bavail * uint64(s.Bsize)
 	f := Finding{What: "disk", Detail: fmt.Sprintf("%d MB free", free>>20)}
@@ -99,38 +126,46 @@ func checkDisk(h Home) Finding {
 	return f
 }
 
-// checkPort tells whether a port can be listened on, or a server does already.
-func checkPort(what, listen string) Finding {
+// checkPort tells whether a port can be listened on, or whether somebody does already.
+func checkPort(what, listen string) (f Finding, used bool) {
 	l, err := net.Listen("tcp", listen)
 	if err == nil {
 		l.Close() //nolint:errcheck // nothing was served
-		return Finding{what, false, listen + " is free"}
+		return Finding{What: what, Detail: listen + " is free"}, false
 	}
 	conn, derr := net.DialTimeout("tcp", listen, time.Second)
 	if derr == nil {
 		conn.Close() //nolint:errcheck // nothing was sent
-		return Finding{what, false, listen + " is in use; fine if this server is running"}
+		return Finding{What: what, Detail: listen + " is in use; fine if this server is running"}, true
 	}
-	return Finding{what, true, err.Error()}
+	return Finding{What: what, Bad: true, Detail: err.Error()}, false
 }
 
-// checkMember asks a member's server whether it lives, and compares clocks.
-func checkMember(ctx context.Context, name, url string) Finding {
+// checkMember asks a member's server whether it lives, and compares clocks. Before
+// this server has served for the first time, nobody else may have either.
+func checkMember(ctx context.Context, name, base string, served bool) Finding {
 	what := "member " + name
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/livez", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/livez", nil)
 	if err != nil {
-		return Finding{what, true, err.Error()}
+		return Finding{What: what, Bad: true, Detail: err.Error()}
 	}
 	begin := time.Now()
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return Finding{what, true, "does not answer: " + err.Error()}
+		var inner *url.Error
+		if errors.As(err, &inner) {
+			err = inner.Err
+		}
+		if !served {
+			return Finding{What: what, Note: true, Detail: fmt.Sprintf("%s does not answer (%v): fine while the founding is not running yet, for it has never run here", base, err)}
+		}
+		return Finding{What: what, Bad: true, Detail: fmt.Sprintf("%s does not answer: %v; is that server up, is the network between?", base, err)}
 	}
 	defer resp.Body.Close() //nolint:errcheck // nothing is read
 	took := time.Since(begin)
-	f := Finding{what, false, fmt.Sprintf("%s answers in %v", url, took.Round(time.Millisecond))}
+	f := Finding{What: what, Detail: fmt.Sprintf("%s answers in %v", base, took.Round(time.Millisecond))}
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 		// The header counts whole seconds.
 		if skew := time.Since(date.Add(time.Second / 2)); skew.Abs() > mostSkew+time.Second/2+took {

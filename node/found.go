@@ -203,7 +203,7 @@ func FoundLocal(s LocalSetup) (*Local, error) {
 		return nil, fmt.Errorf("%w: %d servers: 1 to %d are possible", ErrConfig, s.Servers, exchange.MaxMembers)
 	}
 	if entries, err := os.ReadDir(s.Dir); err == nil && len(entries) > 0 {
-		return nil, fmt.Errorf("%w: %s is not empty", ErrConfig, s.Dir)
+		return nil, fmt.Errorf("%w: %s is not empty: name a folder to be made", ErrConfig, s.Dir)
 	}
 	issuer, err := identity.GenerateKey(rand.Reader)
 	if err != nil {

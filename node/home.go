@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -63,8 +65,24 @@ type Setup struct {
 // ErrHome is returned by Init for a folder that has a server in it.
 var ErrHome = errors.New("folder has a server in it already: choose another, or delete it")
 
+// checkReach checks where a card says that its server can be reached.
+func checkReach(base, p2p string) error {
+	u, err := url.Parse(base)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("%w: %q is no base URL under which clients reach the server: write it like https://alice.example:8640", ErrConfig, base)
+	}
+	a, err := netip.ParseAddrPort(p2p)
+	if err != nil || a.Addr().IsUnspecified() || a.Port() == 0 {
+		return fmt.Errorf("%w: %q is not where other servers reach this one: write its IP address and port, like 192.0.2.7:26600", ErrConfig, p2p)
+	}
+	return nil
+}
+
 // Init makes the keys, the card and the config of a new server.
 func Init(h Home, s Setup) (exchange.Card, error) {
+	if err := checkReach(s.URL, s.P2P); err != nil {
+		return exchange.Card{}, err
+	}
 	if _, err := os.Stat(h.Config()); err == nil {
 		return exchange.Card{}, fmt.Errorf("%s: %w", h, ErrHome)
 	}
@@ -134,42 +152,77 @@ type Joining struct {
 	Now     time.Time
 }
 
-// Join writes a founding contract into the home and its section into the config.
-// It answers the id of the virtual server whose place it takes, zero if there is
-// none: its section becomes a comment.
+// Join writes a founding contract into the home and its section into the config. A
+// contract that goes on from another virtual server needs the export that it was made
+// from, of which it keeps a copy. Joining again with other settings changes these and
+// leaves the others. It answers the id of the virtual server whose place it takes,
+// zero if there is none: its section becomes a comment.
 func (h Home) Join(f *exchange.Founding, j Joining) (old exchange.ID, err error) {
+	id := f.ID()
+	path := filepath.Join(h.virtual(id), "founding")
+	if _, err := os.Stat(h.virtual(id)); err == nil { // joined before: what is there may be damaged
+		if err := writeContract(path, f); err != nil {
+			return old, err
+		}
+	}
 	all, err := h.hosts()
 	if err != nil {
 		return old, err
 	}
-	id, v := f.ID(), j.Config
+	v, at, again := j.Config, -1, false
 	for i := range all {
 		if all[i].id == id {
-			return old, fmt.Errorf("%w: this server has joined that virtual server already; its section in %s says how it is served", ErrServes, h.Config())
+			at, again = i, true
 		}
 	}
-	if v.Keys, err = h.keysFor(f, j.Card); err != nil {
+	var was VirtualConfig
+	if again {
+		if was, err = h.section(at); err != nil {
+			return old, err
+		}
+		v = was.with(&j.Config)
+	}
+	if !again || j.Card != nil {
+		if v.Keys, err = h.keysFor(f, j.Card); err != nil {
+			return old, err
+		}
+	}
+	if !again {
+		if at, err = replaced(all, f, v.Listen, j.Replace); err != nil {
+			return old, err
+		}
+	}
+	if v.Origin, err = h.keepOrigin(f, &j.Config, was.Origin); err != nil {
 		return old, err
 	}
-	at, err := replaced(all, f, v.Listen, j.Replace)
-	if err != nil {
+	if err := writeContract(path, f); err != nil {
 		return old, err
-	}
-	path := filepath.Join(h.virtual(id), "founding")
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return old, fmt.Errorf("make folder: %w", err)
-	}
-	if err := os.WriteFile(path, f.Append(nil), 0o600); err != nil {
-		return old, fmt.Errorf("write founding contract: %w", err)
 	}
 	if v.Founding, err = filepath.Rel(string(h), path); err != nil {
 		return old, fmt.Errorf("write founding contract: %w", err)
 	}
 	v.fill()
-	if at >= 0 {
+	date := j.Now.UTC().Format(time.DateOnly)
+	switch {
+	case again && v == was:
+		return old, fmt.Errorf("%w: this server has joined that virtual server already; its section in %s says how it is served", ErrServes, h.Config())
+	case again:
+		return old, h.rewrite(at, len(all), "joined again on "+date+" with the section below", v.text())
+	case at >= 0:
 		old = all[at].id
 	}
-	return old, h.rewrite(at, len(all), fmt.Sprintf("replaced by %x on %s", id[:8], j.Now.UTC().Format(time.DateOnly)), v.text())
+	return old, h.rewrite(at, len(all), fmt.Sprintf("replaced by %x on %s", id[:8], date), v.text())
+}
+
+// writeContract keeps a founding contract.
+func writeContract(path string, f *exchange.Founding) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("make folder: %w", err)
+	}
+	if err := os.WriteFile(path, f.Append(nil), 0o600); err != nil {
+		return fmt.Errorf("write founding contract: %w", err)
+	}
+	return nil
 }
 
 // ReadFounding reads a founding contract from a file.

@@ -48,6 +48,13 @@ var virtualMetrics = []struct {
 	read       func(*replica.Metrics, consensus.Status) float64
 }{
 	{"height", "Height of the newest block here.", true, func(_ *replica.Metrics, s consensus.Status) float64 { return float64(s.Height) }},
+	{"round", "Round of voting on the next block, from 0.", true, func(_ *replica.Metrics, s consensus.Status) float64 { return float64(s.Round) }},
+	{"locked", "1 while this server is bound by its vote to a block that is not decided here.", true, func(_ *replica.Metrics, s consensus.Status) float64 {
+		if s.Locked {
+			return 1
+		}
+		return 0
+	}},
 	{"peers", "Servers connected.", true, func(_ *replica.Metrics, s consensus.Status) float64 { return float64(len(s.Peers)) }},
 	{"waiting_commands", "Commands of clients that wait for a block.", true, func(m *replica.Metrics, _ consensus.Status) float64 { return float64(m.Waiting.Load()) }},
 	{"lag_blocks", "Committed blocks that are not in the store yet.", true, func(m *replica.Metrics, _ consensus.Status) float64 { return float64(m.LagBlocks.Load()) }},

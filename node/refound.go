@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -25,22 +26,12 @@ func Export(h Home, id string, height uint64, w io.Writer) (e *replica.Export, e
 	if err != nil {
 		return nil, err
 	}
-	at := 0
-	switch {
-	case len(all) == 0:
-		return nil, fmt.Errorf("%w: %s names no virtual server", ErrConfig, h.Config())
-	case id != "":
-		if at, err = find(all, id); err != nil {
-			return nil, err
-		}
-	case len(all) > 1:
-		return nil, fmt.Errorf("%w: there are %d: say with --id which one, such as --id %x", ErrServes, len(all), all[0].id[:8])
-	}
-	path := h.in(c.Virtual[at].Founding)
-	f, err := ReadFounding(path)
+	at, err := h.choose(all, id)
 	if err != nil {
 		return nil, err
 	}
+	path := h.in(c.Virtual[at].Founding)
+	f := all[at].founding
 	s, err := pebble.Open(filepath.Join(filepath.Dir(path), "state"), pebble.Config{})
 	if err != nil {
 		return nil, fmt.Errorf("open state: %w (is the server stopped?)", err)
@@ -63,25 +54,26 @@ func Export(h Home, id string, height uint64, w io.Writer) (e *replica.Export, e
 }
 
 // Refound makes the founding contract of a virtual server that goes on from an
-// export, with the members of cards. All members must make it from exports of
+// export, with the members of cards, and with the rules and the protocol version
+// that were in force, whatever votes had made of them. All members must make it from exports of
 // the same height and root.
 func Refound(export, name string, cards []exchange.Card) (*exchange.Founding, error) {
-	in, err := os.Open(export)
-	if err != nil {
-		return nil, fmt.Errorf("read export: %w", err)
-	}
-	defer in.Close() //nolint:errcheck // nothing was written
-	e, err := replica.ReadExport(in)
+	var f *exchange.Founding
+	err := readExport(export, func(e *replica.Export) error {
+		old := e.Founding
+		before, err := exchange.Load(old, e.ReadLeaves())
+		if err != nil {
+			return err
+		}
+		f = &exchange.Founding{
+			Name: cmp.Or(name, old.Name), Protocol: before.Roster().Version(e.Height + 1), Profile: old.Profile,
+			Members: slices.Clone(cards), Params: before.Params(),
+			Origin: &exchange.Origin{Server: old.ID(), Height: e.Height, Root: e.Root},
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
-	}
-	old := e.Founding
-	f := &exchange.Founding{
-		Name: old.Name, Protocol: old.Protocol, Profile: old.Profile, Members: slices.Clone(cards), Params: old.Params,
-		Origin: &exchange.Origin{Server: old.ID(), Height: e.Height, Root: e.Root},
-	}
-	if name != "" {
-		f.Name = name
 	}
 	for i := range cards {
 		f.Created = max(f.Created, cards[i].Made)
@@ -90,9 +82,23 @@ func Refound(export, name string, cards []exchange.Card) (*exchange.Founding, er
 	if err := f.Check(); err != nil {
 		return nil, err
 	}
-	// The whole state is read, so that a damaged file is found now and not by the new servers.
-	if _, err := exchange.Refound(f, e.ReadLeaves()); err != nil {
-		return nil, errors.Join(err, e.Err())
+	// What the new servers will do with it is done once now, so that they need not find out.
+	return f, readExport(export, func(e *replica.Export) error {
+		_, err := exchange.Refound(f, e.ReadLeaves())
+		return err
+	})
+}
+
+// readExport has an export read to its end.
+func readExport(path string, read func(*replica.Export) error) error {
+	in, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("read export: %w", err)
 	}
-	return f, e.Err()
+	defer in.Close() //nolint:errcheck // nothing was written
+	e, err := replica.ReadExport(in)
+	if err != nil {
+		return err
+	}
+	return errors.Join(read(e), e.Err())
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,8 +18,10 @@ var ErrServes = errors.New("virtual servers")
 
 // hosted is a virtual server of a config file.
 type hosted struct {
-	id     exchange.ID
-	listen string
+	id       exchange.ID
+	founding *exchange.Founding
+	listen   string
+	keys     string
 }
 
 // hosts are the virtual servers of a home's config file, in its order.
@@ -33,7 +36,7 @@ func (h Home) hosts() ([]hosted, error) {
 		if err != nil {
 			return nil, fmt.Errorf("virtual server %d of %s: %w", i+1, h.Config(), err)
 		}
-		all = append(all, hosted{f.ID(), c.Virtual[i].Listen})
+		all = append(all, hosted{f.ID(), f, c.Virtual[i].Listen, c.Virtual[i].Keys})
 	}
 	return all, nil
 }
@@ -55,6 +58,80 @@ func find(all []hosted, text string) (int, error) {
 	return found, nil
 }
 
+// section is the nth section of a config file.
+func (h Home) section(n int) (VirtualConfig, error) {
+	c, err := ReadConfig(h.Config())
+	if err != nil {
+		return VirtualConfig{}, err
+	}
+	return c.Virtual[n], nil
+}
+
+// with is a section with what another one says, where that is not silent.
+func (v *VirtualConfig) with(other *VirtualConfig) VirtualConfig {
+	w := *v
+	if other.Listen != "" {
+		w.Listen = other.Listen
+	}
+	if other.StateSync {
+		w.StateSync = true
+	}
+	if other.TrustHeight != 0 {
+		w.TrustHeight, w.TrustHash = other.TrustHeight, other.TrustHash
+	}
+	return w
+}
+
+// choose is the index of the virtual server that a text names, or of the only one.
+func (h Home) choose(all []hosted, id string) (int, error) {
+	switch {
+	case len(all) == 0:
+		return 0, fmt.Errorf("%w: %s names none", ErrServes, h.Config())
+	case id != "":
+		return find(all, id)
+	case len(all) > 1:
+		return 0, fmt.Errorf("%w: there are %d: say with --id which one, such as --id %x", ErrServes, len(all), all[0].id[:8])
+	}
+	return 0, nil
+}
+
+// Served is a virtual server of a home, and where to ask for it.
+type Served struct {
+	Founding *exchange.Founding
+	// Servers are base URLs: this server's own first, then those of the other members
+	// of the founding contract.
+	Servers []string
+}
+
+// Serves is the virtual server of a home whose id begins with a text; it may be
+// empty if there is one only.
+func (h Home) Serves(id string) (Served, error) {
+	all, err := h.hosts()
+	if err != nil {
+		return Served{}, err
+	}
+	at, err := h.choose(all, id)
+	if err != nil {
+		return Served{}, err
+	}
+	s := Served{Founding: all[at].founding}
+	cards, err := h.Cards()
+	if err != nil {
+		return s, err
+	}
+	for i := range cards {
+		if cards[i].Keys == all[at].keys {
+			s.Servers = append(s.Servers, cards[i].Card.URL)
+		}
+	}
+	for i := range s.Founding.Members {
+		if url := s.Founding.Members[i].URL; !slices.Contains(s.Servers, url) {
+			s.Servers = append(s.Servers, url)
+		}
+	}
+	return s, nil
+}
+
 // Leave takes a virtual server out of a home's config file: its section stays as a
 // comment, its data stay where they are. It answers its id.
 func (h Home) Leave(id string, now time.Time) (exchange.ID, error) {
@@ -69,8 +146,8 @@ func (h Home) Leave(id string, now time.Time) (exchange.ID, error) {
 	return all[i].id, h.rewrite(i, len(all), "left on "+now.UTC().Format(time.DateOnly), "")
 }
 
-// rewrite makes the nth of a config file's sections of virtual servers a comment,
-// unless n is negative, and adds a text behind all.
+// rewrite makes the nth of a config file's sections of virtual servers a comment and
+// puts a text behind it; if n is negative it puts the text behind all.
 func (h Home) rewrite(n, of int, why, more string) error {
 	data, err := os.ReadFile(h.Config())
 	if err != nil {
@@ -79,9 +156,10 @@ func (h Home) rewrite(n, of int, why, more string) error {
 	text := string(data)
 	if n >= 0 {
 		var ok bool
-		if text, ok = retire(text, n, of, why); !ok {
+		if text, ok = retire(text, n, of, why, more); !ok {
 			return fmt.Errorf("%w: %s is written in a way that is not understood here: take the section of the virtual server out by hand", ErrConfig, h.Config())
 		}
+		more = ""
 	}
 	if !strings.HasSuffix(text, "\n") {
 		text += "\n"
@@ -89,10 +167,10 @@ func (h Home) rewrite(n, of int, why, more string) error {
 	return replaceFile(h.Config(), []byte(text+more))
 }
 
-// retire makes the nth of so many sections of virtual servers a comment; false if
-// there are not so many.
-func retire(text string, n, of int, why string) (string, bool) {
-	lines := strings.Split(text, "\n")
+// retire makes the nth of so many sections of virtual servers a comment, with a text
+// behind it; false if there are not so many.
+func retire(text string, n, of int, why, more string) (string, bool) {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	var begins []int
 	for i, line := range lines {
 		if head, _, _ := strings.Cut(line, "#"); strings.Join(strings.Fields(head), "") == "[[virtual_server]]" {
@@ -102,16 +180,20 @@ func retire(text string, n, of int, why string) (string, bool) {
 	if len(begins) != of {
 		return "", false
 	}
-	for i := begins[n]; i < len(lines); i++ {
-		line := strings.TrimSpace(lines[i])
-		if i > begins[n] && strings.HasPrefix(line, "[") {
+	end := begins[n]
+	for ; end < len(lines); end++ {
+		line := strings.TrimSpace(lines[end])
+		if end > begins[n] && strings.HasPrefix(line, "[") {
 			break
 		}
 		if line != "" && line[0] != '#' {
-			lines[i] = "# " + lines[i]
+			lines[end] = "# " + lines[end]
 		}
 	}
 	lines[begins[n]] = "# This virtual server was " + why + "; its data are still in this home.\n" + lines[begins[n]]
+	if more != "" {
+		lines = slices.Insert(lines, end, strings.TrimRight(more, "\n")+"\n")
+	}
 	return strings.Join(lines, "\n"), true
 }
 

@@ -48,6 +48,7 @@ func Settings(h Home) ([]Setting, error) {
 	}
 	all := section("http", c.HTTP, table("http"))
 	all = append(all, section("log", c.Log, table("log"))...)
+	all = append(all, section("memory", c.Memory, table("memory"))...)
 	list, _ := said["virtual_server"].([]any)
 	for i := range c.Virtual {
 		var m map[string]any

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -108,15 +109,21 @@ func (v *virtual) openParts() (p *parts, err error) {
 		Keep: replica.Keep{Blocks: v.config.KeepBlocks, Days: v.config.HistoryDays, SnapshotEvery: v.config.SnapshotEvery},
 	}
 	if v.founding.Origin != nil && v.config.Origin != "" {
-		if p.origin, err = os.Open(v.node.home.in(v.config.Origin)); err != nil {
-			return p, fmt.Errorf("open the export to begin with: %w", err)
+		p.origin, err = os.Open(v.node.home.in(v.config.Origin))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // one that is gone is not missed once there is a state
+			return p, fmt.Errorf("%w: %w", ErrOrigin, err)
 		}
-		if rc.Origin, err = replica.ReadExport(p.origin); err != nil {
-			return p, err
+		if err == nil {
+			if rc.Origin, err = replica.ReadExport(p.origin); err != nil {
+				return p, fmt.Errorf("%w: %w", ErrOrigin, err)
+			}
 		}
 	}
 	if p.replica, err = replica.Open(rc); err != nil {
 		return p, fmt.Errorf("load state: %w", err)
+	}
+	if v.founding.Origin != nil && rc.Origin == nil && !v.config.StateSync && errors.Is(p.replica.View(func(*exchange.State) {}), replica.ErrNotFounded) {
+		return p, fmt.Errorf("%w is missing: %s", ErrOrigin, neededOrigin(v.node.home, v.founding))
 	}
 	ec, err := v.engineConfig(p.replica)
 	if err != nil {

@@ -13,12 +13,14 @@ import (
 
 const (
 	// blocksKept is how many committed blocks are in memory for subscribers that
-	// begin in the past, and commandsKept how many commands they have at most, for
-	// what a command did takes some kilobytes. The newest block is always kept.
-	blocksKept   = 64
-	commandsKept = 16_384
-	// defaultBuffer is how many blocks may wait for a subscriber.
+	// begin in the past, and memoryKept how many bytes they take at most, for one
+	// command can do a lot. The newest block is always kept.
+	blocksKept = 64
+	memoryKept = 32 << 20
+	// defaultBuffer is how many blocks may wait for a subscriber, and memoryWaiting how
+	// many bytes they may take, unless it is one block.
 	defaultBuffer = 256
+	memoryWaiting = 128 << 20
 )
 
 // Errors of subscriptions.
@@ -36,6 +38,7 @@ type Committed struct {
 	Proposer identity.PublicKey
 	Batches  []Origin
 	Result   *exchange.Result
+	memory   int // about what all this takes
 }
 
 // Origin says in whose name some of a block's commands came.
@@ -51,19 +54,20 @@ type Subscription struct {
 	most   int
 
 	// Under events.mu.
-	queue []*Committed
-	err   error
+	queue  []*Committed
+	memory int // of queue
+	err    error
 }
 
 // events hands committed blocks to subscribers.
 type events struct {
 	metrics *Metrics
 
-	mu       sync.Mutex
-	last     []*Committed // newest last
-	commands int          // in them
-	subs     map[*Subscription]struct{}
-	over     bool
+	mu     sync.Mutex
+	last   []*Committed // newest last
+	memory int          // of them
+	subs   map[*Subscription]struct{}
+	over   bool
 }
 
 func newEvents(m *Metrics) *events {
@@ -71,8 +75,8 @@ func newEvents(m *Metrics) *events {
 }
 
 // Subscribe delivers the blocks from a height on; from 0 means from the next one.
-// At most buffer blocks (0: 256) wait for the subscriber, who is cut off with
-// ErrSlow beyond that. A height that is too far back is refused with ErrGone. The
+// At most buffer blocks (0: 256), which take 128 MiB, wait for the subscriber, who is
+// cut off with ErrSlow beyond that. A height that is too far back is refused with ErrGone. The
 // subscription must be closed.
 func (r *Replica) Subscribe(from uint64, buffer int) (*Subscription, error) {
 	if buffer <= 0 {
@@ -96,8 +100,9 @@ func (r *Replica) Subscribe(from uint64, buffer int) (*Subscription, error) {
 		return nil, ErrGone
 	}
 	s := &Subscription{events: ev, ready: make(chan struct{}, 1), most: max(buffer, missed)}
-	s.queue = append(s.queue, ev.last[len(ev.last)-missed:]...)
-	s.signal()
+	for _, c := range ev.last[len(ev.last)-missed:] {
+		s.put(c)
+	}
 	ev.subs[s] = struct{}{}
 	return s, nil
 }
@@ -107,29 +112,35 @@ func (ev *events) publish(c *Committed) {
 	ev.mu.Lock()
 	defer ev.mu.Unlock()
 	ev.last = append(ev.last, c)
-	ev.commands += len(c.Result.Receipts)
+	ev.memory += c.memory
 	old := 0
-	for len(ev.last)-old > blocksKept || ev.commands > commandsKept && len(ev.last)-old > 1 {
-		ev.commands -= len(ev.last[old].Result.Receipts)
+	for len(ev.last)-old > blocksKept || ev.memory > memoryKept && len(ev.last)-old > 1 {
+		ev.memory -= ev.last[old].memory
 		old++
 	}
 	ev.last = slices.Delete(ev.last, 0, old)
 	for s := range ev.subs {
-		if len(s.queue) >= s.most {
+		if n := len(s.queue); n >= s.most || n > 0 && s.memory+c.memory > memoryWaiting {
 			ev.metrics.SlowSubscribers.Add(1)
 			s.end(ErrSlow)
 			continue
 		}
-		s.queue = append(s.queue, c)
-		s.signal()
+		s.put(c)
 	}
+}
+
+// put adds a block to what waits; under events.mu.
+func (s *Subscription) put(c *Committed) {
+	s.queue = append(s.queue, c)
+	s.memory += c.memory
+	s.signal()
 }
 
 // restart forgets all blocks: the state was restored.
 func (ev *events) restart() {
 	ev.mu.Lock()
 	defer ev.mu.Unlock()
-	ev.last, ev.commands = nil, 0
+	ev.last, ev.memory = nil, 0
 }
 
 // close ends all subscriptions.
@@ -184,6 +195,7 @@ func (s *Subscription) TryNext() (*Committed, error) {
 		return nil, s.err
 	}
 	c := s.queue[0]
+	s.memory -= c.memory
 	s.queue[0] = nil
 	s.queue = s.queue[1:]
 	return c, nil

@@ -18,6 +18,21 @@ func FilterOf(prefixes []uint64) func(uint64) bool {
 	return f.has
 }
 
+// Publish publishes blocks that take so many bytes of memory, which a subscriber does
+// not read. It answers how many are kept for others, and how many wait for him.
+func Publish(memory ...int) (kept, waiting int) {
+	ev := newEvents(&Metrics{})
+	r := &Replica{events: ev}
+	sub, err := r.Subscribe(0, len(memory)+1)
+	if err != nil {
+		return 0, 0
+	}
+	for i, m := range memory {
+		ev.publish(&Committed{Position: Position{Height: uint64(i) + 1}, memory: m})
+	}
+	return len(ev.last), len(sub.queue)
+}
+
 // ParseStored reads bytes as every kind of stored value that is read back after a
 // start or for a client, and tells whether one that has a single encoding was
 // written back in another way.

@@ -272,7 +272,7 @@ func (r *Replica) Commit() (retain uint64, err error) {
 
 // note counts a committed block and tells subscribers.
 func (r *Replica) note(f *finalized) {
-	c := &Committed{Position: f.position, Proposer: f.proposer, Result: f.result}
+	c := &Committed{Position: f.position, Proposer: f.proposer, Result: f.result, memory: f.record.memory}
 	now := r.config.Now()
 	for i := range f.batches {
 		b := &f.batches[i]

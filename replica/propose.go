@@ -2,7 +2,9 @@ package replica
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"souk/consensus"
@@ -89,35 +91,88 @@ func firstBad(verdicts []bool) int {
 
 // Propose makes a block of this server's clock and the waiting payloads, oldest
 // first, as far as they fit (S-5). Payloads that a block contained already, or
-// that no server would vote for, stay out.
-func (r *Replica) Propose(now time.Time, _ uint64, waiting [][]byte) [][]byte {
+// that no server would vote for, stay out; if not all fit, those that the state has
+// little use for come last (S-50).
+func (r *Replica) Propose(now time.Time, height uint64, waiting [][]byte) [][]byte {
 	last, due, ok := r.clock()
 	if !ok {
 		return nil
 	}
-	block := [][]byte{nil}
-	size, commands := clockSize, 0
+	ms := max(milliseconds(now), last+1)
+	block := proposal{payloads: [][]byte{nil}, size: clockSize}
+	crowded := !fitTogether(waiting)
+	var worthless [][]byte
 	for _, p := range waiting {
-		if size+len(p) > consensus.MaxBlock || r.known.wasCommitted(p) {
+		if block.size+len(p) > consensus.MaxBlock || r.known.wasCommitted(p) {
 			continue
 		}
 		b, err := r.check(context.Background(), p, true)
-		if err != nil || commands+len(b.Commands) > exchange.MaxBlockCommands {
+		if err != nil {
 			continue
 		}
-		block = append(block, p)
-		size += len(p)
-		commands += len(b.Commands)
-		if commands == exchange.MaxBlockCommands {
+		if crowded && !r.worthwhile(&b, height, ms) {
+			worthless = append(worthless, p)
+			continue
+		}
+		if block.add(p, len(b.Commands)); block.commands == exchange.MaxBlockCommands {
 			break
 		}
 	}
-	ms := max(milliseconds(now), last+1)
-	if len(block) == 1 && (due == never || due > ms) {
+	for _, p := range worthless {
+		_, count, _ := parseBatchHeader(p) // it was parsed before
+		block.add(p, count)
+	}
+	if len(block.payloads) == 1 && (due == never || due > ms) {
 		return nil
 	}
-	block[0] = AppendClock(nil, ms)
-	return block
+	block.payloads[0] = AppendClock(nil, ms)
+	return block.payloads
+}
+
+// proposal is a block that is being filled.
+type proposal struct {
+	payloads       [][]byte
+	size, commands int
+}
+
+// add adds a payload if it fits.
+func (b *proposal) add(p []byte, commands int) {
+	if b.size+len(p) <= consensus.MaxBlock && b.commands+commands <= exchange.MaxBlockCommands {
+		b.payloads = append(b.payloads, p)
+		b.size += len(p)
+		b.commands += commands
+	}
+}
+
+// fitTogether tells whether payloads have room in one block. What is no batch is
+// counted too.
+func fitTogether(payloads [][]byte) bool {
+	size, commands := clockSize, 0
+	for _, p := range payloads {
+		_, count, _ := parseBatchHeader(p) // none in what is no batch
+		size += len(p)
+		commands += count
+	}
+	return size <= consensus.MaxBlock && commands <= exchange.MaxBlockCommands
+}
+
+// sampled is how many commands of a batch are looked at to judge it.
+const sampled = 16
+
+// worthwhile tells whether the state would admit at least half of a batch's commands,
+// as far as some of them show. Which ones nobody knows before the last block is
+// decided, as they depend on its root.
+func (r *Replica) worthwhile(b *Batch, height, ms uint64) bool {
+	good := 0
+	err := r.view(func(s *exchange.State, at Position) {
+		rng := rand.New(rand.NewPCG(height, binary.BigEndian.Uint64(at.Root[:]))) //nolint:gosec // the same in two runs
+		for range sampled {
+			if s.Precheck(&b.Commands[rng.IntN(len(b.Commands))], ms) == exchange.OK {
+				good++
+			}
+		}
+	})
+	return err != nil || 2*good >= sampled
 }
 
 // Verify refuses a block that breaks S-5. A block whose clock is ahead it lets

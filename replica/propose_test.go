@@ -1,8 +1,10 @@
 package replica_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -203,4 +205,65 @@ func TestCheckOnce(t *testing.T) {
 			t.Errorf("bad signature: %v", err)
 		}
 	}
+}
+
+// TestJunkWaits is S-50: who fills the pool with commands that no state has use for
+// takes the room that is left, and no more.
+func TestJunkWaits(t *testing.T) {
+	c := newChain(t, 1, replica.Config{})
+	c.fund("alice", "bob")
+	n := c.nodes[0]
+	vs := c.world.State.ID()
+	const each = 240 // so that four batches fill a block by their bytes
+	batch := func(make func(i int) exchange.Command) []byte {
+		c.seq++
+		b := replica.Batch{Seq: c.seq}
+		for i := range each {
+			cmd := make(i)
+			cmd.Body = append(cmd.Body, bytes.Repeat([]byte{0}, exchange.MaxBody-len(cmd.Body))...)
+			if err := cmd.Sign(vs, exchangetest.Key("mallory")); err != nil {
+				t.Fatal(err)
+			}
+			b.Commands = append(b.Commands, cmd)
+		}
+		return replica.AppendBatch(nil, &b)
+	}
+	mallory := func(int) exchange.Command { return c.pay("mallory", "bob") }
+	var junk [][]byte
+	for i := range 6 {
+		switch i {
+		case 0: // in the name of somebody else
+			junk = append(junk, batch(func(int) exchange.Command { return c.pay("alice", "bob") }))
+		case 1: // expired
+			junk = append(junk, batch(func(i int) exchange.Command {
+				cmd := mallory(i)
+				cmd.Expiry = c.world.Time
+				return cmd
+			}))
+		default: // of an account that is unknown
+			junk = append(junk, batch(mallory))
+		}
+	}
+	good := [][]byte{c.batchOf(1), c.batchOf(1000)}
+	height := uint64(len(c.blocks) + 1)
+	propose := func(waiting ...[]byte) [][]byte {
+		t.Helper()
+		block := n.Propose(c.now(), height, waiting)
+		if len(block) == 0 {
+			t.Fatal("no block")
+		}
+		if err := n.Verify(context.Background(), c.now(), consensus.Proposal{Height: height, Payloads: block}); err != nil {
+			t.Fatal(err)
+		}
+		return block[1:]
+	}
+	same := func(got, want [][]byte) {
+		t.Helper()
+		if !slices.EqualFunc(got, want, bytes.Equal) {
+			t.Errorf("%d payloads are proposed, not %d, or others", len(got), len(want))
+		}
+	}
+	same(propose(append(slices.Clone(junk), good...)...), append(slices.Clone(good), junk[:3]...))
+	same(propose(junk[0], good[0], junk[1], good[1]), [][]byte{junk[0], good[0], junk[1], good[1]}) // all fit
+	same(propose(junk...), junk[:4])
 }

@@ -253,3 +253,26 @@ func TestSubscribe(t *testing.T) {
 		t.Errorf("after the end: %v", err)
 	}
 }
+
+// TestSubscribeMemory is S-47: few blocks that did much are as many as may be kept, or wait.
+func TestSubscribeMemory(t *testing.T) {
+	const mib = 1 << 20
+	for _, test := range []struct {
+		memory        []int
+		kept, waiting int
+	}{
+		{[]int{1, 1, 1}, 3, 3},
+		{[]int{10 * mib, 10 * mib, 10 * mib}, 3, 3},
+		{[]int{10 * mib, 10 * mib, 10 * mib, 10 * mib}, 3, 4},
+		{[]int{200 * mib}, 1, 1},
+		{[]int{1, 200 * mib}, 1, 0},
+		{[]int{200 * mib, 1}, 1, 0},
+		{[]int{60 * mib, 60 * mib, 8 * mib}, 1, 3},
+		{[]int{60 * mib, 60 * mib, 8 * mib, 1}, 2, 0},
+	} {
+		kept, waiting := replica.Publish(test.memory...)
+		if kept != test.kept || waiting != test.waiting {
+			t.Errorf("blocks of %d bytes: %d are kept and %d wait, not %d and %d", test.memory, kept, waiting, test.kept, test.waiting)
+		}
+	}
+}

@@ -108,6 +108,7 @@ func (f *federation) tryProbe() {
 		}
 	}
 	f.clients.only = core
+	f.load.LeaveRoster()
 	probe := f.clients.send(f.load.Probe(f.clients.now()), core[f.rng.IntN(len(core))])
 	for range extra {
 		f.clients.make()

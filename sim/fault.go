@@ -34,7 +34,8 @@ func (f *federation) nextFault() {
 	if f.calm {
 		return
 	}
-	if f.clients.acked >= LeastCommands && f.faulted >= LeastFaults+5 {
+	// Nobody ends an outage before its time: clients are waiting for that.
+	if f.clients.acked >= LeastCommands && f.faulted >= LeastFaults+5 && !f.outage {
 		f.calmDown()
 		return
 	}

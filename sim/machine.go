@@ -42,6 +42,7 @@ type proposal struct {
 type round struct {
 	proposal          *proposal
 	prevotes, commits ballots
+	doubled           []*vote // second votes of those who contradict themselves
 	prevoteTimer      bool
 	commitTimer       bool
 	polka             bool // the proposal had two thirds of prevotes while it was the present round
@@ -164,19 +165,65 @@ func (m *machine) takeVote(v *vote) bool {
 	if rd == nil || i < 0 || v.height != m.height {
 		return false
 	}
-	all := rd.prevotes
-	if v.kind == precommit {
-		all = rd.commits
-	}
+	all := rd.ballots(v.kind)
 	if old := all[i]; old != nil {
-		if old.block != v.block {
-			m.s.accuse(&evidence{old, v})
+		if old.block == v.block {
+			return false
 		}
-		return false
+		m.s.accuse(&evidence{old, v})
+		return rd.contradict(v)
 	}
 	all[i] = v
 	m.moved = m.s.f.loop.now
 	return true
+}
+
+// contradict keeps the second vote of somebody who contradicts himself, because two
+// thirds that somebody else has seen may have needed it. A third one is not kept.
+func (rd *round) contradict(v *vote) bool {
+	if slices.ContainsFunc(rd.doubled, func(o *vote) bool { return o.key == v.key && o.kind == v.kind }) {
+		return false
+	}
+	rd.doubled = append(rd.doubled, v)
+	return true
+}
+
+// all is the votes of a kind, first ones and contradictions.
+func (rd *round) all(kind voteKind) []*vote {
+	all := slices.DeleteFunc(slices.Clone(rd.ballots(kind)), func(v *vote) bool { return v == nil })
+	for _, v := range rd.doubled {
+		if v.kind == kind {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
+// find is the block, which may be none, that more than two thirds voted for. Who
+// voted for two is counted for both (arXiv:1807.04938, section II).
+func (rd *round) find(kind voteKind, v *validators) (found *block, ok bool) {
+	if found, ok = rd.ballots(kind).find(v); ok {
+		return found, ok
+	}
+	for _, d := range rd.doubled {
+		var sum int64
+		for _, o := range rd.all(kind) {
+			if d.kind == kind && o.block == d.block {
+				sum += v.power(o.key)
+			}
+		}
+		if sum*3 > v.total*2 {
+			return d.block, true
+		}
+	}
+	return nil, false
+}
+
+func (rd *round) ballots(kind voteKind) ballots {
+	if kind == precommit {
+		return rd.commits
+	}
+	return rd.prevotes
 }
 
 // save writes to disk what must not be forgotten, before anything is sent.
@@ -353,13 +400,13 @@ func (m *machine) roused() bool {
 // decide ends the height if any round has a block with two thirds of precommits (line 49).
 func (m *machine) decide() bool {
 	for r, rd := range m.rounds {
-		b, ok := rd.commits.find(m.set)
+		b, ok := rd.find(precommit, m.set)
 		if !ok || b == nil || !slices.Contains(m.blocks, b) {
 			continue
 		}
 		c := &certificate{block: b, round: r}
-		for _, v := range rd.commits {
-			if v != nil && v.block == b {
+		for _, v := range rd.all(precommit) {
+			if v.block == b {
 				c.votes = append(c.votes, v)
 			}
 		}
@@ -395,7 +442,7 @@ func (m *machine) judge(rd *round) bool {
 	}
 	ok := m.lockedRound == -1 || m.locked == p.block
 	if p.valid >= 0 {
-		if b, has := m.at(p.valid).prevotes.find(m.set); !has || b != p.block {
+		if b, has := m.at(p.valid).find(prevote, m.set); !has || b != p.block {
 			return false
 		}
 		ok = m.lockedRound <= p.valid || m.locked == p.block
@@ -423,7 +470,7 @@ func (m *machine) acceptable(p *proposal) bool {
 
 // polkas looks for two thirds of prevotes in the present round (lines 36 and 44).
 func (m *machine) polkas(rd *round) bool {
-	b, ok := rd.prevotes.find(m.set)
+	b, ok := rd.find(prevote, m.set)
 	if !ok || rd.polka || m.stage < prevoting {
 		return false
 	}
@@ -440,12 +487,7 @@ func (m *machine) polkas(rd *round) bool {
 	}
 	rd.polka = true
 	m.valid, m.validRound = b, m.round
-	m.polka = m.polka[:0:0]
-	for _, v := range rd.prevotes {
-		if v != nil {
-			m.polka = append(m.polka, v)
-		}
-	}
+	m.polka = rd.all(prevote)
 	if m.stage == prevoting {
 		m.stage = committing
 		m.locked, m.lockedRound = b, m.round
@@ -472,11 +514,7 @@ func (m *machine) news() news {
 		if rd.proposal != nil {
 			n.proposals = append(n.proposals, rd.proposal)
 		}
-		for _, v := range slices.Concat(rd.prevotes, rd.commits) {
-			if v != nil {
-				n.votes = append(n.votes, v)
-			}
-		}
+		n.votes = slices.Concat(n.votes, rd.all(prevote), rd.all(precommit))
 	}
 	return n
 }

@@ -116,15 +116,12 @@ func (p *pool) add(w *payload) bool {
 	return true
 }
 
-// take puts a client's command into the open batch.
+// take puts a client's command into the open batch. A silent server forgets it.
 func (p *pool) take(c *exchange.Command) {
-	if p.asked[c.ID] {
+	if p.asked[c.ID] || p.s.silent {
 		return
 	}
 	p.asked[c.ID] = true
-	if p.s.silent {
-		return
-	}
 	p.open = append(p.open, *c)
 	if len(p.open) >= p.s.f.shape.batch {
 		p.flush()

@@ -221,6 +221,16 @@ func (f *federation) Header(_ context.Context, height uint64) (merkle.Hash, uint
 	return f.roots[height-1], f.times[height-1], nil
 }
 
+// Newest implements api.HeaderSource.
+func (f *federation) Newest(context.Context) (uint64, merkle.Hash, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.height == 0 {
+		return 0, merkle.Hash{}, errors.New("no header yet")
+	}
+	return f.height, f.roots[f.height-1], nil
+}
+
 // client is a client of all servers.
 func (f *federation) client() *api.Client {
 	f.tb.Helper()

@@ -61,7 +61,7 @@ func (v *virtual) status(context.Context, *Nothing) (*Reply[api.Status], error) 
 	}
 	r.Peers = make([]api.Peer, 0, len(engine.Peers))
 	for _, p := range engine.Peers {
-		r.Peers = append(r.Peers, api.Peer{ID: p.ID, Address: p.Address, Outbound: p.Outbound, Since: uint64(max(p.Since.UnixMilli(), 0))})
+		r.Peers = append(r.Peers, api.Peer{ID: p.ID, Address: p.Address, Outbound: p.Outbound, Since: uint64(max(p.Since.UnixMilli(), 0)), Height: p.Height, Behind: p.CatchUp})
 	}
 	for _, silence := range v.replica.Silent() {
 		for i := range r.Members {

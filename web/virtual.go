@@ -144,6 +144,9 @@ func (v *virtual) unready(status *consensus.Status) *api.Error {
 		e = stopped()
 	case status.CatchUp:
 		e = api.NewError(api.CatchingUp, "", "This server is behind and catches up. Ask another one.")
+		if status.Height == 0 {
+			e = api.NewError(api.CatchingUp, "", "This server has no block yet: it waits for the other members' servers. Ask another one.")
+		}
 		e.RetryAfter = 5 * time.Second
 	}
 	return e

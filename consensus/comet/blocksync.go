@@ -69,8 +69,10 @@ func (r *blockSyncReactor) Receive(e p2p.Envelope) {
 }
 
 // choose decides how to begin, once there is enough to go by. A server that hears
-// of a height far above its own syncs blocks; if at least half of the others have
-// said how high they are and nobody is that far, consensus makes up the rest.
+// of a height far above its own from more than a third of the others, so not from
+// liars alone, syncs blocks; if at least half of the others have said how high they
+// are and nobody is that far, consensus makes up the rest. After a while those who
+// have spoken decide.
 func (r *blockSyncReactor) choose(now time.Time) {
 	r.mu.Lock()
 	begin := r.chosen(now)
@@ -89,14 +91,17 @@ func (r *blockSyncReactor) chosen(now time.Time) func() {
 	if c == nil {
 		return nil
 	}
+	heard, far := len(r.heights), 0
 	for _, h := range r.heights {
 		if h > c.height+c.few {
-			return c.sync
+			far++
 		}
 	}
 	waited := now.Sub(c.from)
-	switch heard := len(r.heights); {
-	case 2*heard >= c.others, heard > 0 && waited > askedFor, c.alone && waited > blocksFor:
+	switch {
+	case 3*far > c.others, far == heard && far > 0 && waited > askedFor:
+		return c.sync
+	case 2*heard >= c.others && far == 0, heard > 0 && waited > askedFor, c.alone && waited > blocksFor:
 		return c.vote
 	}
 	return nil
@@ -111,9 +116,16 @@ func (r *blockSyncReactor) RemovePeer(peer p2p.Peer, reason any) {
 	r.Reactor.RemovePeer(peer, reason)
 }
 
+// behind tells whether this server can never catch up. One that begins from a
+// snapshot misses no block before it has one, however long that takes.
+func (a *assembly) behind(height int64, others int, now time.Time) bool {
+	joining := a.syncFrom != nil && height == 0
+	return !joining && a.blockSync.behind(height, others, now)
+}
+
 // behind tells whether at least half of the others are connected and all of these
 // have said for a while that the block after height is gone.
-func (r *blockSyncReactor) behind(height int64, others int) bool {
+func (r *blockSyncReactor) behind(height int64, others int, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	gone := 0
@@ -127,7 +139,7 @@ func (r *blockSyncReactor) behind(height int64, others int) bool {
 		return false
 	}
 	if r.since.IsZero() {
-		r.since = time.Now()
+		r.since = now
 	}
-	return time.Since(r.since) > behindFor
+	return now.Sub(r.since) > behindFor
 }

@@ -136,6 +136,7 @@ type Engine struct {
 	mu      sync.Mutex
 	halted  error
 	round   int32
+	locked  bool      // in that round on a block
 	asking  bool      // a goroutine asks consensus for its round
 	stalled time.Time // since when a block is wanted and none comes; zero: not
 	closed  error
@@ -254,7 +255,7 @@ func (e *Engine) Submit(ctx context.Context, payload []byte) error {
 func (e *Engine) Status() consensus.Status {
 	height, at := e.bridge.newest()
 	e.mu.Lock()
-	s := consensus.Status{Height: uint64(height), BlockTime: at, Round: e.round, Halted: e.halted}
+	s := consensus.Status{Height: uint64(height), BlockTime: at, Round: e.round, Locked: e.locked, Halted: e.halted}
 	if !e.stalled.IsZero() {
 		s.Stalled = time.Since(e.stalled)
 	}
@@ -267,10 +268,14 @@ func (e *Engine) Status() consensus.Status {
 	s.Waiting = e.pool.Size()
 	s.CatchUp = e.parts.reactor.WaitSync()
 	for _, p := range e.parts.sw.Peers().Copy() {
-		s.Peers = append(s.Peers, consensus.Peer{
+		peer := consensus.Peer{
 			ID: string(p.ID()), Address: p.SocketAddr().DialString(), Outbound: p.IsOutbound(),
-			Since: time.Now().Add(-p.Status().Duration),
-		})
+			Since: time.Now().Add(-p.Status().Duration), CatchUp: true,
+		}
+		if at, ok := p.Get(types.PeerStateKey).(*cs.PeerState); ok && at.GetHeight() > 0 {
+			peer.Height, peer.CatchUp = uint64(at.GetHeight()-1), false // it works on the next one
+		}
+		s.Peers = append(s.Peers, peer)
 	}
 	return s
 }
@@ -278,18 +283,21 @@ func (e *Engine) Status() consensus.Status {
 // askRound asks consensus for its round, for a little while only: a block that
 // executes for long holds the lock.
 func (e *Engine) askRound(s *consensus.Status) {
-	answer := make(chan int32, 1)
+	done := make(chan struct{})
 	go func() {
-		round := e.parts.state.GetRoundState().Round
+		rs := e.parts.state.GetRoundState()
 		e.mu.Lock()
-		e.round, e.asking = round, false
+		e.round, e.locked, e.asking = rs.Round, rs.LockedBlock != nil, false
 		e.mu.Unlock()
-		answer <- round
+		close(done)
 	}()
 	timer := time.NewTimer(20 * time.Millisecond)
 	defer timer.Stop()
 	select {
-	case s.Round = <-answer:
+	case <-done:
+		e.mu.Lock()
+		s.Round, s.Locked = e.round, e.locked
+		e.mu.Unlock()
 	case <-timer.C:
 	}
 }
@@ -427,9 +435,7 @@ func (e *Engine) watch() {
 		}
 		stalled := !e.stalled.IsZero() && time.Since(e.stalled) > stallAfter
 		e.mu.Unlock()
-		// Who begins from a snapshot misses no block before it has one.
-		begun := e.parts.syncFrom == nil || height > 0
-		if begun && e.parts.blockSync.behind(height, len(e.dialer.all())) {
+		if e.parts.behind(height, len(e.dialer.all()), time.Now()) {
 			// The library would take itself to have caught up, and wait for ever.
 			if e.halt(fmt.Errorf("%w: height %d", ErrBehind, height)) {
 				go e.shut()

@@ -2,9 +2,12 @@ package comet
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"time"
 
 	abci "github.com/cometbft/cometbft/abci/types"
+	"github.com/cometbft/cometbft/p2p"
 	sm "github.com/cometbft/cometbft/state"
 	"github.com/cometbft/cometbft/types"
 
@@ -124,4 +127,48 @@ func RewindState(dir string, state sm.State) error {
 		return err
 	}
 	return errors.Join(s.state.Store.Save(state), s.Close())
+}
+
+// Behind asks for a minute whether a server that begins from a snapshot,
+// or not, takes itself to be behind three others whose oldest block is base.
+func Behind(fromSnapshot bool, height, base int64) bool {
+	a := &assembly{blockSync: &blockSyncReactor{bases: map[p2p.ID]int64{"a": base, "b": base, "c": base}}}
+	if fromSnapshot {
+		a.syncFrom = &sm.State{}
+	}
+	behind := false
+	for second := range 60 {
+		behind = a.behind(height, 3, time.Unix(1_700_000_000+int64(second), 0))
+	}
+	return behind
+}
+
+// Pool opens the pool of payloads.
+type Pool struct{ *pool }
+
+// NewPool returns an empty one.
+func NewPool() *Pool {
+	return &Pool{newPool(func() (time.Time, bool) { return time.Time{}, false }, func() bool { return false }, func() bool { return false })}
+}
+
+// Add puts a payload in, and Oldest is what an application that proposes is shown.
+func (p *Pool) Add(payload []byte, source p2p.ID) error {
+	tx := payloadEntry(payload)
+	return p.add(sha256.Sum256(tx), tx, source)
+}
+
+func (p *Pool) Oldest() [][]byte { return p.oldest() }
+
+// Choose is how a server begins that has heard of heights and waited so long.
+func Choose(height, few int64, others int, alone bool, heights []int64, waited time.Duration) (begin string) {
+	now := time.Now()
+	r := &blockSyncReactor{heights: make(map[p2p.ID]int64), choice: &choice{
+		from: now.Add(-waited), height: height, few: few, others: others, alone: alone,
+		sync: func() { begin = "sync" }, vote: func() { begin = "vote" },
+	}}
+	for i, h := range heights {
+		r.heights[p2p.ID(rune('a'+i))] = h
+	}
+	r.choose(now)
+	return begin
 }

@@ -37,6 +37,8 @@ const (
 	maxOutbox = 4096
 	// maxSeen is how many entries a peer is known to have.
 	maxSeen = 1 << 14
+	// maxAsked is how many entries one peer is asked for at a time.
+	maxAsked = 1 << 12
 	// wantDelay is how long an announced entry may still come by itself before
 	// it is asked for; wantAgain after which it is asked for again.
 	wantDelay = 50 * time.Millisecond
@@ -73,7 +75,8 @@ type gossip struct {
 
 	mu     sync.Mutex
 	peers  map[p2p.ID]*gossipPeer
-	wanted map[hash]time.Time // when each was asked for last
+	wanted map[hash]want  // what was asked for
+	asks   map[p2p.ID]int // how much of that of each peer
 	cut    map[p2p.ID]time.Time
 	score  map[p2p.ID]*badness
 }
@@ -117,7 +120,7 @@ func newGossip(ctx context.Context, app consensus.Application, pool *pool, log *
 	g := &gossip{
 		app: app, pool: pool, log: log, ctx: ctx, proof: func([]byte) error { return nil }, caughtUp: func() {},
 		work:  make(chan unchecked, 1024),
-		peers: make(map[p2p.ID]*gossipPeer), wanted: make(map[hash]time.Time),
+		peers: make(map[p2p.ID]*gossipPeer), wanted: make(map[hash]want), asks: make(map[p2p.ID]int),
 		cut: make(map[p2p.ID]time.Time), score: make(map[p2p.ID]*badness),
 	}
 	g.BaseReactor = *p2p.NewBaseReactor("Payloads", g)
@@ -351,30 +354,57 @@ func (g *gossip) announceLoop() {
 			g.spread(h, gossipHave)
 		}
 		g.mu.Lock()
-		for h, at := range g.wanted {
-			if time.Since(at) > 10*wantAgain {
-				delete(g.wanted, h)
+		for h, w := range g.wanted {
+			if time.Since(w.at) > 10*wantAgain {
+				g.drop(h)
 			}
 		}
 		g.mu.Unlock()
 	}
 }
 
-// mayAsk tells whether it is time to ask for an entry, of whomever.
-func (g *gossip) mayAsk(h hash) bool {
+// want is an entry that was asked for.
+type want struct {
+	at time.Time
+	of p2p.ID // who was asked first
+}
+
+// mayAsk tells whether it is time to ask a peer for an entry. Nobody is asked for
+// more than maxAsked at a time: hashes are easily invented.
+func (g *gossip) mayAsk(h hash, of p2p.ID) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if time.Since(g.wanted[h]) < wantAgain || len(g.wanted) > maxSeen {
+	w, again := g.wanted[h]
+	switch {
+	case again && time.Since(w.at) < wantAgain:
 		return false
+	case !again && g.asks[of] >= maxAsked:
+		return false
+	case !again:
+		w.of = of
+		g.asks[of]++
 	}
-	g.wanted[h] = time.Now()
+	w.at = time.Now()
+	g.wanted[h] = w
 	return true
 }
 
 func (g *gossip) forget(h hash) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.drop(h)
+}
+
+// drop is forget; under mu.
+func (g *gossip) drop(h hash) {
+	w, ok := g.wanted[h]
+	if !ok {
+		return
+	}
 	delete(g.wanted, h)
+	if g.asks[w.of]--; g.asks[w.of] == 0 {
+		delete(g.asks, w.of)
+	}
 }
 
 // sendLoop sends what is in a peer's outbox.
@@ -425,7 +455,7 @@ func (g *gossip) sendLoop(p *gossipPeer) {
 func (g *gossip) ask(p *gossipPeer, late []hash) {
 	var want []byte
 	for _, h := range late {
-		if !g.pool.known(h) && g.mayAsk(h) {
+		if !g.pool.known(h) && g.mayAsk(h, p.ID()) {
 			want = append(want, h[:]...)
 		}
 		if len(want) == maxHashes*len(hash{}) {

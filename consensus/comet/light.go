@@ -179,6 +179,16 @@ func (b *lightBlock) verified() Verified {
 	return v
 }
 
+// ReadSaved answers what LightClient.Save wrote, without asking anybody whether
+// it still holds.
+func ReadSaved(id merkle.Hash, saved []byte) (Verified, error) {
+	b, err := decodeLightBlock(ChainID(id), saved)
+	if err != nil {
+		return Verified{}, fmt.Errorf("saved trust: %w", err)
+	}
+	return b.verified(), nil
+}
+
 // hop verifies a block by one that is trusted. The error is ErrExpired, wraps
 // light.ErrNewValSetCantBeTrusted where a block in between would help, or errLie.
 func hop(trusted, to *lightBlock, now time.Time) error {
@@ -243,6 +253,38 @@ func (c *LightClient) Head(ctx context.Context) (Verified, error) {
 		}
 	}
 	return Verified{}, ErrUnverified
+}
+
+// Newest answers the newest block that any source shows with the signatures it must
+// have; never one below what was verified before. Nobody else has confirmed it, so
+// nothing it states may be believed: it tells what is out of date (C-67).
+func (c *LightClient) Newest(ctx context.Context) (Verified, error) {
+	c.verify.Lock()
+	defer c.verify.Unlock()
+	heads := c.fetchAll(ctx, c.cfg.Sources, 0)
+	if len(heads) == 0 {
+		return Verified{}, fmt.Errorf("%w: no answer", ErrUnverified)
+	}
+	slices.SortStableFunc(heads, func(a, b answer) int { return sign(b.block.Height - a.block.Height) })
+	newest := c.newest()
+	for _, h := range heads {
+		if h.block.Height <= newest.Height {
+			break
+		}
+		_, err := c.reach(ctx, h.source, h.block)
+		switch {
+		case err == nil:
+			return h.block.verified(), nil
+		case errors.Is(err, errLie):
+			_ = c.blame(h.source, err)
+		case !errors.Is(err, ErrUnverified):
+			return Verified{}, err
+		}
+	}
+	if c.expired(newest) {
+		return Verified{}, ErrExpired
+	}
+	return newest.verified(), nil
 }
 
 // At verifies the block of a height.

@@ -227,6 +227,61 @@ func TestLightFollows(t *testing.T) {
 	}
 }
 
+// C-67: what the newest signed block is, one honest source suffices to tell.
+func TestLightNewest(t *testing.T) {
+	start := time.Now().Add(-time.Hour)
+	l := honest(start, time.Second)
+	forged := &ledger{
+		start: start, every: time.Second, members: l.members, mark: 1, base: l, from: 50,
+		signers: func(int64) []identity.PrivateKey { return founders[:1] },
+	}
+	for name, sources := range map[string][]comet.Source{
+		"the other is behind":  {l.source(t, "stale", 40), l.source(t, "a", 90)},
+		"the other has forged": {forged.source(t, "liar", 99), l.source(t, "a", 90)},
+		"the others are down":  {l.source(t, "a", 90), down("b"), down("c")},
+	} {
+		cfg := lightConfig(l.source(t, "1", 60), l.source(t, "2", 60))
+		first := client(t, cfg)
+		if _, err := first.Head(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		saved, err := first.Save()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg = lightConfig(sources...)
+		cfg.Saved = saved
+		c := client(t, cfg)
+		if got, err := c.Newest(t.Context()); err != nil || got.Height != 90 || got.Hash != l.hash(t, 90) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+		if got := c.Trusted(); got.Height != 60 {
+			t.Errorf("%s: believes %d, which nobody has confirmed", name, got.Height)
+		}
+		if was, err := comet.ReadSaved(serverID, saved); err != nil || was.Height != 60 {
+			t.Errorf("%s: saved %+v, %v", name, was, err)
+		}
+	}
+	cfg := lightConfig(l.source(t, "1", 60), l.source(t, "2", 60))
+	c := client(t, cfg)
+	if _, err := c.Head(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	saved, _ := c.Save()
+	cfg = lightConfig(l.source(t, "1", 30), l.source(t, "2", 30))
+	cfg.Saved = saved
+	if got, err := client(t, cfg).Newest(t.Context()); err != nil || got.Height != 60 {
+		t.Errorf("all are behind what was verified: %+v, %v", got, err)
+	}
+	cfg.Sources = []comet.Source{down("1"), down("2")}
+	if got, err := client(t, cfg).Newest(t.Context()); !errors.Is(err, comet.ErrUnverified) {
+		t.Errorf("nobody answers: %+v, %v", got, err)
+	}
+	if _, err := comet.ReadSaved(merkle.Hash{}, saved); err == nil {
+		t.Error("what was saved for another virtual server was read")
+	}
+}
+
 // C-62: a source that lies is found out and named, first or not.
 func TestLightOneLies(t *testing.T) {
 	start := time.Now().Add(-time.Hour)

@@ -16,8 +16,9 @@ import (
 const (
 	maxWaiting      = 8192 // payloads
 	maxWaitingBytes = 64 << 20
-	// maxSourceBytes is what one peer's payloads may take of the room, so that
-	// no member can shut the others out.
+	// maxSource and maxSourceBytes are what one peer's payloads may take of the
+	// room, so that no member can shut the others out.
+	maxSource      = maxWaiting / 4
 	maxSourceBytes = maxWaitingBytes / 4
 	// passedOver is how many blocks with room to spare may leave a payload out
 	// before it is forgotten: every proposer has declined it then.
@@ -49,6 +50,9 @@ type waiting struct {
 	passed int
 }
 
+// load is how much waits.
+type load struct{ payloads, bytes int }
+
 // pool holds payloads until a block contains them, and rings the bell that makes
 // consensus propose. To CometBFT it is a mempool that does nothing else; blocks
 // are filled by PrepareProposal.
@@ -66,7 +70,7 @@ type pool struct {
 	order     *list.List // of *waiting, oldest first
 	byHash    map[hash]*list.Element
 	bytes     int
-	bySource  map[p2p.ID]int
+	bySource  map[p2p.ID]load
 	done      map[hash]struct{}
 	doneOrder []hash // ring
 	doneAt    int
@@ -83,7 +87,7 @@ func newPool(due func() (time.Time, bool), next, accuses func() bool) *pool {
 		arrived:    make(chan struct{}, 1),
 		due:        due, next: next, accuses: accuses,
 		order: list.New(), byHash: make(map[hash]*list.Element),
-		bySource: make(map[p2p.ID]int), done: make(map[hash]struct{}),
+		bySource: make(map[p2p.ID]load), done: make(map[hash]struct{}),
 	}
 	p.timer = time.AfterFunc(maxTimer, p.tick)
 	return p
@@ -132,13 +136,14 @@ func (p *pool) add(h hash, tx []byte, source p2p.ID) error {
 	if _, ok := p.done[h]; ok {
 		return consensus.ErrKnown
 	}
+	of := p.bySource[source]
 	if p.order.Len() >= maxWaiting || p.bytes+len(tx) > maxWaitingBytes ||
-		source != "" && p.bySource[source]+len(tx) > maxSourceBytes {
+		source != "" && (of.payloads >= maxSource || of.bytes+len(tx) > maxSourceBytes) {
 		return consensus.ErrPoolFull
 	}
 	p.byHash[h] = p.order.PushBack(&waiting{hash: h, tx: tx, source: source, since: time.Now()})
 	p.bytes += len(tx)
-	p.bySource[source] += len(tx)
+	p.bySource[source] = load{of.payloads + 1, of.bytes + len(tx)}
 	wake(p.arrived)
 	p.ring()
 	return nil
@@ -161,24 +166,19 @@ func (p *pool) await(most time.Duration) {
 	}
 }
 
-// oldest returns the bodies of waiting payloads, oldest first, as many as may
-// stand in one block.
+// oldest returns the bodies of all waiting payloads, oldest first. Which of them go
+// into a block, if not all fit, the application knows best.
 func (p *pool) oldest() [][]byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var out [][]byte
-	size := 0
+	out := make([][]byte, 0, p.order.Len())
 	for e := p.order.Front(); e != nil; e = e.Next() {
-		body := e.Value.(*waiting).tx[1:]
-		if size += len(body); size > consensus.MaxBlock {
-			break
-		}
-		out = append(out, body)
+		out = append(out, e.Value.(*waiting).tx[1:])
 	}
 	return out
 }
 
-// since returns the hashes of entries that have waited longer than age, oldest first.
+// older returns the hashes of entries that have waited longer than age, oldest first.
 func (p *pool) older(age time.Duration, most int) []hash {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -291,7 +291,8 @@ func (p *pool) remove(e *list.Element) {
 	p.order.Remove(e)
 	delete(p.byHash, w.hash)
 	p.bytes -= len(w.tx)
-	if p.bySource[w.source] -= len(w.tx); p.bySource[w.source] <= 0 {
+	of := p.bySource[w.source]
+	if p.bySource[w.source] = (load{of.payloads - 1, of.bytes - len(w.tx)}); of.payloads == 1 {
 		delete(p.bySource, w.source)
 	}
 }

@@ -33,6 +33,27 @@ func TestExactTurns(t *testing.T) {
 	}
 }
 
+// C-80: a server whose next block all others have forgotten is behind, but not
+// while it waits for a snapshot, before which it has no block at all.
+func TestBehindWhileJoining(t *testing.T) {
+	for _, c := range []struct {
+		fromSnapshot bool
+		height, base int64
+		want         bool
+	}{
+		{false, 0, 100, true},
+		{false, 7, 100, true},
+		{false, 99, 100, false},
+		{true, 0, 100, false},
+		{true, 7, 100, true},
+		{true, 99, 100, false},
+	} {
+		if got := comet.Behind(c.fromSnapshot, c.height, c.base); got != c.want {
+			t.Errorf("%+v: behind: %v", c, got)
+		}
+	}
+}
+
 // spoiler serves chunks that are not what they should be.
 type spoiler struct{ *consensustest.Counter }
 

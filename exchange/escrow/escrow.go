@@ -209,8 +209,8 @@ func (s *State) Claim(id ID, preimage []byte, now uint64) (Payout, Code) {
 }
 
 // Refund closes an escrow in favour of the payer: when it is due at the wish of
-// either party, and before, unless it is in dispute, at that of the payee, who
-// gives it up. OK, Unknown, NotParty, InDispute or TooEarly.
+// either party, and before at that of the payee, who gives it up, in dispute or not.
+// OK, Unknown, NotParty, InDispute or TooEarly.
 func (s *State) Refund(id ID, by Owner, now uint64) (Payout, Code) {
 	r, ok := s.live[id]
 	switch {
@@ -218,14 +218,12 @@ func (s *State) Refund(id ID, by Owner, now uint64) (Payout, Code) {
 		return Payout{}, Unknown
 	case by != r.Payer && by != r.Payee:
 		return Payout{}, NotParty
-	case now >= r.Due():
+	case by == r.Payee, now >= r.Due():
 		return s.close(r, false), OK
 	case r.Disputed:
 		return Payout{}, InDispute
-	case by == r.Payer:
-		return Payout{}, TooEarly
 	}
-	return s.close(r, false), OK
+	return Payout{}, TooEarly
 }
 
 // Dispute hands an escrow to its arbiter: OK, Unknown, NotParty, NoArbiter,

@@ -70,7 +70,7 @@ var table = map[phase][]outcome{
 	},
 	disputed: {
 		claimRight: refused(escrow.InDispute), claimWrong: refused(escrow.InDispute),
-		refundPayer: refused(escrow.InDispute), refundPayee: refused(escrow.InDispute), refundOther: refused(escrow.NotParty),
+		refundPayer: refused(escrow.InDispute), refundPayee: paysOrReturns, refundOther: refused(escrow.NotParty),
 		disputeParty: refused(escrow.InDispute), disputeOther: refused(escrow.NotParty),
 		resolveArbiter: paysOrReturns, resolveOther: refused(escrow.NotParty),
 	},

@@ -183,14 +183,10 @@ func (s *State) room(n Number, id asset.ID, limit uint32) bool {
 // orders and escrows after Load. It panics if there is no place up to MaxPlaces.
 func (s *State) Promise(n Number, id asset.ID) {
 	acc := s.accounts.at(n)
-	l := s.find(acc, id)
-	if l == nil {
-		if acc.lines >= MaxPlaces {
-			broken("account %d has no place for asset %d", n, id)
-		}
-		l = s.need(acc, id)
+	if acc.lines >= MaxPlaces && s.find(acc, id) == nil {
+		broken("account %d has no place for asset %d", n, id)
 	}
-	l.promised++
+	s.need(acc, id).promised++
 }
 
 // Settle ends a promise, kept or not. It panics if there is none.

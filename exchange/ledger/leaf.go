@@ -165,17 +165,19 @@ func (s *State) byAddress() []Number {
 	return numbers
 }
 
-// buffer hands out values from large pieces of memory.
+// buffer hands out values from pieces of memory, each larger than the one before:
+// who keeps the few values of a small block keeps little more.
 type buffer struct{ piece []byte }
 
 const (
-	pieceSize = 64 << 10
-	leafGuess = 512 // most leaves are smaller; a larger one just takes a piece of its own
+	pieceLeast = 2 << 10
+	pieceSize  = 64 << 10
+	leafGuess  = 512 // most leaves are smaller; a larger one just takes a piece of its own
 )
 
 func (b *buffer) room() []byte {
 	if cap(b.piece)-len(b.piece) < leafGuess {
-		b.piece = make([]byte, 0, pieceSize)
+		b.piece = make([]byte, 0, min(pieceSize, max(pieceLeast, 4*cap(b.piece))))
 	}
 	return b.piece[len(b.piece):]
 }

@@ -129,15 +129,19 @@ func (s *State) readCounters(data []byte) bool {
 		s.nextOrder > 0 && s.nextOrder < maxNumber && s.nextTrade > 0 && s.nextTrade < maxNumber
 }
 
-// values cuts leaf values out of larger pieces of memory.
+// values cuts leaf values out of pieces of memory, each larger than the one before:
+// who keeps the few values of a small block keeps little more.
 type values struct{ free []byte }
 
-const valuePiece = 32 << 10
+const (
+	valuePieceLeast = 1 << 10
+	valuePiece      = 32 << 10
+)
 
 // order encodes an order; the receiver may keep the value.
 func (v *values) order(o *Order) []byte {
 	if cap(v.free)-len(v.free) < orderLeafSize+MaxClient {
-		v.free = make([]byte, 0, valuePiece)
+		v.free = make([]byte, 0, min(valuePiece, max(valuePieceLeast, 4*cap(v.free))))
 	}
 	start := len(v.free)
 	v.free = appendOrder(v.free, o)

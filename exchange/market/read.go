@@ -60,6 +60,19 @@ func (s *State) Owned(dst []OrderID, owner Owner) []OrderID {
 	return dst
 }
 
+// Has tells whether an owner has a live order in a market, or in any if it is zero.
+func (s *State) Has(owner Owner, id ID) bool {
+	if id != 0 {
+		return s.presence(owner, id) != nil
+	}
+	for _, b := range s.books {
+		if s.presence(owner, b.ID) != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // OwnedIn is Owned for one market.
 func (s *State) OwnedIn(dst []OrderID, owner Owner, id ID) []OrderID {
 	p := s.presence(owner, id)

@@ -113,6 +113,24 @@ func (x *machine) valid(a roster.Action) bool {
 	return false
 }
 
+// weakens says by hand what R-16 does not let happen.
+func (x *machine) weakens(a roster.Action) bool {
+	others := 0 // members with full power whom the action leaves alone
+	for _, m := range x.members {
+		if r, ok := a.(roster.ReplaceMember); m.full() && (!ok || r.Member != m.id) {
+			others++
+		}
+	}
+	least := []int{0, 0, 1, 2, 3, 4, 5, 5, 6} // by the number of members afterwards
+	switch a := a.(type) {
+	case roster.AddMember:
+		return others < least[len(x.members)+1]
+	case roster.ReplaceMember:
+		return x.byID(a.Member).full() && others < least[len(x.members)]
+	}
+	return false
+}
+
 // forget drops ballots whose time is over.
 func (x *machine) forget() {
 	for data, b := range x.ballots {
@@ -151,6 +169,8 @@ func (x *machine) Approve(t *rapid.T) {
 		want = roster.Decided
 	case !x.valid(a):
 		want = roster.BadAction
+	case x.weakens(a):
+		want = roster.TooFewActive
 	case b != nil && b.yes[m.id]:
 		want = roster.AlreadyVoted
 	case x.openVotes(m.id) >= roster.MaxOpenVotes:

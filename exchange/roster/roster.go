@@ -41,6 +41,7 @@ const (
 	NotDemoted        // the member has full power
 	BackingOff        // the member may not return yet
 	Barred            // the member signed twice and must be replaced
+	TooFewActive      // the action would leave too few members with full power
 )
 
 // Limits and constants of demotion.

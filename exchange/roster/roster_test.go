@@ -97,6 +97,7 @@ func reload(t failer, s *roster.State) *roster.State {
 func codeName(c roster.Code) string {
 	return []string{
 		"ok", "not a member", "bad action", "already voted", "not voted", "decided", "too many votes", "not demoted", "backing off", "barred",
+		"too few active",
 	}[c]
 }
 
@@ -275,4 +276,21 @@ func TestScripts(t *testing.T) {
 			return stdcmp.Or(strings.TrimRight(out, "\n"), "none") + "\n"
 		})
 	})
+}
+
+// How many approvals are missing is what decides a vote.
+func TestTally(t *testing.T) {
+	for n, want := range map[int]int{1: 1, 2: 2, 3: 3, 4: 3, 5: 4, 6: 5, 7: 5, 10: 7, 13: 9} {
+		var members []roster.ID
+		for i := range n {
+			members = append(members, roster.ID(i+1))
+		}
+		if _, needed := roster.Tally(roster.PauseMarket{Market: 1}, members, nil); needed != want {
+			t.Errorf("%d members: %d needed, not %d", n, needed, want)
+		}
+	}
+	four := []roster.ID{1, 2, 3, 4}
+	if yes, needed := roster.Tally(roster.RemoveMember{Member: 4}, four, []roster.ID{2, 4}); yes != 1 || needed != 3 {
+		t.Errorf("to remove the fourth: %d of %d", yes, needed)
+	}
 }

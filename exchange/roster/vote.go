@@ -24,7 +24,7 @@ type vote struct {
 // Approve counts a member's yes to an action. If that decides the vote, passed
 // is true; then an action on the roster itself has been carried out, and any
 // other is for the caller to carry out. Codes: OK, NotMember, BadAction,
-// AlreadyVoted, Decided, TooManyVotes. The caller refuses beforehand what he
+// TooFewActive, AlreadyVoted, Decided, TooManyVotes. The caller refuses beforehand what he
 // could not carry out. voteBlocks is for how many blocks a new vote stays open.
 func (s *State) Approve(by ID, action []byte, height, now, voteBlocks uint64) (passed bool, code Code) {
 	s.Lapse(height, now)
@@ -42,6 +42,8 @@ func (s *State) Approve(by ID, action []byte, height, now, voteBlocks uint64) (p
 		return false, Decided
 	case !s.valid(a, height):
 		return false, BadAction
+	case s.weakens(a):
+		return false, TooFewActive
 	case v != nil && slices.Contains(v.Approved, by):
 		return false, AlreadyVoted
 	case s.approvals(by) >= MaxOpenVotes:
@@ -65,6 +67,23 @@ func (s *State) Approve(by ID, action []byte, height, now, voteBlocks uint64) (p
 
 // carried tells whether more than two thirds of the members who count approve.
 func (s *State) carried(v *vote, a Action) bool {
+	members := make([]ID, len(s.members))
+	for i, m := range s.members {
+		members[i] = m.ID
+	}
+	yes, all := count(a, members, v.Approved)
+	return yes*3 > all*2
+}
+
+// Tally says how a vote on an action stands among members, by number: how many of
+// those who count approve, and how many have to.
+func Tally(a Action, members, approved []ID) (yes, needed int) {
+	yes, all := count(a, members, approved)
+	return yes, all*2/3 + 1
+}
+
+// count counts the members who approve, and all who count.
+func count(a Action, members, approved []ID) (yes, all int) {
 	aside := ID(0)
 	switch a := a.(type) {
 	case RemoveMember:
@@ -72,20 +91,19 @@ func (s *State) carried(v *vote, a Action) bool {
 	case ReplaceMember:
 		aside = a.Member
 	}
-	if len(s.members) <= 2 {
+	if len(members) <= 2 {
 		aside = 0
 	}
-	yes, all := 0, 0
-	for _, m := range s.members {
-		if m.ID == aside {
+	for _, id := range members {
+		if id == aside {
 			continue
 		}
 		all++
-		if slices.Contains(v.Approved, m.ID) {
+		if slices.Contains(approved, id) {
 			yes++
 		}
 	}
-	return yes*3 > all*2
+	return yes, all
 }
 
 // settle turns an open vote into one that is remembered.
@@ -243,6 +261,30 @@ func (s *State) valid(a Action, height uint64) bool {
 		return len(a.Params) > 0
 	}
 	return false
+}
+
+// weakens tells whether an action would leave too few members with full power, as
+// the server that it brings begins without. What takes full power from
+// nobody and adds nobody does not.
+func (s *State) weakens(a Action) bool {
+	n, full := len(s.members), 0
+	for _, m := range s.members {
+		if m.Power() == FullPower {
+			full++
+		}
+	}
+	switch a := a.(type) {
+	case AddMember:
+		n++
+	case ReplaceMember:
+		if m, _ := s.Member(a.Member); m.Power() != FullPower {
+			return false
+		}
+		full--
+	default:
+		return false
+	}
+	return full < n-max(1, (n-1)/3)
 }
 
 // carryOut does what a valid action on the roster itself says.

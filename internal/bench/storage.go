@@ -9,7 +9,6 @@ import (
 	"souk/exchange"
 	"souk/internal/cluster"
 	"souk/node"
-	"souk/store"
 	"souk/store/pebble"
 )
 
@@ -27,34 +26,33 @@ const (
 // written to a store of their own, without what was overwritten or deleted and
 // without a log.
 type kept struct {
-	dir   string
-	store store.Store
-	batch store.Batch
+	dir  string
+	set  func(key, value []byte) error
+	done func() error
 }
 
 func (r *run) keep(name string) (*kept, error) {
-	k := &kept{dir: filepath.Join(r.dir, "kept", name)}
-	s, err := pebble.Open(k.dir, pebble.Config{})
+	dir := filepath.Join(r.dir, "kept", name)
+	s, err := pebble.Open(dir, pebble.Config{})
 	if err != nil {
 		return nil, err
 	}
-	k.store, k.batch = s, s.NewBatch()
-	return k, nil
-}
-
-func (k *kept) set(key, value []byte) error {
-	k.batch.Set(key, value)
-	if k.batch.Len() < 4<<20 {
-		return nil
+	batch := s.NewBatch()
+	set := func(key, value []byte) error {
+		batch.Set(key, value)
+		if batch.Len() < 4<<20 {
+			return nil
+		}
+		err := batch.Commit(false)
+		batch = s.NewBatch()
+		return err
 	}
-	err := k.batch.Commit(false)
-	k.batch = k.store.NewBatch()
-	return err
+	return &kept{dir, set, func() error { return errors.Join(batch.Commit(true), s.Close()) }}, nil
 }
 
 // size is what the disk needs for it.
 func (k *kept) size() (int64, error) {
-	if err := errors.Join(k.batch.Commit(true), k.store.Close()); err != nil {
+	if err := k.done(); err != nil {
 		return 0, err
 	}
 	return settled(k.dir)

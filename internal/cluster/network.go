@@ -64,6 +64,12 @@ func (n *Network) Hold(a, b int) {
 	n.forwarders[a].Hold(b)
 }
 
+// Mute keeps one server from being heard by another, which it hears; nobody is told.
+func (n *Network) Mute(a, b int) {
+	n.forwarders[b].HoldTo(a)
+	n.forwarders[a].HoldBack(b)
+}
+
 // Mend makes the link between two servers good; what was held passes.
 func (n *Network) Mend(a, b int) {
 	n.forwarders[b].Mend(a)

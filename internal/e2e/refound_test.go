@@ -68,8 +68,20 @@ func TestRefound(t *testing.T) {
 		Market: 1, Side: market.Buy, Order: market.LimitOrder, TIF: market.GTC, Price: 50_000e8, Quantity: 1e6,
 	})
 	must(t, r, err)
+	status, err := f.client.Status(within(t, 10*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.vote(old, []int{0, 1, 2}, "protocol", "2", strconv.FormatUint(status.Height+12, 10))
 	s := f.trade()
 	s.after(40)
+	eventually(t, 20*time.Second, "what was voted is in force", func() error {
+		status, err := f.client.Status(t.Context())
+		if err == nil && status.Protocol != 2 {
+			err = fmt.Errorf("protocol %d", status.Protocol)
+		}
+		return err
+	})
 	receipts := s.end()
 	used, err := alice.Sign(within(t, 10*time.Second), &exchange.Transfer{To: addressOf("bob"), Asset: eur, Amount: 1})
 	if err != nil {
@@ -109,6 +121,9 @@ func TestRefound(t *testing.T) {
 	id := founding.ID()
 	if id == old {
 		t.Fatal("the id is the old one")
+	}
+	if founding.Protocol != 2 {
+		t.Errorf("what was voted is undone: protocol %d", founding.Protocol)
 	}
 	n := follow(t, startAll(t, local))
 	after, err := api.NewClient(api.Config{Servers: local.URLs, ID: id})

@@ -78,6 +78,7 @@ func TestUpgrade(t *testing.T) {
 				t.Fatalf("%s before block %d: %+v, %v", code, height, after, err)
 			}
 		}
+		f.progress("alice") // what is refused without trace makes no block
 	}
 	f.progress("alice")
 	for i := range f.URLs {

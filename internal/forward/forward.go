@@ -34,9 +34,15 @@ type Forwarder struct {
 	source func(from net.Addr) int
 	conns  map[net.Conn]int // open ones and their source
 	cut    map[int]bool
-	held   map[int]chan struct{} // closed when mended
+	held   map[way]chan struct{} // closed when mended
 	closed bool
 	wg     sync.WaitGroup
+}
+
+// way is one direction of the connections from a source.
+type way struct {
+	source int
+	back   bool // from the target to the source
 }
 
 // Listen forwards connections to target, each byte delayed by delay plus or
@@ -48,7 +54,7 @@ func Listen(address, target string, delay, jitter time.Duration) (*Forwarder, er
 	}
 	f := &Forwarder{
 		listener: l, target: target, delay: delay, jitter: jitter,
-		source: func(net.Addr) int { return Unknown }, conns: map[net.Conn]int{}, cut: map[int]bool{}, held: map[int]chan struct{}{},
+		source: func(net.Addr) int { return Unknown }, conns: map[net.Conn]int{}, cut: map[int]bool{}, held: map[way]chan struct{}{},
 	}
 	f.wg.Go(f.accept)
 	return f, nil
@@ -81,10 +87,21 @@ func (f *Forwarder) Cut(source int) {
 // Hold keeps connections from a source open and passes nothing on, in neither
 // direction, as a silent loss of the network does; Mend ends that.
 func (f *Forwarder) Hold(source int) {
+	f.HoldTo(source)
+	f.HoldBack(source)
+}
+
+// HoldTo is Hold for what a source sends to the target: what the target answers passes.
+func (f *Forwarder) HoldTo(source int) { f.hold(way{source, false}) }
+
+// HoldBack is Hold for what the target answers to a source.
+func (f *Forwarder) HoldBack(source int) { f.hold(way{source, true}) }
+
+func (f *Forwarder) hold(w way) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.held[source] == nil {
-		f.held[source] = make(chan struct{})
+	if f.held[w] == nil {
+		f.held[w] = make(chan struct{})
 	}
 }
 
@@ -99,16 +116,19 @@ func (f *Forwarder) Mend(source int) {
 		return
 	}
 	clear(f.cut)
-	for s := range f.held {
-		f.release(s)
+	for w := range f.held {
+		f.release(w.source)
 	}
 }
 
 // release ends a hold; under mu.
 func (f *Forwarder) release(source int) {
-	if held := f.held[source]; held != nil {
-		close(held)
-		delete(f.held, source)
+	for _, back := range []bool{false, true} {
+		w := way{source, back}
+		if held := f.held[w]; held != nil {
+			close(held)
+			delete(f.held, w)
+		}
 	}
 }
 
@@ -173,8 +193,8 @@ func (f *Forwarder) serve(c net.Conn, from int) {
 	}
 	defer f.drop(t)
 	var wg sync.WaitGroup
-	wg.Go(func() { f.pass(t, c, from) })
-	wg.Go(func() { f.pass(c, t, from) })
+	wg.Go(func() { f.pass(t, c, way{from, false}) })
+	wg.Go(func() { f.pass(c, t, way{from, true}) })
 	wg.Wait()
 }
 
@@ -185,14 +205,14 @@ type piece struct {
 }
 
 // pass copies from one connection to the other, late.
-func (f *Forwarder) pass(to, from net.Conn, source int) {
+func (f *Forwarder) pass(to, from net.Conn, w way) {
 	way := make(chan piece, 4096)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer to.Close() //nolint:errcheck // nothing more will come
 		for p := range way {
 			time.Sleep(time.Until(p.due))
-			f.wait(source)
+			f.wait(w)
 			if _, err := to.Write(p.data); err != nil {
 				from.Close() //nolint:errcheck // ends the reader
 				for range way {
@@ -200,7 +220,7 @@ func (f *Forwarder) pass(to, from net.Conn, source int) {
 				return
 			}
 		}
-		f.wait(source) // an end is held like everything else
+		f.wait(w) // an end is held like everything else
 	})
 	buf := make([]byte, 64<<10)
 	last := time.Time{}
@@ -219,7 +239,7 @@ func (f *Forwarder) pass(to, from net.Conn, source int) {
 		}
 		if err != nil {
 			if !errors.Is(err, io.EOF) {
-				f.wait(source)
+				f.wait(w)
 				to.Close() //nolint:errcheck // broken
 			}
 			break
@@ -229,13 +249,13 @@ func (f *Forwarder) pass(to, from net.Conn, source int) {
 	wg.Wait()
 }
 
-// wait returns when nothing from a source is held.
-func (f *Forwarder) wait(source int) {
+// wait returns when nothing that goes this way is held.
+func (f *Forwarder) wait(w way) {
 	for {
 		f.mu.Lock()
-		held := f.held[All]
+		held := f.held[way{All, w.back}]
 		if held == nil {
-			held = f.held[source]
+			held = f.held[w]
 		}
 		f.mu.Unlock()
 		if held == nil {

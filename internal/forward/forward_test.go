@@ -135,6 +135,41 @@ func TestCutHoldMend(t *testing.T) {
 	b.hear("3")
 }
 
+// A link can be silent in one direction only.
+func TestOneWay(t *testing.T) {
+	const request, answer = "request", "answer"
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	f, err := forward.Listen("127.0.0.1:0", l.Addr().String(), 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	f.Source(func(net.Addr) int { return 0 })
+	source := dial(t, f)
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	target := &caller{t, c, bufio.NewReader(c)}
+	for _, way := range []struct {
+		hold        func(int)
+		mute, clear *caller // who is not heard, and who is
+	}{{f.HoldTo, source, target}, {f.HoldBack, target, source}} {
+		way.hold(0)
+		way.mute.say(request)
+		way.clear.silent()
+		way.clear.say(answer)
+		way.mute.hear(answer)
+		f.Mend(0)
+		way.clear.hear(request)
+	}
+}
+
 // A link can be bad while the others are good.
 func TestSources(t *testing.T) {
 	f := open(t, 0)

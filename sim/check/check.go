@@ -106,9 +106,11 @@ func (a *Auditor) Block(b *exchange.Block) (*exchange.Result, error) {
 	a.counts.Active++
 	steps := []func() error{
 		func() error { return a.commands(b, res, version) },
+		func() error { return a.fees(b, res) },
 		func() error { return a.results(res) },
 		func() error { return a.model.block(b, res) },
 		func() error { return a.barred(b, res) },
+		func() error { return a.active(res) },
 		func() error { return a.money(res) },
 	}
 	for _, step := range steps {
@@ -202,6 +204,59 @@ func (a *Auditor) burnt(c *exchange.Command, rc exchange.Receipt) error {
 	}
 	a.nonces[key], a.receipts[c.ID] = c.ID, rc
 	a.counts.Commands[c.Kind]++
+	return nil
+}
+
+// fees checks that an account pays at most one fee for each command that burnt its
+// nonce: what is refused costs nothing (B-8, B-13).
+func (a *Auditor) fees(b *exchange.Block, res *exchange.Result) error {
+	burnt, seen := map[identity.Address]int{}, map[exchange.CommandID]bool{}
+	for i := range b.Commands {
+		if c := &b.Commands[i]; res.Receipts[i].Code.Burns() && !seen[c.ID] {
+			seen[c.ID] = true
+			burnt[c.Account]++
+		}
+	}
+	for i := range res.Events {
+		if e := &res.Events[i]; e.Kind == exchange.EventFee {
+			if burnt[e.Account]--; burnt[e.Account] < 0 {
+				return fmt.Errorf("B-8: %s pays more fees than it has commands", e.Account)
+			}
+		}
+	}
+	return nil
+}
+
+// active checks that a vote that adds a member leaves enough members with full
+// power, if no vote of the block removes one.
+func (a *Auditor) active(res *exchange.Result) error {
+	added, removed := false, false
+	for _, e := range res.Events {
+		if e.Kind != exchange.EventActionPassed {
+			continue
+		}
+		if action, _, err := roster.ParseAction(e.Action); err == nil {
+			added = added || action.Kind() == roster.KindAddMember
+			removed = removed || action.Kind() == roster.KindRemoveMember
+		}
+	}
+	if !added || removed {
+		return nil
+	}
+	n, full := 0, 0
+	for m := range a.state.Roster().Members {
+		n++
+		if !m.Demoted && !m.Barred {
+			full++
+		}
+	}
+	least := n - 1 // of two and three
+	if n > 3 {
+		least = n - (n-1)/3
+	}
+	if full < least {
+		return fmt.Errorf("R-16: a member is added, and %d of %d have full power", full, n)
+	}
 	return nil
 }
 

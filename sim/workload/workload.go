@@ -163,6 +163,15 @@ func (w *Workload) Funding(now uint64) []exchange.Command {
 	return all
 }
 
+// LeaveRoster ends votes and returns. Members that are few may vote a quorum away,
+// which no exchange can prevent and no liveness test should do.
+func (w *Workload) LeaveRoster() {
+	for _, kind := range []int{doVote, doReturn} {
+		w.sum -= w.mix[kind]
+		w.mix[kind] = 0
+	}
+}
+
 // Next makes a command, with the help of a state that may be old, at a time in ms.
 func (w *Workload) Next(s *exchange.State, now uint64) exchange.Command {
 	c := w.make(s, now)

@@ -33,20 +33,30 @@ type Passphrase func() ([]byte, error)
 // FromFile reads the first line of a file that only its owner may read.
 func FromFile(path string) Passphrase {
 	return func() ([]byte, error) {
-		f, err := os.Open(path)
+		line, err := Line(path)
 		if err != nil {
 			return nil, fmt.Errorf("passphrase file: %w", err)
 		}
-		defer f.Close() //nolint:errcheck // nothing was written
-		info, err := f.Stat()
-		if err != nil {
-			return nil, fmt.Errorf("passphrase file: %w", err)
-		}
-		if err := private(path, info); err != nil {
-			return nil, fmt.Errorf("passphrase file: %w", err)
-		}
-		return firstLine(f)
+		return line, nil
 	}
+}
+
+// Line reads the first line of a file that only its owner may read. The caller
+// wipes it.
+func Line(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // nothing was written
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if err := private(path, info); err != nil {
+		return nil, err
+	}
+	return firstLine(f)
 }
 
 // FromFD reads the first line of an open file descriptor and closes it, once; it

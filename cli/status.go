@@ -1,0 +1,195 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"souk/api"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	var home string
+	c := &cobra.Command{
+		Use: "status", Short: "Show how the virtual server and its members stand", Args: cobra.NoArgs,
+		Long: `Show how the virtual server and its members stand, as the server that answers sees it: whom it is
+connected with, who is behind, demoted or silent, and whether blocks can be decided.`,
+		Example: "  souk status --server https://alice.example:8640\n  souk status --home ./home",
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.withHome(c.Context(), home, func(ctx context.Context, s *session) error {
+				status, err := s.client.Status(ctx)
+				if err != nil {
+					return err
+				}
+				return a.show(status, func(w io.Writer) { showStatus(w, status) })
+			})
+		},
+	}
+	c.Flags().StringVar(&home, "home", "", "folder of a server: ask that one (default: the servers of the purse)")
+	return c
+}
+
+func showStatus(w io.Writer, s *api.Status) {
+	v := newOutlook(s)
+	for _, line := range v.alarm() {
+		p(w, "%s\n", line)
+	}
+	p(w, "virtual server\t%s (%s)\n", s.ID, s.Name)
+	by := s.Member
+	if by == "" {
+		by = "a server that is no member's"
+	}
+	p(w, "answered by\t%s, souk %s\n", by, s.Software)
+	p(w, "height\t%d (newest block)\n", s.Height)
+	if s.Active > 0 {
+		p(w, "active\t%d (newest block that executed something), at %s\n", s.Active, when(s.Time))
+	}
+	p(w, "root\t%s\n", s.Root)
+	p(w, "protocol\tversion %d\n", s.Protocol)
+	if s.Plan != nil {
+		p(w, "\tversion %d from block %d on\n", s.Plan.Version, s.Plan.Height)
+	}
+	p(w, "accounts\t%d, live orders %d, waiting batches %d\n", s.Accounts, s.Orders, s.Waiting)
+	switch {
+	case s.Halted != "":
+		p(w, "halted\t%s\n", s.Halted)
+	case s.CatchingUp:
+		p(w, "catching up\t%s\n", v.catchingUp())
+	}
+	p(w, "\nno.\tmember\tpower\turl\t\n")
+	for i := range s.Members {
+		m := &s.Members[i]
+		p(w, "%d\t%s\t%d\t%s\t%s\n", m.ID, m.Name, m.Power, m.URL, v.remarks(m))
+	}
+}
+
+// outlook is what a server's status says of the members, as that server sees them.
+type outlook struct {
+	*api.Status
+	peers map[string]*api.Peer // by the node id in a member's consensus address
+	best  uint64               // newest block that anybody has
+}
+
+func newOutlook(s *api.Status) *outlook {
+	v := &outlook{s, map[string]*api.Peer{}, s.Height}
+	for i := range s.Peers {
+		v.peers[s.Peers[i].ID] = &s.Peers[i]
+		v.best = max(v.best, s.Peers[i].Height)
+	}
+	return v
+}
+
+// slack is how many blocks one may be behind only because news take their time.
+const slack = 2
+
+func (v *outlook) self(m *api.Member) bool { return v.Member != "" && m.Name == v.Member }
+
+func (v *outlook) peer(m *api.Member) *api.Peer {
+	id, _, _ := strings.Cut(m.P2P, "@")
+	return v.peers[id]
+}
+
+// votes tells whether a member takes part in deciding blocks, as this server sees it.
+func (v *outlook) votes(m *api.Member) bool {
+	if v.self(m) {
+		return !v.CatchingUp && v.Halted == ""
+	}
+	x := v.peer(m)
+	return x != nil && !x.Behind
+}
+
+// alarm is what stands above all else: that no block can be decided, and what to do.
+func (v *outlook) alarm() []string {
+	var all, there, voting int64
+	reached := 0
+	var missing, behind []string
+	for i := range v.Members {
+		m := &v.Members[i]
+		all += m.Power
+		switch {
+		case !v.self(m) && v.peer(m) == nil:
+			missing = append(missing, named(m).String())
+			continue
+		case v.votes(m):
+			voting += m.Power
+		default:
+			behind = append(behind, named(m).String())
+		}
+		there += m.Power
+		reached++
+	}
+	enough := func(power int64) bool { return power*3 > all*2 }
+	count := fmt.Sprintf("this server reaches %d of %d members, itself included, and more than two thirds of the power are needed", reached, len(v.Members))
+	switch {
+	case enough(voting):
+		return nil
+	case enough(there) && v.best == 0:
+		return []string{"NO BLOCK YET: enough servers are up, and about to begin", ""}
+	case enough(there):
+		return []string{
+			"NO BLOCK IS DECIDED NOW: too many servers are still catching up: " + strings.Join(behind, ", "),
+			"Wait until they have.", "",
+		}
+	case v.best == 0:
+		return []string{
+			"NO BLOCK YET: " + count,
+			"missing: " + strings.Join(missing, ", "),
+			"Have their operators start them (souk serve), or look at the network between.", "",
+		}
+	}
+	return []string{
+		"NO BLOCK CAN BE DECIDED, as seen from here: " + count,
+		"missing: " + strings.Join(missing, ", "),
+		"Have their operators start them (souk serve), or look at the network between; souk status at another server shows",
+		"what that one reaches. If more than a third of the power never comes back: docs/operations.md, section Refounding.", "",
+	}
+}
+
+// catchingUp says what a server does that does not vote yet.
+func (v *outlook) catchingUp() string {
+	switch {
+	case v.best > v.Height:
+		return fmt.Sprintf("this server has block %d, the others have block %d: it fetches what it lacks", v.Height, v.best)
+	case len(v.Peers) == 0:
+		return "this server has started, and waits for the others"
+	}
+	return "this server has started, and asks the others whether it lacks a block"
+}
+
+// remarks are what is to be said of a member.
+func (v *outlook) remarks(m *api.Member) string {
+	var all []string
+	x := v.peer(m)
+	switch {
+	case v.self(m):
+		all = append(all, "this server")
+		if v.best > v.Height+slack {
+			all = append(all, fmt.Sprintf("%d blocks behind", v.best-v.Height))
+		}
+	case x == nil:
+		all = append(all, "NOT CONNECTED with this server")
+	case x.Behind:
+		all = append(all, "connected, catching up")
+	case v.best > x.Height+slack:
+		all = append(all, fmt.Sprintf("connected, %d blocks behind", v.best-x.Height))
+	default:
+		all = append(all, "connected")
+	}
+	switch {
+	case m.Barred:
+		all = append(all, "barred: signed twice, to be replaced by a vote")
+	case m.Demoted && m.Until > v.Time:
+		all = append(all, "demoted: missed its turns, may return at "+when(m.Until))
+	case m.Demoted:
+		all = append(all, "demoted: missed its turns, returns by itself once it is up")
+	case m.Missed > 0:
+		all = append(all, fmt.Sprintf("turns missed in a row: %d", m.Missed))
+	}
+	if m.Silent > 0 {
+		all = append(all, fmt.Sprintf("left %d commands unanswered, as clients say", m.Silent))
+	}
+	return strings.Join(all, "; ")
+}

@@ -1,0 +1,85 @@
+package cli_test
+
+import (
+	"strings"
+	"testing"
+
+	"souk/api"
+	"souk/cli"
+)
+
+// four is the status of server a of four, which is connected with some of the others.
+func four(height uint64, peers ...api.Peer) *api.Status {
+	s := &api.Status{Member: "alice", Height: height, Active: height, Peers: peers}
+	for i, name := range []string{"carol", "alice", "dave", "bob"} {
+		s.Members = append(s.Members, api.Member{ID: uint32(i + 1), Name: name, P2P: name + "@127.0.0.1:1", Power: 1_000_000})
+	}
+	return s
+}
+
+func peer(name string, height uint64) api.Peer { return api.Peer{ID: name, Height: height} }
+
+// The table of status says in words how every member stands, and first of all when no
+// block can be decided.
+func TestShowStatus(t *testing.T) {
+	fresh := four(0)
+	fresh.CatchingUp = true
+	behind := four(5, peer("bob", 90), peer("carol", 90), peer("dave", 90))
+	behind.CatchingUp = true
+	demoted := four(90, peer("bob", 90), peer("carol", 40))
+	demoted.Members[2].Power, demoted.Members[2].Demoted = 1, true
+	demoted.Members[0].Silent = 7
+	for name, c := range map[string]struct {
+		status *api.Status
+		say    []string
+		not    []string
+	}{
+		"all is well": {
+			four(90, peer("bob", 90), peer("carol", 89), peer("dave", 90)),
+			[]string{"height 90 (newest block)", "2 alice 1000000 this server", "1 carol 1000000 connected"},
+			[]string{"NO BLOCK", "behind", "NOT CONNECTED", "catching up"},
+		},
+		"nobody else is up yet": {
+			fresh,
+			[]string{"NO BLOCK YET: this server reaches 1 of 4 members", "missing: carol (no. 1), dave (no. 3), bob (no. 4)", "souk serve", "waits for the others"},
+			[]string{"behind", "Refounding"},
+		},
+		"two are gone": {
+			four(90, peer("bob", 90)),
+			[]string{"NO BLOCK CAN BE DECIDED", "reaches 2 of 4 members", "missing: carol (no. 1), dave (no. 3)", "1 carol 1000000 NOT CONNECTED", "Refounding"},
+			nil,
+		},
+		"one is gone": {
+			four(90, peer("bob", 90), peer("carol", 90)),
+			[]string{"3 dave 1000000 NOT CONNECTED"},
+			[]string{"NO BLOCK"},
+		},
+		"one is demoted, one behind and silent": {
+			demoted,
+			[]string{"dave 1 NOT CONNECTED with this server; demoted", "carol 1000000 connected, 50 blocks behind; left 7 commands unanswered"},
+			[]string{"NO BLOCK"},
+		},
+		"two are catching up": {
+			four(90, peer("bob", 90), api.Peer{ID: "carol", Behind: true}, api.Peer{ID: "dave", Behind: true}),
+			[]string{"NO BLOCK IS DECIDED NOW: too many servers are still catching up: carol (no. 1), dave (no. 3)"},
+			nil,
+		},
+		"this one is behind": {
+			behind,
+			[]string{"this server has block 5, the others have block 90", "alice 1000000 this server; 85 blocks behind"},
+			[]string{"NO BLOCK"},
+		},
+	} {
+		text := strings.Join(strings.Fields(cli.ShowStatus(c.status)), " ")
+		for _, say := range c.say {
+			if !strings.Contains(text, say) {
+				t.Errorf("%s: does not say %q:\n%s", name, say, text)
+			}
+		}
+		for _, not := range c.not {
+			if strings.Contains(text, not) {
+				t.Errorf("%s: says %q:\n%s", name, not, text)
+			}
+		}
+	}
+}

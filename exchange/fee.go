@@ -1,0 +1,104 @@
+package exchange
+
+import (
+	"golang.org/x/crypto/cryptobyte"
+
+	"souk/exchange/ledger"
+	"souk/exchange/market"
+)
+
+// Limits of what is free (B-8, B-9).
+const (
+	freeMisses   = 8  // cancels and cancel-alls of an account in a block that name no live order
+	freeByMember = 64 // votes of an account in a block, and returns by its server
+)
+
+// admission is what the commands of one account have used up of their block.
+type admission struct {
+	count  [2]uint32 // commands of its delegates, of its owner
+	member [2]uint32 // of them votes and returns
+	misses int       // free cancels that named nothing
+	all    bool      // a free cancel-all was admitted
+	named  map[market.OrderID]bool
+}
+
+// reset begins with the next account.
+func (a *admission) reset() {
+	clear(a.named)
+	*a = admission{named: a.named}
+}
+
+// pays tells whether a command pays the fee, which is above zero, and whether the
+// account must be able to pay it. Cancels that name an order are free, which
+// that order has paid for; a few others are too, for an order may be filled while
+// its cancel is under way (B-8).
+func (w *blockWork) pays(t *task, a *admission) (pays, covered bool) {
+	switch t.cmd.Kind { //nolint:exhaustive // all others pay
+	case KindVote, KindReturn:
+		return false, false
+	case KindCancel:
+		if o, ok := w.s.target(t.cmd, t.account); ok && !a.named[o.ID] {
+			if a.named == nil {
+				a.named = map[market.OrderID]bool{}
+			}
+			a.named[o.ID] = true
+			return false, false
+		}
+	case KindCancelAll:
+		if !a.all && w.s.hasOrders(t.cmd, t.account) {
+			a.all = true
+			return false, false
+		}
+	default:
+		return true, true
+	}
+	a.misses++
+	return a.misses > freeMisses, true
+}
+
+// uncovered tells whether an account lacks the fee that it must have for a command,
+// as far as that can be told before its block.
+func (s *State) uncovered(c *Command, n ledger.Number) bool {
+	if s.params.Fee == 0 || s.ledger.Available(n, s.params.FeeAsset) >= s.params.Fee {
+		return false
+	}
+	switch c.Kind { //nolint:exhaustive // all others pay
+	case KindVote, KindReturn:
+		return false
+	case KindCancel:
+		_, ok := s.target(c, n)
+		return !ok
+	case KindCancelAll:
+		return !s.hasOrders(c, n)
+	}
+	return true
+}
+
+// target is the live order of its account that a cancel or amend names now.
+func (s *State) target(c *Command, n ledger.Number) (o market.Order, ok bool) {
+	body := cryptobyte.String(c.Body)
+	var target Target
+	if !target.read(&body) || c.Kind == KindCancel && len(body) != 0 {
+		return o, false
+	}
+	return s.find(n, &target)
+}
+
+// hasOrders tells whether a cancel-all would end an order now.
+func (s *State) hasOrders(c *Command, n ledger.Number) bool {
+	var b CancelAll
+	if !whole(&b, (*CancelAll).read, c.Body) {
+		return false
+	}
+	return s.markets.Has(market.Owner(n), b.Market)
+}
+
+// payFee takes the command fee, which is there.
+func (w *blockWork) payFee(t *task) {
+	p := &w.s.params
+	if !w.s.ledger.Debit(t.account, p.FeeAsset, p.Fee) {
+		panic("exchange: a command fee that was there is gone") //nolint:forbidigo // admission looked
+	}
+	w.s.ledger.CreditHouse(p.FeeAsset, ledger.Fees, p.Fee)
+	w.event(Event{Kind: EventFee, Account: t.cmd.Account, Asset: p.FeeAsset, Amount: p.Fee})
+}
