@@ -3,7 +3,6 @@ package api
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -41,23 +40,12 @@ func ParseBatch(vs exchange.ID, data []byte) ([]exchange.Command, error) {
 	return commands, nil
 }
 
-// Where a command's body length and body stand in its encoding, and how long the
-// signature behind the body is (docs/spec/02-commands.md).
-const (
-	bodyLengthAt  = 1 + 20 + 32 + 8 + 8
-	bodyAt        = bodyLengthAt + 2
-	signatureSize = 64
-)
-
 // CountBatch counts the commands that data seems to hold, by hopping over their
 // bodies. whole tells whether the last one ends where data does.
 func CountBatch(data []byte) (n int, whole bool) {
 	for len(data) > 0 {
-		if len(data) < bodyAt {
-			return n, false
-		}
-		size := bodyAt + int(binary.BigEndian.Uint16(data[bodyLengthAt:])) + signatureSize
-		if len(data) < size {
+		size, ok := exchange.Skip(data)
+		if !ok || len(data) < size {
 			return n, false
 		}
 		data = data[size:]

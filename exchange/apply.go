@@ -71,6 +71,7 @@ func (s *State) Apply(in *Block) *Result {
 	w := s.begin(in)
 	w.consensus()
 	if w.res.Active {
+		w.banksBegin()
 		w.due()
 		w.admit()
 		w.phase(PhaseKeys)
@@ -79,6 +80,7 @@ func (s *State) Apply(in *Block) *Result {
 		w.names.resolve(w)
 		w.phase(PhaseOrder)
 		w.auctions()
+		w.banksStep()
 		w.post()
 		w.report()
 		s.height, s.time, s.ticked = in.Height, in.Time, true
@@ -220,8 +222,11 @@ func (w *blockWork) admitOne(t *task, used *admission) Code {
 	if used.count[by] >= w.s.params.AccountCommands || member && used.member[by] >= freeByMember {
 		return AccountBusy
 	}
+	if large := t.cmd.Kind.MaxBody() > MaxBody; large && used.bytes[by]+len(t.cmd.Body) > MaxMemberBody {
+		return AccountBusy
+	}
 	fee := w.s.params.Fee
-	if !owner || member || fee != 0 { // else there is nothing to ask
+	if !owner || member || fee != 0 || t.cmd.Kind.ofBank() { // else there is nothing to ask
 		if code := w.s.ledger.CheckNonce(t.account, t.cmd.Key, t.cmd.Nonce); code != ledger.OK {
 			return ledgerCodes[code]
 		}
@@ -242,6 +247,9 @@ func (w *blockWork) admitOne(t *task, used *admission) Code {
 	used.count[by]++
 	if member {
 		used.member[by]++
+	}
+	if t.cmd.Kind.MaxBody() > MaxBody {
+		used.bytes[by] += len(t.cmd.Body)
 	}
 	if pays {
 		w.payFee(t)
@@ -303,6 +311,22 @@ func (w *blockWork) run(i int, t *task) Code {
 		return w.vote(t)
 	case KindReturn:
 		return w.memberReturn(t)
+	case KindAttest:
+		return w.attest(t)
+	case KindSign:
+		return w.sign(t)
+	case KindAnnounceKey:
+		return w.announceKey(t)
+	case KindSetWithdrawals:
+		return w.setWithdrawals(t)
+	case KindCancelWithdrawal:
+		return w.cancelWithdrawal(t)
+	case KindNewAddress:
+		return w.newAddress(t)
+	case KindWithdraw:
+		return w.withdraw(t)
+	case KindDonate:
+		return w.donate(t)
 	}
 	panic("exchange: command of unknown kind") //nolint:forbidigo // Parse lets none through
 }

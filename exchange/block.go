@@ -169,6 +169,24 @@ const (
 	EventStopTriggered EventKind = 19 // Order entered its market
 	EventRotated       EventKind = 20 // Account has a new owner key
 	EventTimerFired    EventKind = 21 // Account's cancel-all-after
+
+	// Of banks. Amounts of withdrawals are with the bound, or the share of the fee.
+	EventNewAddress          EventKind = 22 // Account, Number: series<<32 | index
+	EventDeposited           EventKind = 23 // Account
+	EventWithdrawalAsked     EventKind = 24 // Account, Number: withdrawal; Amount is on hold now
+	EventWithdrawalCancelled EventKind = 25 // Account, Number: withdrawal; Amount is not on hold any more
+	EventWithdrawalSent      EventKind = 26 // Account, Number: withdrawal; Amount left what is on hold
+	EventWithdrawalBack      EventKind = 27 // Account, Number: withdrawal; Amount is on hold again
+	EventWithdrawn           EventKind = 28 // Account, Number: withdrawal; Amount was paid, what was left of the bound is free
+	EventWithdrawalsSet      EventKind = 29 // Account, Number: ms from which the settings are in force
+	EventDonated             EventKind = 30 // Account, Number: units of Amount that ended a deficit
+	EventReserveUp           EventKind = 31 // Asset
+	EventReserveDown         EventKind = 32 // Asset
+	EventBatch               EventKind = 33 // Asset, Number: batch whose newest version is to be signed
+	EventSigned              EventKind = 34 // Asset, Number: batch
+	EventReorganised         EventKind = 35 // Asset, Number: height of its chain
+	EventBanksHalted         EventKind = 36 // Asset if it is one bank's, Number: reason
+	EventBanksLifted         EventKind = 37
 )
 
 // Event is one thing that a block did. Fields that a kind does not use are zero.

@@ -77,6 +77,22 @@ func ParseBody(k Kind, data []byte) (Body, bool) {
 		b, ok = into(&s, (*Vote).read)
 	case KindReturn:
 		b, ok = Return{}, true
+	case KindAttest:
+		b, ok = into(&s, (*Attest).read)
+	case KindSign:
+		b, ok = into(&s, (*Sign).read)
+	case KindAnnounceKey:
+		b, ok = into(&s, (*AnnounceKey).read)
+	case KindSetWithdrawals:
+		b, ok = into(&s, (*SetWithdrawals).read)
+	case KindCancelWithdrawal:
+		b, ok = into(&s, (*CancelWithdrawal).read)
+	case KindNewAddress:
+		b, ok = into(&s, (*NewAddress).read)
+	case KindWithdraw:
+		b, ok = into(&s, (*Withdraw).read)
+	case KindDonate:
+		b, ok = into(&s, (*Donate).read)
 	}
 	return b, ok && len(s) == 0
 }

@@ -9,10 +9,12 @@ import (
 	"testing"
 
 	"souk/exchange"
+	"souk/exchange/custody"
 	. "souk/exchange/exchangetest"
 	"souk/exchange/ledger"
 	"souk/exchange/market"
 	"souk/exchange/roster"
+	"souk/script"
 )
 
 var update = flag.Bool("update", false, "write the vectors anew")
@@ -42,6 +44,18 @@ func samples() []exchange.Body {
 		&exchange.Resolve{Escrow: 3, Pay: true},
 		&exchange.Vote{Approve: true, Action: roster.AppendAction(nil, roster.PauseMarket{Market: 1}, 0)},
 		exchange.Return{},
+		&exchange.Attest{Attestation: custody.Attestation{
+			Bank: Bank, From: 101, Parent: BankHash("parent"), Hashes: []script.Hash{BankHash("a"), BankHash("b")}, Rate: 2_500,
+			Payments: []custody.Payment{{Height: 102, At: script.Outpoint{Tx: BankHash("tx"), Index: 1}, Amount: 1e8, Branch: 1, Index: 7}},
+			Spends:   []custody.Spend{{Height: 101, At: script.Outpoint{Tx: BankHash("old")}, Tx: BankHash("new")}},
+		}},
+		&exchange.Sign{Signature: custody.Signature{Bank: Bank, Batch: 3, Version: 2, First: 1, Signatures: [][]byte{{1, 2, 3}, {}}}},
+		&exchange.AnnounceKey{Bank: Bank, Key: MemberKey("server-1").Public()},
+		&exchange.SetWithdrawals{Settings: custody.Settings{Delay: 3_600_000, Only: true, Allowed: []custody.Allowed{{Bank: Bank, Script: Output("home")}}}},
+		&exchange.CancelWithdrawal{Withdrawal: 9},
+		&exchange.NewAddress{Bank: Bank},
+		&exchange.Withdraw{Request: custody.Request{Bank: Bank, Script: Output("shop"), Amount: 5e7, MaxFee: 10_000}},
+		&exchange.Donate{Bank: Bank, Amount: 1e6},
 	}
 }
 

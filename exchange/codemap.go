@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"souk/exchange/custody"
 	"souk/exchange/escrow"
 	"souk/exchange/ledger"
 	"souk/exchange/market"
@@ -38,4 +39,12 @@ var rosterCodes = [...]Code{
 	roster.OK: OK, roster.NotMember: NotMember, roster.BadAction: BadAction, roster.AlreadyVoted: AlreadyVoted, roster.NotVoted: NotVoted,
 	roster.Decided: Decided, roster.TooManyVotes: TooManyVotes, roster.NotDemoted: NotDemoted, roster.BackingOff: BackingOff, roster.Barred: MemberBarred,
 	roster.TooFewActive: TooFewActive,
+}
+
+var custodyCodes = [...]Code{
+	custody.OK: OK, custody.UnknownBank: UnknownBank, custody.NotMember: NotMember, custody.BadForm: BadStatement,
+	custody.BadHeight: BadChainHeight, custody.BadParent: BadParent, custody.TooMany: TooManyOfBank, custody.BadScript: BadOutput,
+	custody.BadAmount: BadAmount, custody.FeeTooLow: FeeBoundTooLow, custody.NotAllowed: NotAllowed, custody.Unknown: UnknownPayout,
+	custody.NotOwner: UnknownPayout, custody.InBatch: InBatch, custody.BadSettings: BadSettings, custody.NotSigner: NotSigner,
+	custody.IsHalted: BanksHalted, custody.BadKey: BadKey,
 }

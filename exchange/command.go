@@ -11,14 +11,45 @@ import (
 	"souk/identity"
 )
 
-// MaxBody is the largest body of a command in bytes.
-const MaxBody = 4096
+// MaxBody is the largest body of a command in bytes, but for attestations and
+// signatures of members, whose bodies have at most MaxMemberBody. Together those of
+// one member in one block have no more either (B-9).
+const (
+	MaxBody       = 4096
+	MaxMemberBody = 132 << 10
+)
 
-// commandFixed is the size of a command's encoding without its body.
-const commandFixed = 1 + 20 + 32 + 8 + 8 + 2 + 64
+// bodyLengthAt is where the length of the body stands: in 2 bytes, or in 3 for
+// the kinds whose bodies may be larger.
+const bodyLengthAt = 1 + 20 + 32 + 8 + 8
 
 // MaxCommand is the largest encoding of a command in bytes.
-const MaxCommand = commandFixed + MaxBody
+const MaxCommand = bodyLengthAt + 3 + MaxMemberBody + 64
+
+// lengthSize is how many bytes the length of the kind's body takes.
+func (k Kind) lengthSize() int {
+	if k.MaxBody() > MaxBody {
+		return 3
+	}
+	return 2
+}
+
+// Skip is the size that the command at the front of data says it has; false if
+// data is too short to say. It looks at nothing else.
+func Skip(data []byte) (size int, ok bool) {
+	if len(data) == 0 {
+		return 0, false
+	}
+	n := Kind(data[0]).lengthSize()
+	if len(data) < bodyLengthAt+n {
+		return 0, false
+	}
+	body := 0
+	for _, b := range data[bodyLengthAt : bodyLengthAt+n] {
+		body = body<<8 | int(b)
+	}
+	return bodyLengthAt + n + body + len(identity.Signature{}), true
+}
 
 // ErrEncoding is returned for bytes that are not the one canonical encoding of a value.
 var ErrEncoding = errors.New("not a canonical encoding")
@@ -53,7 +84,7 @@ func Parse(vs ID, data []byte) (c Command, rest []byte, err error) {
 	var kind uint8
 	var body cryptobyte.String
 	if !s.ReadUint8(&kind) || !s.CopyBytes(c.Account[:]) || !s.CopyBytes(c.Key[:]) ||
-		!s.ReadUint64(&c.Nonce) || !s.ReadUint64(&c.Expiry) || !s.ReadUint16LengthPrefixed(&body) {
+		!s.ReadUint64(&c.Nonce) || !s.ReadUint64(&c.Expiry) || !readBody(&s, Kind(kind), &body) {
 		return Command{}, nil, fmt.Errorf("command is cut short: %w", ErrEncoding)
 	}
 	signed := data[:len(data)-len(s)]
@@ -61,8 +92,8 @@ func Parse(vs ID, data []byte) (c Command, rest []byte, err error) {
 		return Command{}, nil, fmt.Errorf("command is cut short: %w", ErrEncoding)
 	}
 	c.Kind, c.Body = Kind(kind), body
-	if len(body) > MaxBody {
-		return Command{}, nil, fmt.Errorf("body of %d bytes, at most %d: %w", len(body), MaxBody, ErrEncoding)
+	if len(body) > c.Kind.MaxBody() {
+		return Command{}, nil, fmt.Errorf("body of %d bytes, at most %d: %w", len(body), c.Kind.MaxBody(), ErrEncoding)
 	}
 	if !c.Kind.Known() {
 		return Command{}, nil, fmt.Errorf("command kind %d is not known: %w", kind, ErrEncoding)
@@ -71,6 +102,13 @@ func Parse(vs ID, data []byte) (c Command, rest []byte, err error) {
 	tagged := append(identity.AppendTag(buf[:0], identity.TagCommand), vs[:]...)
 	c.ID = sha256.Sum256(append(tagged, signed...))
 	return c, s, nil
+}
+
+func readBody(s *cryptobyte.String, k Kind, body *cryptobyte.String) bool {
+	if k.lengthSize() == 3 {
+		return s.ReadUint24LengthPrefixed(body)
+	}
+	return s.ReadUint16LengthPrefixed(body)
 }
 
 // Append appends the command's one encoding to dst.
@@ -84,7 +122,10 @@ func (c *Command) appendUnsigned(dst []byte) []byte {
 	dst = append(dst, c.Key[:]...)
 	dst = binary.BigEndian.AppendUint64(dst, c.Nonce)
 	dst = binary.BigEndian.AppendUint64(dst, c.Expiry)
-	dst = binary.BigEndian.AppendUint16(dst, uint16(len(c.Body))) //nolint:gosec // bounded by MaxBody
+	if c.Kind.lengthSize() == 3 {
+		dst = append(dst, byte(len(c.Body)>>16)) //nolint:gosec // bounded by MaxMemberBody
+	}
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(c.Body))) //nolint:gosec // the lower two bytes
 	return append(dst, c.Body...)
 }
 
@@ -97,8 +138,8 @@ func (c *Command) AppendSignBytes(dst []byte, vs ID) []byte {
 
 // Sign sets Key, Signature and ID for virtual server vs.
 func (c *Command) Sign(vs ID, key identity.PrivateKey) error {
-	if len(c.Body) > MaxBody {
-		return fmt.Errorf("body of %d bytes, at most %d: %w", len(c.Body), MaxBody, ErrEncoding)
+	if limit := c.Kind.MaxBody(); len(c.Body) > limit {
+		return fmt.Errorf("body of %d bytes, at most %d: %w", len(c.Body), limit, ErrEncoding)
 	}
 	c.Key = key.Public()
 	tagged := c.AppendSignBytes(nil, vs)
@@ -108,4 +149,6 @@ func (c *Command) Sign(vs ID, key identity.PrivateKey) error {
 }
 
 // Size is the length of the command's encoding in bytes.
-func (c *Command) Size() int { return commandFixed + len(c.Body) }
+func (c *Command) Size() int {
+	return bodyLengthAt + c.Kind.lengthSize() + len(c.Body) + len(c.Signature)
+}

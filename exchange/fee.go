@@ -3,6 +3,7 @@ package exchange
 import (
 	"golang.org/x/crypto/cryptobyte"
 
+	"souk/exchange/custody"
 	"souk/exchange/ledger"
 	"souk/exchange/market"
 )
@@ -10,22 +11,25 @@ import (
 // Limits of what is free (B-8, B-9).
 const (
 	freeMisses   = 8  // cancels and cancel-alls of an account in a block that name no live order
-	freeByMember = 64 // votes of an account in a block, and returns by its server
+	freeByMember = 64 // commands for members alone of an account in a block, and as many by its server
 )
 
 // admission is what the commands of one account have used up of their block.
 type admission struct {
 	count  [2]uint32 // commands of its delegates, of its owner
-	member [2]uint32 // of them votes and returns
+	member [2]uint32 // of them those for members
+	bytes  [2]int    // of their attestations and signatures
 	misses int       // free cancels that named nothing
 	all    bool      // a free cancel-all was admitted
 	named  map[market.OrderID]bool
+	back   map[custody.ID]bool
 }
 
 // reset begins with the next account.
 func (a *admission) reset() {
 	clear(a.named)
-	*a = admission{named: a.named}
+	clear(a.back)
+	*a = admission{named: a.named, back: a.back}
 }
 
 // pays tells whether a command pays the fee, which is above zero, and whether the
@@ -33,9 +37,18 @@ func (a *admission) reset() {
 // that order has paid for; a few others are too, for an order may be filled while
 // its cancel is under way (B-8).
 func (w *blockWork) pays(t *task, a *admission) (pays, covered bool) {
-	switch t.cmd.Kind { //nolint:exhaustive // all others pay
-	case KindVote, KindReturn:
+	if memberOnly(t.cmd.Kind) {
 		return false, false
+	}
+	switch t.cmd.Kind { //nolint:exhaustive // all others pay
+	case KindCancelWithdrawal:
+		if id, ok := w.s.waiting(t.cmd, t.account); ok && !a.back[id] {
+			if a.back == nil {
+				a.back = map[custody.ID]bool{}
+			}
+			a.back[id] = true
+			return false, false
+		}
 	case KindCancel:
 		if o, ok := w.s.target(t.cmd, t.account); ok && !a.named[o.ID] {
 			if a.named == nil {
@@ -62,9 +75,13 @@ func (s *State) uncovered(c *Command, n ledger.Number) bool {
 	if s.params.Fee == 0 || s.ledger.Available(n, s.params.FeeAsset) >= s.params.Fee {
 		return false
 	}
-	switch c.Kind { //nolint:exhaustive // all others pay
-	case KindVote, KindReturn:
+	if memberOnly(c.Kind) {
 		return false
+	}
+	switch c.Kind { //nolint:exhaustive // all others pay
+	case KindCancelWithdrawal:
+		_, ok := s.waiting(c, n)
+		return !ok
 	case KindCancel:
 		_, ok := s.target(c, n)
 		return !ok
@@ -72,6 +89,17 @@ func (s *State) uncovered(c *Command, n ledger.Number) bool {
 		return !s.hasOrders(c, n)
 	}
 	return true
+}
+
+// waiting is the withdrawal of its account that a cancel names, if no transaction
+// pays it now.
+func (s *State) waiting(c *Command, n ledger.Number) (id custody.ID, ok bool) {
+	var b CancelWithdrawal
+	if s.banks == nil || !whole(&b, (*CancelWithdrawal).read, c.Body) {
+		return 0, false
+	}
+	x, ok := s.banks.Withdrawal(b.Withdrawal)
+	return b.Withdrawal, ok && x.Owner == custody.Owner(n) && x.Batch == 0
 }
 
 // target is the live order of its account that a cancel or amend names now.

@@ -65,6 +65,7 @@ type Card struct {
 	P2P       string             // consensus address, nodeid@host:port
 	URL       string             // base URL of the HTTP API
 	Made      uint64             // ms since the Unix epoch, when it was signed
+	Banks     []BankKey          // ascending by network; needed for banks only
 	Signature identity.Signature // by Operator
 }
 
@@ -72,11 +73,15 @@ type Card struct {
 const cardPrefix = "soukcard1."
 
 func (c *Card) appendUnsigned(dst []byte) []byte {
+	if len(c.Banks) > 0 {
+		dst = append(dst, cardWithBanks)
+	}
 	dst = appendText8(dst, c.Name)
 	dst = append(dst, c.Operator[:]...)
 	dst = append(dst, c.Server[:]...)
 	dst = append(dst, c.Consensus[:]...)
-	return binary.BigEndian.AppendUint64(appendText8(appendText8(dst, c.P2P), c.URL), c.Made)
+	dst = binary.BigEndian.AppendUint64(appendText8(appendText8(dst, c.P2P), c.URL), c.Made)
+	return appendBankKeys(dst, c.Banks)
 }
 
 // String is the card as one line of text, to be handed to the other operators.
@@ -106,8 +111,10 @@ func (c *Card) Sign(operator identity.PrivateKey) {
 }
 
 func (c *Card) read(s *cryptobyte.String) bool {
+	banks := len(*s) > 0 && (*s)[0] == cardWithBanks && s.Skip(1)
 	return readText8(s, &c.Name, 32) && s.CopyBytes(c.Operator[:]) && s.CopyBytes(c.Server[:]) && s.CopyBytes(c.Consensus[:]) &&
-		readText8(s, &c.P2P, 255) && readText8(s, &c.URL, 255) && s.ReadUint64(&c.Made) && s.CopyBytes(c.Signature[:])
+		readText8(s, &c.P2P, 255) && readText8(s, &c.URL, 255) && s.ReadUint64(&c.Made) &&
+		(!banks || readBankKeys(s, &c.Banks)) && s.CopyBytes(c.Signature[:])
 }
 
 // ParseCard reads a card and checks it.
@@ -134,6 +141,9 @@ func (c *Card) Check() error {
 	}
 	if c.Operator == c.Server || c.Operator == c.Consensus || c.Server == c.Consensus {
 		return fmt.Errorf("%w: operator, server and consensus keys must differ", ErrCard)
+	}
+	if err := checkBankKeys(c.Banks); err != nil {
+		return fmt.Errorf("%w: %w", ErrCard, err)
 	}
 	if !c.Operator.Verify(identity.TagCard, c.appendUnsigned(nil), c.Signature) {
 		return fmt.Errorf("%w: the operator's signature does not verify", ErrCard)
@@ -242,8 +252,9 @@ type Founding struct {
 	Markets  []FoundingMarket
 	Reserved []string // symbols that only a vote can let someone issue; ascending
 	Params   Params
-	// Origin is set when this founding takes over an earlier state; then Assets, Markets and Reserved are empty.
+	// Origin is set when this founding takes over an earlier state; then Assets, Markets, Reserved and Banks are empty.
 	Origin *Origin
+	Banks  []FoundingBank
 }
 
 // ID is the virtual server's id.
@@ -281,7 +292,7 @@ func (f *Founding) Append(dst []byte) []byte {
 		dst = binary.BigEndian.AppendUint64(dst, o.Height)
 		dst = append(dst, o.Root[:]...)
 	}
-	return dst
+	return f.appendBanks(dst)
 }
 
 // ParseFounding reads a contract and checks it.
@@ -306,7 +317,7 @@ func (f *Founding) read(s *cryptobyte.String) bool {
 			return false
 		}
 	}
-	return f.readAssets(s) && f.readMarkets(s) && f.readReserved(s) && f.Params.read(s) && f.readOrigin(s)
+	return f.readAssets(s) && f.readMarkets(s) && f.readReserved(s) && f.Params.read(s) && f.readOrigin(s) && f.readBanks(s)
 }
 
 func (f *Founding) readAssets(s *cryptobyte.String) bool {
@@ -397,10 +408,11 @@ func (f *Founding) Check() error {
 	if !slices.IsSorted(f.Reserved) || len(slices.Compact(slices.Clone(f.Reserved))) != len(f.Reserved) {
 		return bad("reserved symbols are not in ascending order, each once")
 	}
-	if f.Origin != nil && len(f.Assets)+len(f.Markets)+len(f.Reserved) > 0 {
-		return bad("a contract with an origin takes assets and markets from there")
+	if f.Origin != nil && len(f.Assets)+len(f.Markets)+len(f.Reserved)+len(f.Banks) > 0 {
+		return bad("a contract with an origin takes assets, markets and banks from there")
 	}
-	return nil
+	_, err := f.foundBanks()
+	return err
 }
 
 func (f *Founding) checkMembers() error {

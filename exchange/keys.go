@@ -12,11 +12,14 @@ import (
 // nonce. The key is known to the account.
 func (s *State) entitled(c *Command, n ledger.Number, now uint64, version uint32) bool {
 	owner := s.ownedBy(n, c.Key)
+	if c.Kind.ofBank() && s.banks == nil {
+		return false
+	}
 	switch c.Kind { //nolint:exhaustive // the others need nothing but their scope
 	case KindVote:
 		_, operator := s.roster.ByOperator(c.Account)
 		return owner && operator
-	case KindReturn:
+	case KindReturn, KindAttest, KindSign, KindAnnounceKey:
 		_, server := s.roster.ByServer(c.Key)
 		return server && s.ledger.Authorize(n, c.Key, ledger.Server, 0, now) == ledger.OK
 	case KindRemoveDelegate:
@@ -38,7 +41,9 @@ func (s *State) ownedBy(n ledger.Number, key identity.PublicKey) bool {
 }
 
 // memberOnly tells whether commands of a kind are for members of the federation.
-func memberOnly(k Kind) bool { return k == KindVote || k == KindReturn }
+func memberOnly(k Kind) bool {
+	return k == KindVote || k == KindReturn || k == KindAttest || k == KindSign || k == KindAnnounceKey
+}
 
 // removesItself tells whether a remove-delegate names the key that signed it.
 func removesItself(c *Command) bool {

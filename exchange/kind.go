@@ -28,6 +28,16 @@ const (
 	KindResolve        Kind = 19
 	KindVote           Kind = 20
 	KindReturn         Kind = 21
+
+	// Of banks; without one nobody is entitled to them.
+	KindAttest           Kind = 22
+	KindSign             Kind = 23
+	KindAnnounceKey      Kind = 24
+	KindSetWithdrawals   Kind = 25
+	KindCancelWithdrawal Kind = 26
+	KindNewAddress       Kind = 27
+	KindWithdraw         Kind = 28
+	KindDonate           Kind = 29
 )
 
 // Phase is the part of a block in which a kind of command takes effect
@@ -75,6 +85,26 @@ var kindTable = [...]struct {
 	KindResolve:        {"resolve", PhaseDebit, ledger.Transfer},
 	KindVote:           {"vote", PhaseKeys, ledger.Owner},
 	KindReturn:         {"return", PhaseKeys, ledger.Server},
+
+	KindAttest:           {"attest", PhaseKeys, ledger.Server},
+	KindSign:             {"sign", PhaseKeys, ledger.Server},
+	KindAnnounceKey:      {"announce-key", PhaseKeys, ledger.Server},
+	KindSetWithdrawals:   {"set-withdrawals", PhaseKeys, ledger.Owner},
+	KindCancelWithdrawal: {"cancel-withdrawal", PhaseCancel, ledger.Withdraw},
+	KindNewAddress:       {"new-address", PhaseDebit, ledger.Transfer},
+	KindWithdraw:         {"withdraw", PhaseDebit, ledger.Withdraw},
+	KindDonate:           {"donate", PhaseDebit, ledger.Transfer},
+}
+
+// ofBank tells whether commands of the kind are about banks.
+func (k Kind) ofBank() bool { return k >= KindAttest && k <= KindDonate }
+
+// MaxBody is the largest body of a command of this kind in bytes.
+func (k Kind) MaxBody() int {
+	if k == KindAttest || k == KindSign {
+		return MaxMemberBody
+	}
+	return MaxBody
 }
 
 // Known tells whether this binary knows the kind.

@@ -92,6 +92,9 @@ func (s *State) commitLeaves(res *Result) {
 	s.markets.Changes(add)
 	s.escrows.Changes(add)
 	s.roster.Changes(add)
+	if s.banks != nil {
+		s.banks.Changes(add)
+	}
 	sortChanges(changes)
 	s.tree.Update(changes)
 	s.scratch.changes = changes[:0:0]

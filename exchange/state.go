@@ -2,14 +2,14 @@
 // and how it is encoded and signed, in which phases a block executes commands, what
 // each of them does, which result code it gets, and the Merkle root over the whole state. Its
 // children own the parts and never meet: ledger (accounts and assets), market
-// (orders and auctions), escrow, and roster (members and votes). Here their answers are
+// (orders and auctions), escrow, roster (members and votes), and custody (banks). Here their answers are
 // put together: market says who traded, and exchange posts it to ledger.
 //
 // Everything is a function of the founding contract and the blocks: no clock, no
 // randomness, no I/O. The rules are docs/spec/02-commands.md and 03-block.md.
 //
 // Where to look: the state in state.go, a block in apply.go and the files named for
-// its phases (fee.go, keys.go, votes.go, orders.go and naming.go, money.go), results in
+// its phases (fee.go, keys.go, votes.go, orders.go and naming.go, money.go, banks.go), results in
 // report.go, encodings in command.go and the body files, result codes in code.go
 // and codemap.go, founding in founding.go.
 //
@@ -26,6 +26,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 
 	"souk/asset"
+	"souk/exchange/custody"
 	"souk/exchange/escrow"
 	"souk/exchange/ledger"
 	"souk/exchange/market"
@@ -67,6 +68,7 @@ type State struct {
 	markets *market.State
 	escrows *escrow.State
 	roster  *roster.State
+	banks   *custody.State // nil if there are no banks
 	params  Params
 
 	// The clock leaf: the last active block.
@@ -116,6 +118,9 @@ func New(f *Founding) (*State, error) {
 	if err := s.foundAssets(); err != nil {
 		return nil, err
 	}
+	if s.banks, err = f.foundBanks(); err != nil {
+		return nil, err
+	}
 	s.commitLeaves(&Result{})
 	return s, nil
 }
@@ -156,7 +161,9 @@ func (s *State) foundAssets() error {
 		if code != ledger.OK {
 			return fmt.Errorf("%w: asset %q: %s", ErrFounding, a.Symbol, ledgerCodes[code])
 		}
-		s.ledger.Open(a.Issuer) // or the issuer could never send his first command
+		if !f.ofBank(a.Symbol) {
+			s.ledger.Open(a.Issuer) // or the issuer could never send his first command
+		}
 	}
 	for _, symbol := range f.Reserved {
 		if code := s.ledger.Reserve(symbol, identity.Address{}); code != ledger.OK {
@@ -205,13 +212,20 @@ func Load(f *Founding, leaves iter.Seq2[merkle.Key, []byte]) (*State, error) {
 		}
 		changes = append(changes, merkle.Change{Key: key, Value: append([]byte(nil), value...)})
 	}
-	for _, finish := range []func() error{s.ledger.Finish, s.markets.Finish, s.escrows.Finish, s.roster.Finish} {
+	finishes := []func() error{s.ledger.Finish, s.markets.Finish, s.escrows.Finish, s.roster.Finish}
+	if s.banks != nil {
+		finishes = append(finishes, s.banks.Finish)
+	}
+	for _, finish := range finishes {
 		if err := finish(); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrState, err)
 		}
 	}
 	if s.time == 0 {
 		return nil, fmt.Errorf("%w: the clock is missing", ErrState)
+	}
+	if f.Origin == nil && (s.banks != nil) != (len(f.Banks) > 0) {
+		return nil, fmt.Errorf("%w: the banks are not those of the founding contract", ErrState)
 	}
 	s.markets.SetOrderLimit(s.params.MarketOrders)
 	if err := s.promise(); err != nil {
@@ -242,7 +256,8 @@ func (s *State) promise() (err error) {
 }
 
 // promises calls yield for every promise: each live order may bring something to
-// its owner, each escrow to its payee or back to its payer.
+// its owner, each escrow to its payee or back to its payer, each bank to the owners
+// of its addresses and withdrawals.
 func (s *State) promises(yield func(ledger.Number, asset.ID)) {
 	for o := range s.markets.Orders() {
 		yield(ledger.Number(o.Owner), s.markets.Brings(o.Market, o.Side))
@@ -250,6 +265,12 @@ func (s *State) promises(yield func(ledger.Number, asset.ID)) {
 	for e := range s.escrows.All {
 		yield(ledger.Number(e.Payee), e.Asset)
 		yield(ledger.Number(e.Payer), e.Asset)
+	}
+	if s.banks != nil {
+		s.banks.Owners(func(owner custody.Owner, id asset.ID) bool {
+			yield(ledger.Number(owner), id)
+			return true
+		})
 	}
 }
 
@@ -265,6 +286,12 @@ func (s *State) loadLeaf(key merkle.Key, value []byte) error {
 		return s.escrows.Load(key, value)
 	case leafMember, leafVote, leafRoster:
 		return s.roster.Load(key, value)
+	}
+	if key[0] >= custody.LeafBank && key[0] <= custody.LeafCustody {
+		if s.banks == nil {
+			s.banks = custody.New()
+		}
+		return s.banks.Load(key, value)
 	}
 	return ErrEncoding
 }
@@ -370,6 +397,21 @@ func (s *State) Escrows() *escrow.State { return s.escrows }
 // Roster is for reading only.
 func (s *State) Roster() *roster.State { return s.roster }
 
+// Banks is for reading only; nil if there are no banks.
+func (s *State) Banks() *custody.State { return s.banks }
+
+// Solvency is what every bank has and owes, by bank from 1 (Y-73).
+func (s *State) Solvency() []custody.Sums {
+	if s.banks == nil {
+		return nil
+	}
+	all := make([]custody.Sums, s.banks.Banks())
+	for i := range all {
+		all[i], _ = s.banks.Solvency(custody.Bank(i + 1)) //nolint:gosec // at most custody.MaxBanks
+	}
+	return all
+}
+
 // Validators are all members' consensus keys and powers, ascending by key, as a
 // chain that begins with this state needs them.
 func (s *State) Validators() []roster.Validator {
@@ -387,7 +429,11 @@ func (s *State) NextDue() (ms uint64, ok bool) {
 	if s.markets.HasTriggered() {
 		return 0, true
 	}
-	for _, next := range []func() (uint64, bool){s.ledger.NextDue, s.markets.NextDue, s.escrows.NextDue} {
+	sources := []func() (uint64, bool){s.ledger.NextDue, s.markets.NextDue, s.escrows.NextDue}
+	if s.banks != nil {
+		sources = append(sources, s.banks.NextDue)
+	}
+	for _, next := range sources {
 		if due, has := next(); has && (!ok || due < ms) {
 			ms, ok = due, true
 		}
@@ -401,7 +447,7 @@ func (s *State) Leaves(yield func(merkle.Key, []byte) bool) {
 	if !yield(ClockKey(), s.clockLeaf()) {
 		return
 	}
-	// Kinds ascend: ledger 2-3, markets 4-5, escrows 6, roster 7-9, counters 0xa-0xb.
+	// Kinds ascend: ledger 2-3, markets 4-5, escrows 6, roster 7-9, counters 0xa-0xb, banks 0xc-0x17.
 	var counters []merkle.Change
 	more := true
 	pass := func(key merkle.Key, value []byte) {
@@ -421,6 +467,9 @@ func (s *State) Leaves(yield func(merkle.Key, []byte) bool) {
 			return
 		}
 	}
+	if s.banks != nil {
+		s.banks.Leaves(pass)
+	}
 }
 
 // Leaf is the value of one leaf; false if there is no such leaf.
@@ -437,6 +486,9 @@ func (s *State) Leaf(key merkle.Key) ([]byte, bool) {
 	case leafMember, leafVote, leafRoster:
 		return s.roster.Leaf(key)
 	}
+	if s.banks != nil && key[0] >= custody.LeafBank && key[0] <= custody.LeafCustody {
+		return s.banks.Leaf(key)
+	}
 	return nil, false
 }
 
@@ -450,7 +502,7 @@ func (s *State) Prove(key merkle.Key) (value []byte, p merkle.Proof) {
 // Check counts everything anew and says what does not add up. It takes time in
 // proportion to the whole state.
 func (s *State) Check() error {
-	for _, check := range []func() error{s.ledger.Check, s.escrows.Verify, s.roster.Check, s.checkHolds, s.checkLocked, s.checkPromises} {
+	for _, check := range []func() error{s.ledger.Check, s.escrows.Verify, s.roster.Check, s.checkHolds, s.checkLocked, s.checkPromises, s.checkBanks} {
 		if err := check(); err != nil {
 			return fmt.Errorf("%w: %w", ErrState, err)
 		}
@@ -468,10 +520,16 @@ func (s *State) checkHolds() error {
 	for o := range s.markets.Orders() {
 		holds[place{o.Owner, o.Hold.Asset}] += o.Hold.Amount
 	}
+	if s.banks != nil {
+		s.banks.Owners(func(owner custody.Owner, id asset.ID) bool {
+			holds[place{market.Owner(owner), id}] += s.banks.Held(owner, id)
+			return true
+		})
+	}
 	for n := ledger.Number(1); int(n) <= s.ledger.Accounts(); n++ {
 		for _, b := range s.ledger.Account(n).Balances {
 			if want := holds[place{market.Owner(n), b.Asset}]; want != b.Held {
-				return fmt.Errorf("account %d holds %d of asset %d, its orders need %d", n, b.Held, b.Asset, want)
+				return fmt.Errorf("account %d holds %d of asset %d, its orders and withdrawals need %d", n, b.Held, b.Asset, want)
 			}
 			delete(holds, place{market.Owner(n), b.Asset})
 		}
@@ -507,7 +565,7 @@ func (s *State) checkPromises() error {
 	})
 	for n := range sums[1:] {
 		if _, has := s.ledger.Places(ledger.Number(n + 1)); has != sums[n+1] {
-			return fmt.Errorf("account %d has %d promises, its orders and escrows are %d", n+1, has, sums[n+1])
+			return fmt.Errorf("account %d has %d promises, its orders, escrows and banks are %d", n+1, has, sums[n+1])
 		}
 	}
 	var err error

@@ -72,6 +72,8 @@ func (w *blockWork) possible(action roster.Action) bool {
 	case roster.SetParams:
 		_, ok := w.newParams(a.Params)
 		return ok
+	case roster.OpenSeries, roster.SetLimits, roster.HaltBanks, roster.LiftBanks:
+		return w.possibleBank(action)
 	}
 	return true
 }
@@ -206,6 +208,8 @@ func (w *blockWork) carryOut(action roster.Action, old struct {
 	case roster.SetParams:
 		s.params, _ = w.newParams(a.Params)
 		s.markets.SetOrderLimit(s.params.MarketOrders)
+	case roster.OpenSeries, roster.SetLimits, roster.HaltBanks, roster.LiftBanks:
+		w.carryOutBank(action)
 	}
 }
 

@@ -165,9 +165,9 @@ func (in *intake) pack(b *batch) []byte {
 	payload := appendBatchHeader(make([]byte, 0, batchHeader+b.bytes), in.r.member(), b.seq, len(b.commands))
 	for i := range b.commands {
 		c := &b.commands[i]
-		start := len(payload)
 		payload = c.Append(payload)
-		c.Body = payload[start+bodyAt : len(payload)-signatureSize]
+		end := len(payload) - len(c.Signature)
+		c.Body = payload[end-len(c.Body) : end]
 	}
 	in.r.known.add(payload, Batch{Member: in.r.member(), Seq: b.seq, Commands: b.commands})
 	in.r.metrics.Batches.Add(1)

@@ -110,24 +110,13 @@ func parseCommands(vs exchange.ID, data []byte, count int) ([]exchange.Command, 
 	return commands, nil
 }
 
-// Where a command's body length and body stand in its encoding (B-1), and how
-// long the signature behind the body is.
-const (
-	bodyLengthAt  = 1 + 20 + 32 + 8 + 8
-	bodyAt        = bodyLengthAt + 2
-	signatureSize = 64
-)
-
 // countCommands counts the commands that data seems to hold by hopping over their
 // bodies, so that memory is taken once and only for data that is there. whole
 // tells whether the last one ends where data does.
 func countCommands(data []byte) (n int, whole bool) {
 	for len(data) > 0 {
-		if len(data) < bodyAt {
-			return n, false
-		}
-		size := bodyAt + int(binary.BigEndian.Uint16(data[bodyLengthAt:])) + signatureSize
-		if len(data) < size {
+		size, ok := exchange.Skip(data)
+		if !ok || len(data) < size {
 			return n, false
 		}
 		data = data[size:]

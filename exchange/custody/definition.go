@@ -201,3 +201,15 @@ func (b *bank) makeSeries(ids []Member, now uint64) (*series, error) {
 	}
 	return r, nil
 }
+
+// CheckLimits tells whether SetLimits would take limits: OK, UnknownBank or BadSettings.
+func (s *State) CheckLimits(id Bank, l Limits) Code {
+	b := s.bank(id)
+	switch {
+	case b == nil:
+		return UnknownBank
+	case l.check(b.network) != nil:
+		return BadSettings
+	}
+	return OK
+}

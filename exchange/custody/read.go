@@ -253,6 +253,21 @@ func (t *Batch) share(id ID) asset.Amount {
 	return t.Payouts[i].Fee
 }
 
+// Keeps tells whether an account may be credited by a bank: it has an address there,
+// or a withdrawal that is not settled.
+func (s *State) Keeps(owner Owner, id Bank) bool {
+	a := s.accounts[owner]
+	return a != nil && (a.waiting(id) > 0 || slices.ContainsFunc(a.addresses, func(x *address) bool { return x.bank.id == id }))
+}
+
+// Asset returns the asset of a bank, or zero.
+func (s *State) Asset(id Bank) asset.ID {
+	if b := s.bank(id); b != nil {
+		return b.Asset
+	}
+	return 0
+}
+
 // Owners calls yield for every account that may be credited by a bank, and the
 // bank's asset, by account and bank, once each, until it returns false.
 func (s *State) Owners(yield func(Owner, asset.ID) bool) {

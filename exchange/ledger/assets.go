@@ -198,6 +198,16 @@ func (s *State) Mint(by identity.Address, id asset.ID, amount asset.Amount, to N
 	return OK
 }
 
+// Retire ends units of an asset that the caller has taken from where they were. It
+// panics if there are fewer.
+func (s *State) Retire(id asset.ID, amount asset.Amount) {
+	c := s.changing(id)
+	if c.Supply < amount {
+		broken("%d of asset %d are to end, and there are %d", amount, id, c.Supply)
+	}
+	c.Supply -= amount
+}
+
 // Burn destroys available units of an account that is the asset's issuer: OK,
 // UnknownAsset, NotIssuer, BadAmount or Insufficient.
 func (s *State) Burn(n Number, id asset.ID, amount asset.Amount) Code {

@@ -16,7 +16,8 @@ var ErrAction = errors.New("not an action")
 
 // Action is what a vote is on. Types are AddMember, RemoveMember, ReplaceMember,
 // SetProtocol, PauseMarket, ResumeMarket, CreateMarket, SetMarket,
-// ReserveSymbol, AllowSymbol, SpendHouse and SetParams.
+// ReserveSymbol, AllowSymbol, SpendHouse, SetParams, OpenSeries, SetLimits,
+// HaltBanks and LiftBanks.
 type Action interface {
 	// Kind is the number that the encoding begins with.
 	Kind() ActionKind
@@ -41,6 +42,10 @@ const (
 	KindAllowSymbol   ActionKind = 10
 	KindSpendHouse    ActionKind = 11
 	KindSetParams     ActionKind = 12
+	KindOpenSeries    ActionKind = 13
+	KindSetLimits     ActionKind = 14
+	KindHaltBanks     ActionKind = 15
+	KindLiftBanks     ActionKind = 16
 )
 
 // AddMember adds a member with full power.
@@ -107,6 +112,27 @@ type SpendHouse struct {
 // SetParams replaces the parameters of the exchange, encoded as there.
 type SetParams struct{ Params []byte } // at most 512 bytes
 
+// OpenSeries opens a bank's next series, of the keys of some members.
+type OpenSeries struct {
+	Bank    uint32
+	Members []ID // ascending, at most 15
+}
+
+// SetLimits replaces a bank's limits, encoded by exchange.
+type SetLimits struct {
+	Bank   uint32
+	Limits []byte // at most 512 bytes
+}
+
+// HaltBanks halts all banks.
+type HaltBanks struct{}
+
+// LiftBanks ends the halt of all banks.
+type LiftBanks struct{}
+
+// maxSeries is the most members of a series.
+const maxSeries = 15
+
 // Kind is KindAddMember.
 func (AddMember) Kind() ActionKind { return KindAddMember }
 
@@ -142,6 +168,18 @@ func (SpendHouse) Kind() ActionKind { return KindSpendHouse }
 
 // Kind is KindSetParams.
 func (SetParams) Kind() ActionKind { return KindSetParams }
+
+// Kind is KindOpenSeries.
+func (OpenSeries) Kind() ActionKind { return KindOpenSeries }
+
+// Kind is KindSetLimits.
+func (SetLimits) Kind() ActionKind { return KindSetLimits }
+
+// Kind is KindHaltBanks.
+func (HaltBanks) Kind() ActionKind { return KindHaltBanks }
+
+// Kind is KindLiftBanks.
+func (LiftBanks) Kind() ActionKind { return KindLiftBanks }
 
 func (a AddMember) append(dst []byte) []byte { return a.Card.append(dst) }
 
@@ -192,6 +230,22 @@ func (a SpendHouse) append(dst []byte) []byte {
 }
 
 func (a SetParams) append(dst []byte) []byte { return appendBytes(dst, a.Params) }
+
+func (a OpenSeries) append(dst []byte) []byte {
+	dst = append(binary.BigEndian.AppendUint32(dst, a.Bank), byte(len(a.Members))) //nolint:gosec // at most maxSeries
+	for _, id := range a.Members {
+		dst = binary.BigEndian.AppendUint32(dst, uint32(id))
+	}
+	return dst
+}
+
+func (a SetLimits) append(dst []byte) []byte {
+	return appendBytes(binary.BigEndian.AppendUint32(dst, a.Bank), a.Limits)
+}
+
+func (HaltBanks) append(dst []byte) []byte { return dst }
+
+func (LiftBanks) append(dst []byte) []byte { return dst }
 
 // AppendAction appends an action's one encoding: kind, salt, body. The
 // salt tells two votes on the same action apart; it is zero unless an equal
@@ -268,8 +322,35 @@ func parseBody(kind ActionKind, s *cryptobyte.String) (Action, bool) {
 		var a SetParams
 		ok := readBytes(s, &a.Params)
 		return a, ok
+	case KindOpenSeries:
+		var a OpenSeries
+		ok := a.read(s)
+		return a, ok
+	case KindSetLimits:
+		var a SetLimits
+		ok := s.ReadUint32(&a.Bank) && readBytes(s, &a.Limits)
+		return a, ok
+	case KindHaltBanks:
+		return HaltBanks{}, true
+	case KindLiftBanks:
+		return LiftBanks{}, true
 	}
 	return nil, false
+}
+
+func (a *OpenSeries) read(s *cryptobyte.String) bool {
+	var n uint8
+	if !s.ReadUint32(&a.Bank) || !s.ReadUint8(&n) || n > maxSeries {
+		return false
+	}
+	for i := range int(n) {
+		var id ID
+		if !s.ReadUint32((*uint32)(&id)) || i > 0 && id <= a.Members[i-1] {
+			return false
+		}
+		a.Members = append(a.Members, id)
+	}
+	return true
 }
 
 // append appends a card's encoding: name, operator, server key, consensus key,

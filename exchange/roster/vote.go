@@ -259,6 +259,12 @@ func (s *State) valid(a Action, height uint64) bool {
 		return a.House >= 1 && a.House <= 3 && a.Asset != 0 && a.Amount != 0
 	case SetParams:
 		return len(a.Params) > 0
+	case OpenSeries:
+		return a.Bank != 0 && len(a.Members) > 0
+	case SetLimits:
+		return a.Bank != 0 && len(a.Limits) > 0
+	case HaltBanks, LiftBanks:
+		return true // exchange knows whether there are banks
 	}
 	return false
 }

@@ -1,0 +1,342 @@
+package exchange_test
+
+import (
+	"slices"
+	"testing"
+
+	"souk/asset"
+	"souk/exchange"
+	"souk/exchange/custody"
+	. "souk/exchange/exchangetest"
+	"souk/exchange/ledger"
+	"souk/exchange/roster"
+)
+
+// bankWorld is a world with a bank and its chain.
+func bankWorld(t *testing.T) (*World, *Chain) {
+	t.Helper()
+	w := From(BankFounding(4))
+	w.Fund(EUR, Coin, "alice", "bob")
+	return w, NewChain(w)
+}
+
+// bankBlock applies commands, all of which must be OK, and checks the state.
+func bankBlock(t *testing.T, w *World, commands ...exchange.Command) *exchange.Result {
+	t.Helper()
+	res := w.Block(commands...)
+	for i := range res.Receipts {
+		if code := res.Receipts[i].Code; code != exchange.OK {
+			t.Fatalf("%s: %s", commands[i].Kind, code)
+		}
+	}
+	checked(t, w)
+	return res
+}
+
+// checked counts everything anew, and loads the state from its leaves.
+func checked(t *testing.T, w *World) {
+	t.Helper()
+	if err := w.State.Check(); err != nil {
+		t.Fatal(err)
+	}
+	back, err := exchange.Load(w.State.Founding(), w.State.Leaves)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if back.Root() != w.State.Root() {
+		t.Fatal("another root after loading")
+	}
+}
+
+// kinds are the kinds of a block's events.
+func kinds(res *exchange.Result) (all []exchange.EventKind) {
+	for i := range res.Events {
+		all = append(all, res.Events[i].Kind)
+	}
+	return all
+}
+
+// deposited gives Alice an address and an amount that is credited.
+func deposited(t *testing.T, w *World, c *Chain, amount asset.Amount) {
+	t.Helper()
+	number := bankBlock(t, w, w.Command("alice", &exchange.NewAddress{Bank: Bank})).Receipts[0].Number
+	c.Pay(uint32(number>>32), uint32(number), amount)
+	c.Mine(6)
+	if res := bankBlock(t, w, c.Attest()...); !slices.Contains(kinds(res), exchange.EventDeposited) {
+		t.Fatalf("nothing was credited: %v", kinds(res))
+	}
+}
+
+// TestBankLife: a deposit is credited, a withdrawal is held, paid and settled, and the sums fit throughout (Y-80 to Y-84, Y-73).
+func TestBankLife(t *testing.T) {
+	w, c := bankWorld(t)
+	deposited(t, w, c, 3*Coin)
+	if got := w.Available("alice", TBC); got != 3*Coin {
+		t.Fatalf("Alice has %d", got)
+	}
+	// She pays Bob, who pays somebody outside.
+	bankBlock(t, w, w.Command("alice", &exchange.Transfer{To: Address("bob"), Asset: TBC, Amount: Coin}))
+	ask := &exchange.Withdraw{Request: custody.Request{Bank: Bank, Script: Output("shop"), Amount: 9e7, MaxFee: 1e6}}
+	res := bankBlock(t, w, w.Command("bob", ask))
+	id := custody.ID(res.Receipts[0].Number)
+	if slices.Contains(kinds(res), exchange.EventWithdrawalSent) {
+		if w.Held("bob", TBC) >= 91e6 || w.Available("bob", TBC) != 9e6 {
+			t.Fatalf("Bob has %d, held %d", w.Available("bob", TBC), w.Held("bob", TBC))
+		}
+	} else {
+		due, ok := w.State.NextDue()
+		if !ok {
+			t.Fatal("a withdrawal waits, and no block is due (Y-84)")
+		}
+		w.Time = max(w.Time, due)
+		if res = bankBlock(t, w); !slices.Contains(kinds(res), exchange.EventWithdrawalSent) {
+			t.Fatalf("no transaction: %v", kinds(res))
+		}
+	}
+	if _, ok := w.State.NextDue(); ok {
+		t.Error("a block is due with nothing to do (Y-84)")
+	}
+	if code := w.Do("bob", &exchange.CancelWithdrawal{Withdrawal: id}); code != exchange.InBatch {
+		t.Errorf("cancelled in a batch: %s", code)
+	}
+	// The members sign.
+	info, _ := w.State.Banks().Bank(Bank)
+	batch, _ := w.State.Banks().Batch(Bank, info.Live[0])
+	var signs []exchange.Command
+	for i := range 3 {
+		x := &exchange.Sign{Signature: custody.Signature{Bank: Bank, Batch: batch.Number, Version: 1}}
+		for range batch.Inputs {
+			x.Signatures = append(x.Signatures, make([]byte, 71))
+		}
+		signs = append(signs, w.ByServer(MemberName(i), x))
+	}
+	bankBlock(t, w, signs...)
+	c.MineBatches()
+	c.Mine(6)
+	if res = bankBlock(t, w, c.Attest()...); !slices.Contains(kinds(res), exchange.EventWithdrawn) {
+		t.Fatalf("not settled: %v", kinds(res))
+	}
+	if held, has := w.Held("bob", TBC), w.Available("bob", TBC); held != 0 || has == 0 || has >= Coin-9e7 {
+		t.Errorf("Bob has %d, and %d on hold", has, held)
+	}
+	sums := w.State.Solvency()[0]
+	if a := w.State.Audit()[TBC-1]; a.Supply != sums.Books || sums.Deficit != 0 || sums.Free != sums.Books {
+		t.Errorf("sums %+v, supply %d", sums, a.Supply)
+	}
+	// Bob has no address: the place that his withdrawal kept is his balance's alone.
+	n, _ := w.State.Ledger().Find(Address("bob"))
+	if p := w.State.Ledger().Promised(n, TBC); p != 0 {
+		t.Errorf("%d promises are left", p)
+	}
+}
+
+// TestBankCancel: a withdrawal that waits is taken back with its bound (Y-50, Y-81).
+func TestBankCancel(t *testing.T) {
+	w, c := bankWorld(t)
+	deposited(t, w, c, 10*Coin)
+	ask := &exchange.Withdraw{Request: custody.Request{Bank: Bank, Script: Output("shop"), Amount: 6 * Coin, MaxFee: 1e6}}
+	res := bankBlock(t, w, w.Command("alice", ask)) // above the bound of the delay
+	id := custody.ID(res.Receipts[0].Number)
+	if w.Held("alice", TBC) != 6*Coin+1e6 {
+		t.Fatalf("%d on hold", w.Held("alice", TBC))
+	}
+	if code := w.Do("bob", &exchange.CancelWithdrawal{Withdrawal: id}); code != exchange.UnknownPayout {
+		t.Errorf("another account's: %s", code)
+	}
+	bankBlock(t, w, w.Command("alice", &exchange.CancelWithdrawal{Withdrawal: id}))
+	if w.Held("alice", TBC) != 0 || w.Available("alice", TBC) != 10*Coin {
+		t.Errorf("%d available, %d on hold", w.Available("alice", TBC), w.Held("alice", TBC))
+	}
+	if code := w.Do("alice", &exchange.CancelWithdrawal{Withdrawal: id}); code != exchange.UnknownPayout {
+		t.Errorf("twice: %s", code)
+	}
+	for _, test := range []struct {
+		body exchange.Body
+		want exchange.Code
+	}{
+		{&exchange.Withdraw{Request: custody.Request{Bank: 2, Script: Output("x"), Amount: Coin, MaxFee: 1e6}}, exchange.UnknownBank},
+		{&exchange.Withdraw{Request: custody.Request{Bank: Bank, Script: []byte{1}, Amount: Coin, MaxFee: 1e6}}, exchange.BadOutput},
+		{&exchange.Withdraw{Request: custody.Request{Bank: Bank, Script: Output("x"), Amount: 1, MaxFee: 1e6}}, exchange.BadAmount},
+		{&exchange.Withdraw{Request: custody.Request{Bank: Bank, Script: Output("x"), Amount: Coin}}, exchange.FeeBoundTooLow},
+		{&exchange.Withdraw{Request: custody.Request{Bank: Bank, Script: Output("x"), Amount: 10 * Coin, MaxFee: 1e6}}, exchange.Insufficient},
+		{&exchange.NewAddress{Bank: 2}, exchange.UnknownBank},
+		{&exchange.Donate{Bank: Bank}, exchange.BadAmount},
+		{&exchange.Donate{Bank: Bank, Amount: 11 * Coin}, exchange.Insufficient},
+		{&exchange.Donate{Bank: Bank, Amount: Coin}, exchange.OK},
+		{&exchange.SetWithdrawals{Settings: custody.Settings{Only: true, Allowed: []custody.Allowed{{Bank: Bank, Script: Output("x")}}}}, exchange.OK},
+		{&exchange.SetWithdrawals{Settings: custody.Settings{Delay: custody.MaxDelay + 1}}, exchange.BadSettings},
+		{&exchange.Mint{Asset: TBC, Amount: 1, To: Address("alice")}, exchange.NotIssuer},
+		{&exchange.Burn{Asset: TBC, Amount: 1}, exchange.NotIssuer},
+		{&exchange.Attest{Attestation: custody.Attestation{Bank: Bank}}, exchange.NotEntitled},
+	} {
+		if code := w.Do("alice", test.body); code != test.want {
+			t.Errorf("%s: %s, want %s", test.body.Kind(), code, test.want)
+		}
+		checked(t, w)
+	}
+	if a, _ := w.State.Ledger().Asset(TBC); a.Reserve != Coin {
+		t.Errorf("the reserve has %d", a.Reserve)
+	}
+}
+
+// TestBankHalt: a theft halts, the deficit is stated, a donation ends it, and a vote lifts the halt (Y-17, Y-74 to Y-76).
+func TestBankHalt(t *testing.T) {
+	w, c := bankWorld(t)
+	number := bankBlock(t, w, w.Command("alice", &exchange.NewAddress{Bank: Bank})).Receipts[0].Number
+	at := c.Pay(uint32(number>>32), uint32(number), 2*Coin)
+	c.Pay(uint32(number>>32), uint32(number), 5*Coin)
+	c.Mine(6)
+	bankBlock(t, w, c.Attest()...)
+	c.Spend(at, BankHash("thief"))
+	c.Mine(1)
+	if res := bankBlock(t, w, c.Attest()...); !slices.Contains(kinds(res), exchange.EventBanksHalted) {
+		t.Fatalf("no halt: %v", kinds(res))
+	}
+	if sums := w.State.Solvency()[0]; sums.Deficit != 2*Coin || sums.Books != 7*Coin {
+		t.Errorf("sums %+v", sums)
+	}
+	lift := &exchange.Vote{Approve: true, Action: roster.AppendAction(nil, roster.LiftBanks{}, 0)}
+	if code := w.Do(MemberName(0), lift); code != exchange.BadAction {
+		t.Errorf("lifted with a deficit: %s", code)
+	}
+	c.Mine(6)
+	bankBlock(t, w, c.Attest()...)
+	bankBlock(t, w, w.Command("alice", &exchange.Donate{Bank: Bank, Amount: 3 * Coin}))
+	if sums := w.State.Solvency()[0]; sums.Deficit != 0 || sums.Books != 5*Coin {
+		t.Errorf("sums %+v", sums)
+	}
+	bankBlock(t, w, w.Command(MemberName(0), lift), w.Command(MemberName(1), lift), w.Command(MemberName(2), lift))
+	if h := w.State.Banks().Halted(); h.Reason != custody.Running {
+		t.Errorf("still halted: %+v", h)
+	}
+}
+
+// TestBankVotes: the members open a series, set limits and halt (Y-23, Y-62, Y-75, Y-81).
+func TestBankVotes(t *testing.T) {
+	w, c := bankWorld(t)
+	deposited(t, w, c, Coin)
+	var announce []exchange.Command
+	for i := range 4 {
+		announce = append(announce, w.ByServer(MemberName(i), &exchange.AnnounceKey{Bank: Bank, Key: MemberKey(MemberName(i) + "/2").Public()}))
+	}
+	bankBlock(t, w, announce...)
+	vote := func(a roster.Action) (codes []exchange.Code) {
+		var votes []exchange.Command
+		for i := range 3 {
+			votes = append(votes, w.Command(MemberName(i), &exchange.Vote{Approve: true, Action: roster.AppendAction(nil, a, 0)}))
+		}
+		for _, r := range w.Block(votes...).Receipts {
+			codes = append(codes, r.Code)
+		}
+		checked(t, w)
+		return codes
+	}
+	open := roster.OpenSeries{Bank: uint32(Bank), Members: []roster.ID{1, 2, 3, 4}}
+	if got := vote(open); got[2] != exchange.BadAction {
+		t.Errorf("opened before the cool-down: %v", got)
+	}
+	w.Time += 200
+	if got := vote(open); got[2] != exchange.OK {
+		t.Errorf("not opened: %v", got)
+	}
+	if info, _ := w.State.Banks().Bank(Bank); info.Series != 2 {
+		t.Errorf("%d series", info.Series)
+	}
+	l := w.State.Founding().Banks[0].Limits
+	l.MaxPerHour = Coin
+	if got := vote(roster.SetLimits{Bank: uint32(Bank), Limits: exchange.AppendLimits(nil, l)}); got[2] != exchange.OK {
+		t.Errorf("limits: %v", got)
+	}
+	if info, _ := w.State.Banks().Bank(Bank); info.MaxPerHour != Coin {
+		t.Errorf("limits are %+v", info.Limits)
+	}
+	if got := vote(roster.HaltBanks{}); got[2] != exchange.OK || w.State.Banks().Halted().Reason != custody.Vote {
+		t.Errorf("not halted: %v", got)
+	}
+	if got := vote(roster.LiftBanks{}); got[2] != exchange.OK || w.State.Banks().Halted().Reason != custody.Running {
+		t.Errorf("not lifted: %v", got)
+	}
+}
+
+// TestBankBytes: a member has so many bytes of attestations in a block, and the rest is refused without a trace (B-9).
+func TestBankBytes(t *testing.T) {
+	w, c := bankWorld(t)
+	c.Mine(1)
+	body := c.Attestation(BankStart)
+	for i := range custody.MaxPayments {
+		body.Payments = append(body.Payments, custody.Payment{Height: BankStart + 1, Amount: asset.Amount(i) + 1})
+		body.Payments[i].At.Index = uint32(i)
+	}
+	for i := range custody.MaxSpends {
+		body.Spends = append(body.Spends, custody.Spend{Height: BankStart + 1})
+		body.Spends[i].At.Index = uint32(i)
+	}
+	for len(body.Hashes) < custody.MaxHashes {
+		body.Hashes = append(body.Hashes, BankHash(len(body.Hashes)))
+	}
+	if n := len(body.Append(nil)); n > exchange.MaxMemberBody {
+		t.Fatalf("the largest attestation has %d bytes", n)
+	}
+	first := w.ByServer(MemberName(0), body)
+	second := w.ByServer(MemberName(0), body)
+	other := w.ByServer(MemberName(1), body)
+	data := first.Append(nil)
+	if size, ok := exchange.Skip(data); !ok || size != len(data) || first.Size() != size {
+		t.Fatalf("%d of %d bytes", size, len(data))
+	}
+	back, rest, err := exchange.Parse(w.State.ID(), data)
+	if err != nil || len(rest) != 0 || back.ID != first.ID {
+		t.Fatalf("not read back: %v", err)
+	}
+	res := w.Block(first, second, other)
+	if a, b, c := res.Receipts[0].Code, res.Receipts[1].Code, res.Receipts[2].Code; a != exchange.OK || b != exchange.AccountBusy || c != exchange.OK {
+		t.Errorf("%s, %s, %s", a, b, c)
+	}
+	checked(t, w)
+}
+
+// TestBankFounding: what is refused of contracts with banks, and that a contract is read back (Y-2, Y-20).
+func TestBankFounding(t *testing.T) {
+	f := BankFounding(4)
+	back, err := exchange.ParseFounding(f.Append(nil))
+	if err != nil || back.ID() != f.ID() {
+		t.Fatalf("not read back: %v", err)
+	}
+	for name, spoil := range map[string]func(*exchange.Founding){
+		"issuer":   func(f *exchange.Founding) { f.Assets[3].Issuer = Address("issuer") },
+		"decimals": func(f *exchange.Founding) { f.Assets[3].Decimals = 2 },
+		"asset":    func(f *exchange.Founding) { f.Banks[0].Symbol = "XYZ" },
+		"network":  func(f *exchange.Founding) { f.Banks[0].Network = "litecoin" },
+		"twice":    func(f *exchange.Founding) { f.Banks = append(f.Banks, f.Banks[0]) },
+		"wallets":  func(f *exchange.Founding) { f.Banks[0].Wallets = 0 },
+		"members":  func(f *exchange.Founding) { f.Members = f.Members[:3] },
+		"keys":     func(f *exchange.Founding) { f.Members[0] = Card(f.Members[0].Name) },
+	} {
+		f := BankFounding(4)
+		spoil(f)
+		if f.Check() == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	card := BankCard("server-1")
+	if back, err := exchange.ParseCardText(card.String()); err != nil || len(back.Banks) != 1 {
+		t.Errorf("card: %v", err)
+	}
+}
+
+// TestNoBanks: without banks nobody is entitled to their commands.
+func TestNoBanks(t *testing.T) {
+	w := New(4)
+	w.Fund(EUR, Coin, "alice")
+	for _, body := range samples() {
+		if k := body.Kind(); k >= exchange.KindAttest && k <= exchange.KindDonate {
+			if code := w.Do("alice", body); code != exchange.NotEntitled {
+				t.Errorf("%s: %s", k, code)
+			}
+		}
+	}
+	n, _ := w.State.Ledger().Find(Address("alice"))
+	if w.State.Ledger().Authorize(n, Key("alice").Public(), ledger.Owner, 0, 0) != ledger.OK {
+		t.Error("Alice lost her key")
+	}
+}

@@ -1,0 +1,235 @@
+package exchange
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/crypto/cryptobyte"
+
+	"souk/asset"
+	"souk/exchange/custody"
+	"souk/script"
+)
+
+// cardWithBanks is the first byte of a card that has keys for banks. Others begin
+// with the length of a name, which is not zero.
+const cardWithBanks = 0
+
+// BankKey is a member's key for the bank on a network: an extended public key whose
+// private key is for this network alone.
+type BankKey struct {
+	Network string
+	Key     script.MemberKey
+}
+
+func appendBankKeys(dst []byte, keys []BankKey) []byte {
+	if len(keys) == 0 {
+		return dst
+	}
+	dst = append(dst, byte(len(keys))) //nolint:gosec // bounded by checkBankKeys
+	for i := range keys {
+		dst = appendMemberKey(appendText8(dst, keys[i].Network), &keys[i].Key)
+	}
+	return dst
+}
+
+func readBankKeys(s *cryptobyte.String, keys *[]BankKey) bool {
+	var n uint8
+	if !s.ReadUint8(&n) || n == 0 || n > custody.MaxBanks {
+		return false
+	}
+	for range n {
+		var k BankKey
+		if !readText8(s, &k.Network, maxNetwork) || !readMemberKey(s, &k.Key) {
+			return false
+		}
+		*keys = append(*keys, k)
+	}
+	return true
+}
+
+// maxNetwork is the longest name of a network.
+const maxNetwork = 32
+
+func checkBankKeys(keys []BankKey) error {
+	if len(keys) > custody.MaxBanks {
+		return fmt.Errorf("%d keys for banks, at most %d", len(keys), custody.MaxBanks)
+	}
+	for i := range keys {
+		if _, ok := script.ByName(keys[i].Network); !ok {
+			return fmt.Errorf("there is no network %q", keys[i].Network)
+		}
+		if err := keys[i].Key.Check(); err != nil {
+			return err
+		}
+		if i > 0 && keys[i].Network <= keys[i-1].Network {
+			return errors.New("keys for banks are not in ascending order of networks, each once")
+		}
+		for j := range i {
+			if keys[j].Key.Key == keys[i].Key.Key {
+				return fmt.Errorf("%s and %s have the same key", keys[j].Network, keys[i].Network)
+			}
+		}
+	}
+	return nil
+}
+
+// FoundingBank is a bank that keeps the coins of a founding asset. The asset has no
+// issuer, 8 decimals, and no other bound of its supply than asset.MaxSupply.
+type FoundingBank struct {
+	Symbol             string // of the asset
+	custody.Definition        // Asset is filled in from Symbol
+}
+
+func (f *Founding) appendBanks(dst []byte) []byte {
+	if len(f.Banks) == 0 {
+		return dst // as contracts were before there were banks
+	}
+	dst = append(dst, byte(len(f.Banks))) //nolint:gosec // bounded by custody.MaxBanks
+	for i := range f.Banks {
+		dst = f.Banks[i].append(dst)
+	}
+	return dst
+}
+
+func (b *FoundingBank) append(dst []byte) []byte {
+	dst = append(appendText8(appendText8(dst, b.Symbol), b.Network), b.Wallets)
+	dst = AppendLimits(dst, b.Limits)
+	dst = binary.BigEndian.AppendUint64(dst, b.Gather)
+	dst = binary.BigEndian.AppendUint32(dst, b.BumpBlocks)
+	dst = binary.BigEndian.AppendUint64(dst, b.CoolDown)
+	dst = append(binary.BigEndian.AppendUint32(dst, b.Start.Height), b.Start.Hash[:]...)
+	dst = append(dst, flag(b.Recovery != nil))
+	if r := b.Recovery; r != nil {
+		dst = append(dst, r.K, byte(len(r.Keys))) //nolint:gosec // bounded by script.MaxKeys
+		for i := range r.Keys {
+			dst = appendMemberKey(dst, &r.Keys[i])
+		}
+		dst = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(dst, r.Blocks), r.Intervals)
+	}
+	return dst
+}
+
+// AppendLimits appends the one encoding of a bank's limits, as votes have it.
+func AppendLimits(dst []byte, l custody.Limits) []byte {
+	for _, v := range [...]uint64{uint64(l.MinDeposit), uint64(l.MinWithdrawal), uint64(l.MaxPerHour), uint64(l.DelayAbove), l.Delay} {
+		dst = binary.BigEndian.AppendUint64(dst, v)
+	}
+	return dst
+}
+
+func readLimits(l *custody.Limits, s *cryptobyte.String) bool {
+	return s.ReadUint64((*uint64)(&l.MinDeposit)) && s.ReadUint64((*uint64)(&l.MinWithdrawal)) && s.ReadUint64((*uint64)(&l.MaxPerHour)) &&
+		s.ReadUint64((*uint64)(&l.DelayAbove)) && s.ReadUint64(&l.Delay)
+}
+
+func parseLimits(data []byte) (l custody.Limits, ok bool) {
+	ok = whole(&l, readLimits, data)
+	return l, ok
+}
+
+func (f *Founding) readBanks(s *cryptobyte.String) bool {
+	if len(*s) == 0 {
+		return true
+	}
+	var n uint8
+	if !s.ReadUint8(&n) || n == 0 || n > custody.MaxBanks {
+		return false
+	}
+	f.Banks = make([]FoundingBank, n)
+	for i := range f.Banks {
+		if !f.Banks[i].read(s) {
+			return false
+		}
+		f.Banks[i].Asset = f.assetOf(f.Banks[i].Symbol)
+	}
+	return true
+}
+
+func (b *FoundingBank) read(s *cryptobyte.String) bool {
+	var recovery bool
+	if !readText8(s, &b.Symbol, 10) || !readText8(s, &b.Network, maxNetwork) || !s.ReadUint8(&b.Wallets) || !readLimits(&b.Limits, s) ||
+		!s.ReadUint64(&b.Gather) || !s.ReadUint32(&b.BumpBlocks) || !s.ReadUint64(&b.CoolDown) ||
+		!s.ReadUint32(&b.Start.Height) || !s.CopyBytes(b.Start.Hash[:]) || !readFlag(s, &recovery) {
+		return false
+	}
+	if !recovery {
+		return true
+	}
+	var n uint8
+	r := &script.Recovery{}
+	if !s.ReadUint8(&r.K) || !s.ReadUint8(&n) || n > script.MaxKeys {
+		return false
+	}
+	r.Keys = make([]script.MemberKey, n)
+	for i := range r.Keys {
+		if !readMemberKey(s, &r.Keys[i]) {
+			return false
+		}
+	}
+	b.Recovery = r
+	return s.ReadUint32(&r.Blocks) && s.ReadUint32(&r.Intervals)
+}
+
+// assetOf is the number that a founding asset will have; zero if there is none.
+func (f *Founding) assetOf(symbol string) asset.ID {
+	i := slices.IndexFunc(f.Assets, func(a FoundingAsset) bool { return a.Symbol == symbol })
+	return asset.ID(i + 1) //nolint:gosec // -1 to the number of assets
+}
+
+// ofBank tells whether a bank keeps the coins of an asset.
+func (f *Founding) ofBank(symbol string) bool {
+	return slices.ContainsFunc(f.Banks, func(b FoundingBank) bool { return b.Symbol == symbol })
+}
+
+// foundBanks makes the contract's banks; nil if it has none.
+func (f *Founding) foundBanks() (*custody.State, error) {
+	if len(f.Banks) == 0 {
+		return nil, nil //nolint:nilnil // there are none
+	}
+	founders := make([]custody.Founder, len(f.Members))
+	for i := range founders {
+		founders[i].ID = custody.Member(i + 1) //nolint:gosec // as roster.Found numbers them
+	}
+	definitions := make([]custody.Definition, len(f.Banks))
+	for i := range f.Banks {
+		b := &f.Banks[i]
+		definitions[i] = b.Definition
+		definitions[i].Asset = f.assetOf(b.Symbol)
+		if err := f.checkBank(i); err != nil {
+			return nil, fmt.Errorf("%w: bank of %s: %w", ErrFounding, b.Symbol, err)
+		}
+		for j := range f.Members {
+			c := &f.Members[j]
+			k := slices.IndexFunc(c.Banks, func(k BankKey) bool { return k.Network == b.Network })
+			if k < 0 {
+				return nil, fmt.Errorf("%w: the card of %s has no key for %s", ErrFounding, c.Name, b.Network)
+			}
+			founders[j].Keys = append(founders[j].Keys, c.Banks[k].Key)
+		}
+	}
+	s, err := custody.Found(definitions, founders)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFounding, err)
+	}
+	return s, nil
+}
+
+func (f *Founding) checkBank(i int) error {
+	b := &f.Banks[i]
+	id := f.assetOf(b.Symbol)
+	if id == 0 {
+		return errors.New("its asset is not in the contract")
+	}
+	if a := &f.Assets[id-1]; !a.Issuer.IsZero() || a.Decimals != 8 || a.MaxSupply != asset.MaxSupply {
+		return fmt.Errorf("its asset must have no issuer, 8 decimals and a largest supply of %d", uint64(asset.MaxSupply))
+	}
+	for j := range i {
+		if f.Banks[j].Network == b.Network {
+			return fmt.Errorf("%s has the network already", f.Banks[j].Symbol)
+		}
+	}
+	return nil
+}
