@@ -88,6 +88,10 @@ func TestOrderDoesNotMatter(t *testing.T) {
 	for seed := range uint64(bulk.Count(4)) {
 		one := New(4)
 		r := NewRandom(one, 12, seed)
+		if seed%2 == 1 {
+			one = From(BankFounding(4))
+			r = NewBankRandom(one, 12, seed)
+		}
 		one.Block(r.Block(300)...)
 		rng := rand.New(rand.NewPCG(seed, 2))
 		for range 3 {
@@ -148,10 +152,14 @@ func clone(t testing.TB, s *exchange.State) *exchange.State {
 // TestRandomHistories: whatever happens, the books balance, a reloaded state
 // goes on exactly as the old one, and changes are what differs.
 func TestRandomHistories(t *testing.T) {
-	codes := map[exchange.Code]int{}
+	codes, events := map[exchange.Code]int{}, map[exchange.EventKind]int{}
 	for seed := range uint64(bulk.Count(40)) {
 		w := New(4)
 		r := NewRandom(w, 8, seed+1000)
+		if seed%2 == 1 {
+			w = From(BankFounding(4))
+			r = NewBankRandom(w, 8, seed+1000)
+		}
 		leaves := map[merkle.Key]string{}
 		for k, v := range w.State.Leaves {
 			leaves[k] = string(v)
@@ -166,6 +174,9 @@ func TestRandomHistories(t *testing.T) {
 			res := w.Block(commands...)
 			for _, rc := range res.Receipts {
 				codes[rc.Code]++
+			}
+			for i := range res.Events {
+				events[res.Events[i].Kind]++
 			}
 			if err := w.State.Check(); err != nil {
 				t.Fatalf("seed %d block %d: %v", seed, b, err)
@@ -183,7 +194,12 @@ func TestRandomHistories(t *testing.T) {
 			t.Errorf("no command ended with %q: the histories are too tame", c)
 		}
 	}
-	t.Log(codes)
+	t.Log(codes, events)
+	for e := exchange.EventNewAddress; e <= exchange.EventSigned; e++ {
+		if events[e] == 0 && e != exchange.EventWithdrawalBack { // that takes a theft
+			t.Errorf("no event %d: the histories of banks are too tame", e)
+		}
+	}
 }
 
 // follow applies a result's changes to a copy of the leaves and compares.

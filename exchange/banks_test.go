@@ -340,3 +340,69 @@ func TestNoBanks(t *testing.T) {
 		t.Error("Alice lost her key")
 	}
 }
+
+// TestBankRefound: banks go on in a new federation, whose members have other numbers (Y-96).
+func TestBankRefound(t *testing.T) {
+	w, c := bankWorld(t)
+	deposited(t, w, c, 3*Coin)
+	ask := &exchange.Withdraw{Request: custody.Request{Bank: Bank, Script: Output("shop"), Amount: Coin, MaxFee: 1e6}}
+	bankBlock(t, w, w.Command("alice", ask))
+	w.Time += 100
+	bankBlock(t, w)
+	info, _ := w.State.Banks().Bank(Bank)
+	if len(info.Live) != 1 {
+		t.Fatal("no batch")
+	}
+	x := &exchange.Sign{Signature: custody.Signature{Bank: Bank, Batch: info.Live[0], Version: 1, Signatures: [][]byte{{1}}}}
+	bankBlock(t, w, w.ByServer(MemberName(0), x), w.ByServer(MemberName(2), x))
+	c.Pay(0, 0, Coin) // Alice's next deposit is on its way
+	c.Mine(1)
+	bankBlock(t, w, c.Attest()...)
+	for _, names := range [][]string{{"server-1", "server-2", "server-3", "server-4"}, {"server-4", "server-2", "server-3", "new-1", "new-2"}} {
+		f := BankFounding(4)
+		f.Assets, f.Markets, f.Reserved, f.Banks, f.Members = nil, nil, nil, nil, nil
+		for _, name := range names {
+			f.Members = append(f.Members, BankCard(name))
+		}
+		f.SortMembers()
+		f.Origin = &exchange.Origin{Server: w.State.ID(), Height: w.Height, Root: w.State.Root()}
+		s, err := exchange.Refound(f, w.State.Leaves)
+		if err != nil {
+			t.Fatal(err)
+		}
+		clone(t, s)
+		next, chain := *w, *c
+		next.State, next.Height, chain.World = s, 0, &next
+		twin := clone(t, s)
+		chain.Mine(6)
+		body := chain.Attestation(chain.Tip - 6)
+		var commands []exchange.Command
+		for _, name := range names {
+			commands = append(commands, next.ByServer(name, body))
+		}
+		root := twin.Apply(block(&next, commands)).Root
+		res := next.Block(commands...)
+		if res.Root != root {
+			t.Error("a state that was loaded after the refounding goes another way")
+		}
+		for _, r := range res.Receipts {
+			if r.Code != exchange.OK {
+				t.Errorf("%v: %s", names, r.Code)
+			}
+		}
+		checked(t, &next)
+		said := 0
+		for _, e := range res.Events {
+			if e.Kind == exchange.EventDeposited && e.Account == Address("alice") && e.Amount == Coin {
+				said++
+			}
+		}
+		if said != 1 {
+			t.Errorf("%v: Alice was credited %d times", names, said)
+		}
+		members, _ := s.Banks().Signatures(Bank, info.Live[0], 1)
+		if len(members) != 2 {
+			t.Errorf("%v: signatures of %v", names, members)
+		}
+	}
+}

@@ -297,7 +297,7 @@ func (s *State) loadLeaf(key merkle.Key, value []byte) error {
 }
 
 // Refound is the first state of a virtual server that goes on where another one
-// ended: accounts, assets, markets, orders and escrows of the origin, and the
+// ended: accounts, assets, markets, orders, escrows and banks of the origin, and the
 // contract's members. leaves must have the root that the contract names.
 func Refound(f *Founding, leaves iter.Seq2[merkle.Key, []byte]) (*State, error) {
 	if err := f.Check(); err != nil {
@@ -330,7 +330,9 @@ func Refound(f *Founding, leaves iter.Seq2[merkle.Key, []byte]) (*State, error) 
 
 // refoundRoster puts the contract's members in the place of the origin's.
 func (s *State) refoundRoster(old []merkle.Key) error {
+	operators := map[custody.Member]identity.Address{}
 	for m := range s.roster.Members {
+		operators[custody.Member(m.ID)] = m.Operator
 		if n, ok := s.ledger.Find(m.Operator); ok {
 			s.ledger.RemoveDelegate(n, m.Server)
 		}
@@ -345,6 +347,13 @@ func (s *State) refoundRoster(old []merkle.Key) error {
 	}
 	s.tree.Update(gone)
 	s.roster = r
+	if s.banks != nil {
+		s.banks.Renumber(func(old custody.Member) (custody.Member, bool) {
+			address, was := operators[old]
+			id, ok := r.ByOperator(address)
+			return custody.Member(id), was && ok
+		})
+	}
 	return s.foundAccounts()
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"souk/asset"
 	"souk/exchange"
+	"souk/exchange/custody"
 	"souk/exchange/ledger"
 	"souk/exchange/market"
 	"souk/exchange/roster"
@@ -17,8 +18,81 @@ import (
 type Random struct {
 	World *World
 	Names []string
+	Chain *Chain // of the bank; nil if there is none
 	rng   *rand.Rand
 	made  int
+}
+
+// NewBankRandom is NewRandom for a world of BankFounding: the accounts have
+// addresses, are paid there, and withdraw.
+func NewBankRandom(w *World, accounts int, seed uint64) *Random {
+	r := NewRandom(w, accounts, seed)
+	r.Chain = NewChain(w)
+	var commands []exchange.Command
+	for _, name := range r.Names {
+		commands = append(commands, w.Command(name, &exchange.NewAddress{Bank: Bank}))
+	}
+	w.Block(commands...)
+	r.pay()
+	r.Chain.Mine(8)
+	w.Block(r.Chain.Attest()...)
+	return r
+}
+
+// pay pays something to addresses of all accounts, and to one of nobody.
+func (r *Random) pay() {
+	for i := range r.Names {
+		r.Chain.Pay(0, uint32(i), asset.Amount(1+r.rng.IntN(300))*1e6) //nolint:gosec // small
+	}
+	r.Chain.Pay(0, 1_000_000, asset.Amount(20_000+r.rng.IntN(100))) //nolint:gosec // small
+}
+
+// chain lets something happen on the bank's chain, and the members say it.
+func (r *Random) chain() []exchange.Command {
+	switch n := r.rng.IntN(20); {
+	case n < 3:
+		r.pay()
+	case n < 12:
+		r.Chain.MineBatches()
+	case n == 12:
+		r.Chain.Back(min(2, r.Chain.Tip-BankStart))
+	}
+	r.Chain.Mine(uint32(1 + r.rng.IntN(4))) //nolint:gosec // small
+	return r.Chain.Attest()
+}
+
+// bank is a body about the bank.
+func (r *Random) bank() exchange.Body {
+	switch r.rng.IntN(10) {
+	case 0:
+		return &exchange.NewAddress{Bank: Bank}
+	case 1:
+		return &exchange.Donate{Bank: Bank, Amount: asset.Amount(r.rng.IntN(100_000))} //nolint:gosec // small
+	case 2:
+		return &exchange.CancelWithdrawal{Withdrawal: custody.ID(1 + r.rng.IntN(60))} //nolint:gosec // small
+	case 3:
+		return &exchange.SetWithdrawals{Settings: custody.Settings{Delay: uint64(r.rng.IntN(3)) * 50}} //nolint:gosec // small
+	case 4:
+		return &exchange.Transfer{To: Address(r.name()), Asset: TBC, Amount: asset.Amount(1 + r.rng.IntN(1e7))} //nolint:gosec // small
+	}
+	return &exchange.Withdraw{Request: custody.Request{
+		Bank: Bank, Script: Output(fmt.Sprint(r.rng.IntN(9))), Amount: asset.Amount(1+r.rng.IntN(60)) * 1e6, //nolint:gosec // small
+		MaxFee: asset.Amount(r.rng.IntN(20_000)), //nolint:gosec // small
+	}}
+}
+
+// sign is a member's signature of some live batch.
+func (r *Random) sign() (exchange.Command, bool) {
+	info, _ := r.World.State.Banks().Bank(Bank)
+	if len(info.Live) == 0 {
+		return exchange.Command{}, false
+	}
+	t, _ := r.World.State.Banks().Batch(Bank, info.Live[r.rng.IntN(len(info.Live))])
+	x := &exchange.Sign{Signature: custody.Signature{Bank: Bank, Batch: t.Number, Version: uint8(len(t.Versions))}} //nolint:gosec // small
+	for range t.Inputs {
+		x.Signatures = append(x.Signatures, []byte{byte(r.rng.IntN(256))}) //nolint:gosec // a byte
+	}
+	return r.World.ByServer(MemberName(r.rng.IntN(4)), x), true
 }
 
 // NewRandom funds accounts a0, a1, ... of the world and makes commands for them.
@@ -39,6 +113,9 @@ func (r *Random) Block(n int) []exchange.Command {
 	for i := range commands {
 		commands[i] = r.Command()
 	}
+	if r.Chain != nil && r.rng.IntN(3) > 0 {
+		commands = append(commands, r.chain()...)
+	}
 	return commands
 }
 
@@ -46,6 +123,13 @@ func (r *Random) Block(n int) []exchange.Command {
 func (r *Random) Command() exchange.Command {
 	name := r.name()
 	body := r.body(name)
+	if r.Chain != nil && r.rng.IntN(4) == 0 {
+		if body = r.bank(); r.rng.IntN(4) == 0 {
+			if c, ok := r.sign(); ok {
+				return c
+			}
+		}
+	}
 	if v, ok := body.(*exchange.Vote); ok {
 		return r.World.Command(MemberName(r.rng.IntN(len(r.World.State.Founding().Members))), v)
 	}
