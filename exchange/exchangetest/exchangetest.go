@@ -81,7 +81,9 @@ type World struct {
 	State  *exchange.State
 	Height uint64
 	Time   uint64
-	nonces map[identity.PublicKey]uint64
+	// Applied applies blocks instead of State, if it is set; it does so to State too.
+	Applied func(*exchange.Block) *exchange.Result
+	nonces  map[identity.PublicKey]uint64
 }
 
 // New is the world after Founding(members).
@@ -120,7 +122,11 @@ func (w *World) CommandBy(account identity.Address, key identity.PrivateKey, bod
 func (w *World) Block(commands ...exchange.Command) *exchange.Result {
 	w.Height++
 	w.Time += 10
-	return w.State.Apply(&exchange.Block{
+	apply := w.State.Apply
+	if w.Applied != nil {
+		apply = w.Applied
+	}
+	return apply(&exchange.Block{
 		Height: w.Height, Time: w.Time, Commands: slices.Clone(commands),
 		Proposer: Key(MemberName(0) + "/consensus").Public(),
 	})

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"errors"
 	"fmt"
 	"math/big"
 
@@ -36,18 +37,19 @@ type terms struct {
 
 // model counts what events report. Balances are available and held together.
 type model struct {
-	totals  map[purse]*big.Int
-	pots    map[pot]*big.Int
-	locked  map[asset.ID]*big.Int
-	supply  map[asset.ID]*big.Int
-	escrows map[uint64]lock
-	orders  map[market.OrderID]*order
-	markets map[market.ID]*terms
-	places  map[asset.ID]uint8 // decimals
-	touched map[purse]bool
-	trade   market.TradeID
-	now     uint64
-	height  uint64
+	totals      map[purse]*big.Int
+	pots        map[pot]*big.Int
+	locked      map[asset.ID]*big.Int
+	supply      map[asset.ID]*big.Int
+	escrows     map[uint64]lock
+	withdrawals map[uint64]*owed
+	orders      map[market.OrderID]*order
+	markets     map[market.ID]*terms
+	places      map[asset.ID]uint8 // decimals
+	touched     map[purse]bool
+	trade       market.TradeID
+	now         uint64
+	height      uint64
 }
 
 // lock is an open escrow.
@@ -62,7 +64,8 @@ func newModel(s *exchange.State) *model {
 	m := &model{
 		totals: map[purse]*big.Int{}, pots: map[pot]*big.Int{}, locked: map[asset.ID]*big.Int{}, supply: map[asset.ID]*big.Int{},
 		escrows: map[uint64]lock{}, orders: map[market.OrderID]*order{}, markets: map[market.ID]*terms{},
-		places: map[asset.ID]uint8{}, touched: map[purse]bool{},
+		withdrawals: map[uint64]*owed{},
+		places:      map[asset.ID]uint8{}, touched: map[purse]bool{},
 	}
 	for id := asset.ID(1); int(id) <= s.Ledger().Assets(); id++ {
 		a, _ := s.Ledger().Asset(id)
@@ -166,8 +169,87 @@ func (m *model) event(e *exchange.Event) error {
 		return m.take(e.Account, e.Asset, amount)
 	case exchange.EventActionPassed:
 		return m.action(e.Action)
+	case exchange.EventDeposited, exchange.EventWithdrawalBack, exchange.EventWithdrawalSent, exchange.EventReserveUp,
+		exchange.EventReserveDown, exchange.EventDonated:
+		return errors.Join(m.bank(e), m.withdrawal(e))
+	case exchange.EventWithdrawalAsked, exchange.EventWithdrawalCancelled, exchange.EventWithdrawn:
+		return m.withdrawal(e)
 	case exchange.EventIssued, exchange.EventEscrowDispute, exchange.EventKeysChanged, exchange.EventMemberDemoted,
-		exchange.EventMemberBack, exchange.EventMemberBarred, exchange.EventRotated, exchange.EventTimerFired:
+		exchange.EventMemberBack, exchange.EventMemberBarred, exchange.EventRotated, exchange.EventTimerFired,
+		exchange.EventNewAddress, exchange.EventWithdrawalsSet, exchange.EventBatch, exchange.EventSigned, exchange.EventReorganised, exchange.EventBanksHalted,
+		exchange.EventBanksLifted:
+	}
+	return nil
+}
+
+// withdrawal is what a withdrawal has on hold: it is paid at most once and never
+// with more than was asked for (I2, I9).
+func (m *model) withdrawal(e *exchange.Event) error {
+	w, ok := m.withdrawals[e.Number]
+	switch e.Kind { //nolint:exhaustive // those of withdrawals
+	case exchange.EventWithdrawalAsked:
+		if ok {
+			return fmt.Errorf("I9: withdrawal %d is asked for twice", e.Number)
+		}
+		m.withdrawals[e.Number] = &owed{purse: purse{e.Account, e.Asset}, held: e.Amount}
+		return nil
+	case exchange.EventWithdrawalSent, exchange.EventWithdrawalBack, exchange.EventWithdrawalCancelled, exchange.EventWithdrawn:
+	default:
+		return nil
+	}
+	if !ok || w.purse != (purse{e.Account, e.Asset}) {
+		return fmt.Errorf("I9: withdrawal %d of %s is not one", e.Number, e.Account)
+	}
+	switch e.Kind { //nolint:exhaustive // the same
+	case exchange.EventWithdrawalSent:
+		if w.sent != 0 || w.held < e.Amount {
+			return fmt.Errorf("I2: withdrawal %d has %d on hold, %d were sent, and %d are now", e.Number, w.held, w.sent, e.Amount)
+		}
+		w.held, w.sent = w.held-e.Amount, e.Amount
+	case exchange.EventWithdrawalBack:
+		if w.sent != e.Amount {
+			return fmt.Errorf("I9: %d of withdrawal %d come back, %d were sent", e.Amount, e.Number, w.sent)
+		}
+		w.held, w.sent = w.held+e.Amount, 0
+	default:
+		paid := e.Kind == exchange.EventWithdrawn
+		if paid && w.sent != e.Amount || !paid && (w.sent != 0 || w.held != e.Amount) {
+			return fmt.Errorf("I9: withdrawal %d ends with %d, it has %d on hold and %d sent", e.Number, e.Amount, w.held, w.sent)
+		}
+		delete(m.withdrawals, e.Number)
+	}
+	return nil
+}
+
+// owed is a withdrawal: what it has on hold, and what went into a transaction.
+type owed struct {
+	purse
+	held, sent asset.Amount
+}
+
+// bank takes what a bank brings into being or ends (I1, I9).
+func (m *model) bank(e *exchange.Event) error {
+	amount, supply := number(e.Amount), in(m.supply, e.Asset)
+	switch e.Kind { //nolint:exhaustive // those of banks that move units
+	case exchange.EventDeposited, exchange.EventWithdrawalBack:
+		m.give(e.Account, e.Asset, amount)
+		supply.Add(supply, amount)
+	case exchange.EventWithdrawalSent:
+		supply.Sub(supply, amount)
+		return m.take(e.Account, e.Asset, amount)
+	case exchange.EventReserveUp:
+		supply.Add(supply, amount)
+		return m.house(e.Asset, ledger.Reserve, amount)
+	case exchange.EventReserveDown:
+		supply.Sub(supply, amount)
+		return m.house(e.Asset, ledger.Reserve, new(big.Int).Neg(amount))
+	case exchange.EventDonated:
+		burnt := number(e.Number)
+		supply.Sub(supply, burnt)
+		if err := m.house(e.Asset, ledger.Reserve, new(big.Int).Sub(amount, burnt)); err != nil {
+			return err
+		}
+		return m.take(e.Account, e.Asset, amount)
 	}
 	return nil
 }

@@ -290,6 +290,10 @@ func (m *model) holds() map[purse]*big.Int {
 		sum := in(all, purse{o.account, of})
 		sum.Add(sum, need)
 	}
+	for _, w := range m.withdrawals {
+		sum := in(all, w.purse)
+		sum.Add(sum, number(w.held))
+	}
 	return all
 }
 
