@@ -40,7 +40,7 @@ func (w *blockWork) banksStep() {
 	}
 	turn := custody.Turn{Time: w.now, Seed: w.seed}
 	for i := range b.Banks() {
-		a, _ := w.s.ledger.Asset(b.Asset(custody.Bank(i + 1))) //nolint:gosec // at most custody.MaxBanks
+		a, _ := w.s.ledger.Asset(b.Asset(custody.Bank(i + 1)))
 		turn.Reserves = append(turn.Reserves, a.Reserve)
 	}
 	events := b.Step(turn)
@@ -382,7 +382,7 @@ func (s *State) checkBooks() error {
 		return nil
 	}
 	for i := range s.banks.Banks() {
-		id := custody.Bank(i + 1) //nolint:gosec // at most custody.MaxBanks
+		id := custody.Bank(i + 1)
 		sums, _ := s.banks.Solvency(id)
 		if a, _ := s.ledger.Asset(s.banks.Asset(id)); a.Supply != sums.Books {
 			return fmt.Errorf("bank %d owes %d, there are %d of %s", id, sums.Books, a.Supply, a.Symbol)
@@ -397,7 +397,7 @@ func (s *State) checkBanks() error {
 		return nil
 	}
 	for i := range s.banks.Banks() {
-		id := s.banks.Asset(custody.Bank(i + 1)) //nolint:gosec // at most custody.MaxBanks
+		id := s.banks.Asset(custody.Bank(i + 1))
 		if a, ok := s.ledger.Asset(id); !ok || !a.Issuer.IsZero() {
 			return fmt.Errorf("bank %d has no asset of its own", i+1)
 		}

@@ -191,7 +191,7 @@ func (f *Founding) foundBanks() (*custody.State, error) {
 	}
 	founders := make([]custody.Founder, len(f.Members))
 	for i := range founders {
-		founders[i].ID = custody.Member(i + 1) //nolint:gosec // as roster.Found numbers them
+		founders[i].ID = custody.Member(i + 1)
 	}
 	definitions := make([]custody.Definition, len(f.Banks))
 	for i := range f.Banks {

@@ -416,7 +416,7 @@ func (s *State) Solvency() []custody.Sums {
 	}
 	all := make([]custody.Sums, s.banks.Banks())
 	for i := range all {
-		all[i], _ = s.banks.Solvency(custody.Bank(i + 1)) //nolint:gosec // at most custody.MaxBanks
+		all[i], _ = s.banks.Solvency(custody.Bank(i + 1))
 	}
 	return all
 }
