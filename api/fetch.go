@@ -131,6 +131,7 @@ type Page struct {
 	Market string // number or name; empty for all, where that is allowed
 	Before string // only older items: Next of the page before; empty: from the newest
 	Limit  int    // zero: the server's choice
+	Order  uint64 // fills only: those of this order; zero: of all
 }
 
 func (p Page) query() string {
@@ -143,6 +144,9 @@ func (p Page) query() string {
 	}
 	if p.Limit != 0 {
 		q.Set("limit", strconv.Itoa(p.Limit))
+	}
+	if p.Order != 0 {
+		q.Set("order", strconv.FormatUint(p.Order, 10))
 	}
 	if len(q) == 0 {
 		return ""
@@ -201,6 +205,16 @@ func (c *Client) OrderByClient(ctx context.Context, s *Signer, client string) (*
 // Escrow is a locked escrow that the signer's account has a part in.
 func (c *Client) Escrow(ctx context.Context, s *Signer, id uint64) (*Escrow, error) {
 	return get[Escrow](ctx, c, Prefix+"/escrows/"+strconv.FormatUint(id, 10), s)
+}
+
+// Escrows are locked escrows that the signer's account has a part in, newest first:
+// with lower ids than before, or from the newest if that is zero.
+func (c *Client) Escrows(ctx context.Context, s *Signer, before uint64) (*Escrows, error) {
+	target := Prefix + "/escrows"
+	if before != 0 {
+		target += "?before=" + strconv.FormatUint(before, 10)
+	}
+	return get[Escrows](ctx, c, target, s)
 }
 
 // Fills are the newest fills of the signer's account.

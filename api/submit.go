@@ -53,6 +53,7 @@ func (c *Client) Submit(ctx context.Context, commands ...*exchange.Command) ([]e
 			return receipts, fmt.Errorf("a command of %d bytes: %w", commands[0].Size(), exchange.ErrEncoding)
 		}
 		part, err := c.submitPart(ctx, commands[:n])
+		c.heard(part)
 		receipts = append(receipts, part...)
 		if err != nil {
 			return receipts, err

@@ -264,6 +264,13 @@ type Escrow struct {
 	Proof    *Proof `json:"proof,omitempty"`
 }
 
+// Escrows is a list of locked escrows that an account has a part in, newest first.
+type Escrows struct {
+	At
+	Escrows []Escrow `json:"escrows" nullable:"false"`
+	Next    uint64   `json:"next,omitempty" doc:"Where to go on: before of the next request. Absent: that was all."`
+}
+
 // Audit is every term of the conservation sum of every asset.
 type Audit struct {
 	At

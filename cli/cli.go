@@ -235,7 +235,11 @@ func (a *app) session() (*session, error) {
 		}
 		s.pinned = true
 	}
-	s.client, err = api.NewClient(api.Config{Servers: s.book.Servers, ID: s.id})
+	c := api.Config{Servers: s.book.Servers, ID: s.id}
+	if book, ok := s.remembered(); ok {
+		c.After = book.Height // whichever server answers knows what the purse did before
+	}
+	s.client, err = api.NewClient(c)
 	return s, err
 }
 
@@ -289,6 +293,12 @@ func (a *app) do(ctx context.Context, s *session, who *api.Signer, body exchange
 	receipts, err := s.client.As(who).Do(ctx, body)
 	if err != nil {
 		return exchange.Receipt{}, err
+	}
+	if _, ok := s.remembered(); ok {
+		err := s.note(func(b *purse.Book) { b.Height = max(b.Height, s.client.After()) })
+		if err != nil {
+			p(a.err, "the purse does not remember the block of this command: %v\n", err)
+		}
 	}
 	r := receipts[0]
 	if r.Code != exchange.OK {

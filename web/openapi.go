@@ -69,6 +69,7 @@ func register(mux *http.ServeMux, v *virtual) huma.API {
 	get(h, "listOrders", "/orders", "One's own live orders", v.orders)
 	get(h, "getOrder", "/orders/{id}", "One of one's own live orders", v.order)
 	get(h, "listFills", "/fills", "One's own fills, newest first", v.fills)
+	get(h, "listEscrows", "/escrows", "Locked escrows that one has a part in, newest first", v.escrows)
 	get(h, "getEscrow", "/escrows/{id}", "A locked escrow that one has a part in", v.escrow)
 	get(h, "getCommand", "/commands/{id}", "What became of a command", v.fate)
 	v.registerPost(h, mux)

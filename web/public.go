@@ -300,9 +300,7 @@ func (v *virtual) findTrade(id market.ID, want market.TradeID, before Cursor) (f
 }
 
 // formatCursor is a cursor as it stands in "next" and "before".
-func formatCursor(c Cursor) string {
-	return numberText(c.Height) + "-" + numberText(c.Time) + "-" + numberText(uint64(c.Trade))
-}
+func formatCursor(c Cursor) string { return api.Cursor(c.Height, c.Time, uint64(c.Trade)) }
 
 // parseCursor reads a cursor; nothing is the newest.
 func parseCursor(s string) (Cursor, error) {
