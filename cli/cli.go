@@ -3,7 +3,7 @@
 // talks to a running server through api, and to files through node and purse.
 //
 // Where to look: founding in found.go, running a server in serve.go, accounts in
-// account.go and connect.go, keys in key.go, assets in asset.go, trading in trade.go, looking in show.go, checking in verify.go,
+// account.go and connect.go, keys in key.go, assets in asset.go, trading in trade.go, looking in show.go, checking in verify.go, what may be signed in proven.go,
 // members' votes in vote.go, the demonstration in demo.go, how errors are worded in
 // hint.go, what all share here.
 //
