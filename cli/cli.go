@@ -136,19 +136,6 @@ func refuseUnknown(c *cobra.Command) {
 	}
 }
 
-func (a *app) versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return a.show(map[string]any{
-				"version": Version, "protocol_min": exchange.ProtocolMin, "protocol_max": exchange.ProtocolMax,
-			}, func(w io.Writer) {
-				p(w, "souk %s, protocol versions %d to %d\n", Version, exchange.ProtocolMin, exchange.ProtocolMax)
-			})
-		},
-	}
-}
-
 // p prints to a writer whose errors are found elsewhere.
 func p(w io.Writer, format string, args ...any) { fmt.Fprintf(w, format, args...) }
 

@@ -92,7 +92,8 @@ func contractOf(f *exchange.Founding) contract {
 	for i := range f.Members {
 		m := &f.Members[i]
 		c.Members = append(c.Members, contractMember{
-			memberName{uint32(i + 1), m.Name}, m.URL, m.P2P, identity.AddressOf(m.Operator).String(), //nolint:gosec // at most 64
+			memberName{uint32(i + 1), m.Name},
+			m.URL, m.P2P, identity.AddressOf(m.Operator).String(),
 			m.Operator.String(), m.Server.String(), m.Consensus.String(), m.Made,
 		})
 	}

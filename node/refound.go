@@ -58,6 +58,9 @@ func Export(h Home, id string, height uint64, w io.Writer) (e *replica.Export, e
 // that were in force, whatever votes had made of them. All members must make it from exports of
 // the same height and root.
 func Refound(export, name string, cards []exchange.Card) (*exchange.Founding, error) {
+	if err := distinct(cards); err != nil {
+		return nil, err
+	}
 	var f *exchange.Founding
 	err := readExport(export, func(e *replica.Export) error {
 		old := e.Founding

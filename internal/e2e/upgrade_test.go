@@ -32,7 +32,7 @@ func (f *federation) vote(id exchange.ID, members []int, proposal ...string) {
 // Members vote for protocol version 2, whose one rule is that a delegate can remove
 // itself. It comes into force at the height they named, and not before.
 func TestUpgrade(t *testing.T) {
-	f := start(t, 4)
+	f := startOld(t, 4)
 	f.mint(1000e8, addressOf("alice"))
 	alice, bot := f.actor("alice"), keyOf("bot")
 	limits := &exchange.AddDelegate{Key: bot.Public(), Scopes: ledger.Read | ledger.Trade}
@@ -121,6 +121,7 @@ func second(t *testing.T, c *cluster.Cluster) *exchange.Founding {
 		cards, listens = append(cards, card), append(listens, listen)
 	}
 	terms := node.PracticeTerms("second", identity.AddressOf(c.Issuer.Public()))
+	terms.Protocol = exchange.ProtocolMin
 	founding, err := node.Found(&terms, cards)
 	if err != nil {
 		t.Fatal(err)
