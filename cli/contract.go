@@ -71,6 +71,7 @@ type contractRules struct {
 	RotationDelay   uint64 `json:"rotation_delay"` // ms
 	VoteBlocks      uint64 `json:"vote_blocks"`
 	MissedTurns     uint32 `json:"missed_turns"`
+	AccountAssets   uint32 `json:"account_assets"`
 }
 
 type contractOrigin struct {
@@ -86,7 +87,7 @@ func contractOf(f *exchange.Founding) contract {
 		Members: []contractMember{}, Assets: []contractAsset{}, Markets: []contractMarket{}, Reserved: append([]string{}, f.Reserved...),
 		Rules: contractRules{
 			AccountCommands: f.Params.AccountCommands, MarketOrders: f.Params.MarketOrders, RotationDelay: f.Params.RotationDelay,
-			VoteBlocks: f.Params.VoteBlocks, MissedTurns: f.Params.MissedTurns,
+			VoteBlocks: f.Params.VoteBlocks, MissedTurns: f.Params.MissedTurns, AccountAssets: f.Params.AccountAssets,
 		},
 	}
 	for i := range f.Members {

@@ -86,8 +86,9 @@ const (
 	TooManyBalances  Code = 158 // the account that would be given the asset has no place for it
 	BlockBusy        Code = 159 // cancel-alls have ended as many orders in this block as they may; make another
 	TooFewActive     Code = 160 // the action would leave too few members with full power; let those without return first
+	TooManyIssued    Code = 161 // the account has issued as many assets as it may
 
-	lastCode = TooFewActive
+	lastCode = TooManyIssued
 )
 
 var codeNames = map[Code]string{
@@ -110,7 +111,7 @@ var codeNames = map[Code]string{
 	NotDemoted: "not demoted", BackingOff: "backing off", MemberBarred: "member barred", Decided: "decided already", TooManyVotes: "too many open votes",
 	TooManyEscrows: "too many escrows", BadTimer: "bad timer", BadParties: "bad parties", BookFull: "book full",
 	TooManyBalances: "too many assets", BlockBusy: "too many orders cancelled in one block",
-	TooFewActive: "too few active members",
+	TooFewActive: "too few active members", TooManyIssued: "too many assets issued",
 }
 
 // String is a short English name, for people; programs use the number.
