@@ -117,6 +117,7 @@ func (a *app) root() *cobra.Command {
 		a.doctorCommand(), a.demoCommand(), a.versionCommand())
 	refuseUnknown(c)
 	strictArgs(c)
+	helpful(c)
 	return c
 }
 
