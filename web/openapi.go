@@ -54,7 +54,7 @@ func register(mux *http.ServeMux, v *virtual) huma.API {
 	h := humago.New(mux, config)
 	get(h, "getStatus", "/status", "How the virtual server stands", v.status)
 	getRaw(h, "getFounding", "/founding", "The founding contract, in its canonical encoding", v.founding)
-	get(h, "listAssets", "/assets", "All assets", v.assets)
+	get(h, "listAssets", "/assets", "All assets, by id", v.assets)
 	get(h, "getAsset", "/assets/{asset}", "An asset", v.asset)
 	get(h, "listMarkets", "/markets", "All markets", v.markets)
 	get(h, "getMarket", "/markets/{market}", "A market", v.market)
