@@ -252,7 +252,7 @@ func (a *app) signed(ctx context.Context, run func(context.Context, *session, *a
 	}
 	return a.with(ctx, func(ctx context.Context, s *session) error {
 		if !s.pinned {
-			return errors.New("the virtual server is not pinned: give --id, or make a purse with souk account new --server URL --id ID")
+			return errors.New("the virtual server is not pinned: make a purse with souk account new, and then souk account connect --server URL --id ID")
 		}
 		who := &api.Signer{}
 		for _, text := range []string{a.account, s.book.Account} {
