@@ -35,6 +35,9 @@ const (
 	// SilentHeader names a server that did not pass a command on, to the server
 	// that the command is sent to instead (H-25).
 	SilentHeader = "Souk-Silent"
+	// AfterHeader is the height of a block that the answer to a read must not be
+	// older than, if the server gets there soon (H-33).
+	AfterHeader = "Souk-After"
 	// MemberHeader is the name of the member whose server answered.
 	MemberHeader = "Souk-Member"
 	// ServerHeader is the id of the virtual server that answered.

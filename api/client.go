@@ -13,8 +13,10 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"souk/exchange"
@@ -56,6 +58,9 @@ type Config struct {
 	// ID pins the virtual server. If it is zero the client believes the first
 	// server that answers, which is good for trials only.
 	ID exchange.ID
+	// After is the height of a block that the client's user has heard of: answers to
+	// reads shall not be older, as those to its own commands are not.
+	After uint64
 	// Resend is how long to wait for one server before asking the next as well;
 	// zero is DefaultResend.
 	Resend time.Duration
@@ -73,6 +78,7 @@ type Client struct {
 	resend  time.Duration
 	log     *slog.Logger
 	servers []*server
+	after   atomic.Uint64 // the newest block that is known to have executed a command
 
 	mu      sync.Mutex
 	id      exchange.ID
@@ -108,6 +114,7 @@ func NewClient(c Config) (*Client, error) {
 	if transport == nil {
 		transport = newTransport()
 	}
+	cl.after.Store(c.After)
 	cl.http = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	for _, s := range c.Servers {
 		u, err := url.Parse(s)
@@ -126,6 +133,19 @@ func newTransport() *http.Transport {
 		TLSHandshakeTimeout: 3 * time.Second, IdleConnTimeout: 30 * time.Second,
 		MaxIdleConns: 256, MaxIdleConnsPerHost: 64, MaxResponseHeaderBytes: 16 << 10,
 		DisableCompression: true, ForceAttemptHTTP2: true,
+	}
+}
+
+// After is the height of the newest block that the client's user has heard of: what a
+// later client begins with to read no less (H-33).
+func (c *Client) After() uint64 { return c.after.Load() }
+
+// heard notes the blocks of receipts.
+func (c *Client) heard(receipts []exchange.Receipt) {
+	for i := range receipts {
+		for old := c.after.Load(); receipts[i].Height > old && !c.after.CompareAndSwap(old, receipts[i].Height); {
+			old = c.after.Load()
+		}
 	}
 }
 
@@ -281,6 +301,9 @@ func (c *Client) send(ctx context.Context, s *server, r *call) ([]byte, error) {
 		req.Header[k] = v
 	}
 	req.Header.Set("Accept", r.accept)
+	if after := c.after.Load(); after > 0 && r.method == http.MethodGet {
+		req.Header.Set(AfterHeader, strconv.FormatUint(after, 10))
+	}
 	// Whatever a client sends may be sent twice: a command has one effect.
 	req.Header["Idempotency-Key"] = nil
 	if r.body != nil {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -61,9 +62,40 @@ func (c *Client) LightBlockFrom(ctx context.Context, base string, height uint64)
 	return nil, fmt.Errorf("%w: %q is not one of the client's servers", ErrConfig, base)
 }
 
-// Assets are all assets, as a server says: to be shown. A Catalog has what may be signed.
+// Assets are all assets, page by page, as a server says: to be shown. A Catalog has what may be signed.
 func (c *Client) Assets(ctx context.Context) (*Assets, error) {
-	return get[Assets](ctx, c, Prefix+"/assets", nil)
+	all := Assets{Assets: []Asset{}}
+	err := pages(func(query string) (uint32, error) {
+		page, err := get[Assets](ctx, c, Prefix+"/assets"+query, nil)
+		if err != nil {
+			return 0, err
+		}
+		if query == "" {
+			all.At = page.At
+		}
+		all.Assets = append(all.Assets, page.Assets...)
+		return page.Next, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &all, nil
+}
+
+// pages asks for the pages of a list of assets one after the other. page answers
+// where the next one begins; 0: there is none.
+func pages(page func(query string) (next uint32, err error)) error {
+	query := ""
+	for after := uint32(0); ; {
+		next, err := page(query)
+		switch {
+		case err != nil || next == 0:
+			return err
+		case next <= after:
+			return errors.New("the pages of the list do not go on")
+		}
+		after, query = next, "?after="+strconv.FormatUint(uint64(next), 10)
+	}
 }
 
 // Markets are all markets. What makes them and their assets up, which does not
@@ -131,6 +163,7 @@ type Page struct {
 	Market string // number or name; empty for all, where that is allowed
 	Before string // only older items: Next of the page before; empty: from the newest
 	Limit  int    // zero: the server's choice
+	Order  uint64 // fills only: those of this order; zero: of all
 }
 
 func (p Page) query() string {
@@ -144,6 +177,9 @@ func (p Page) query() string {
 	if p.Limit != 0 {
 		q.Set("limit", strconv.Itoa(p.Limit))
 	}
+	if p.Order != 0 {
+		q.Set("order", strconv.FormatUint(p.Order, 10))
+	}
 	if len(q) == 0 {
 		return ""
 	}
@@ -155,9 +191,26 @@ func (c *Client) Trades(ctx context.Context, p Page) (*Trades, error) {
 	return get[Trades](ctx, c, Prefix+"/trades"+p.query(), nil)
 }
 
-// Audit is every term of the conservation sums.
+// Audit is every term of the conservation sums. If there are many assets, those
+// beyond the first page may be of later blocks than it says.
 func (c *Client) Audit(ctx context.Context) (*Audit, error) {
-	return get[Audit](ctx, c, Prefix+"/audit", nil)
+	all := Audit{Balanced: true, Assets: []AssetAudit{}}
+	err := pages(func(query string) (uint32, error) {
+		page, err := get[Audit](ctx, c, Prefix+"/audit"+query, nil)
+		if err != nil {
+			return 0, err
+		}
+		if query == "" {
+			all.At = page.At
+		}
+		all.Assets = append(all.Assets, page.Assets...)
+		all.Balanced = all.Balanced && page.Balanced
+		return page.Next, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &all, nil
 }
 
 // Votes are the open votes, and those that passed a short while ago.
@@ -201,6 +254,16 @@ func (c *Client) OrderByClient(ctx context.Context, s *Signer, client string) (*
 // Escrow is a locked escrow that the signer's account has a part in.
 func (c *Client) Escrow(ctx context.Context, s *Signer, id uint64) (*Escrow, error) {
 	return get[Escrow](ctx, c, Prefix+"/escrows/"+strconv.FormatUint(id, 10), s)
+}
+
+// Escrows are locked escrows that the signer's account has a part in, newest first:
+// with lower ids than before, or from the newest if that is zero.
+func (c *Client) Escrows(ctx context.Context, s *Signer, before uint64) (*Escrows, error) {
+	target := Prefix + "/escrows"
+	if before != 0 {
+		target += "?before=" + strconv.FormatUint(before, 10)
+	}
+	return get[Escrows](ctx, c, target, s)
 }
 
 // Fills are the newest fills of the signer's account.

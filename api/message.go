@@ -88,4 +88,5 @@ var messages = map[exchange.Code]string{
 	exchange.TooManyBalances:  "The account that it would go to has too many assets to be given another one.",
 	exchange.BlockBusy:        "Too many orders were cancelled in this block by commands of this kind. Nothing was; send another one, or cancel single orders.",
 	exchange.TooFewActive:     "Too few members would be left with full power. Let those without it return, or replace or remove them, first.",
+	exchange.TooManyIssued:    "The account has issued as many assets as it may. The members can reserve a symbol for it, or raise the limit, by vote.",
 }

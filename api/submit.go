@@ -20,6 +20,8 @@ const (
 	postLimit = 20 * time.Second
 	// busyTries is how often a command that met AccountBusy is sent again.
 	busyTries = 5
+	// busyPause is how long it waits before the first of these, and by how much longer before each other.
+	busyPause = 100 * time.Millisecond
 )
 
 // Submit sends signed commands and answers one receipt for each, in their order.
@@ -53,6 +55,7 @@ func (c *Client) Submit(ctx context.Context, commands ...*exchange.Command) ([]e
 			return receipts, fmt.Errorf("a command of %d bytes: %w", commands[0].Size(), exchange.ErrEncoding)
 		}
 		part, err := c.submitPart(ctx, commands[:n])
+		c.heard(part)
 		receipts = append(receipts, part...)
 		if err != nil {
 			return receipts, err
@@ -93,6 +96,11 @@ func (c *Client) submitPart(ctx context.Context, commands []*exchange.Command) (
 		}
 		if len(busy) == 0 {
 			break
+		}
+		select { // until some of what the account has under way is in a block
+		case <-time.After(time.Duration(try+1) * busyPause):
+		case <-ctx.Done():
+			return receipts, nil
 		}
 		var again []exchange.Receipt
 		if again, err = c.decide(ctx, busy); err == nil {

@@ -75,10 +75,11 @@ type Asset struct {
 	Proof     *Proof `json:"proof,omitempty"`
 }
 
-// Assets is a list of assets.
+// Assets is a list of assets, or a page of it.
 type Assets struct {
 	At
-	Assets []Asset `json:"assets" nullable:"false"`
+	Assets []Asset `json:"assets" nullable:"false" doc:"By id."`
+	Next   uint32  `json:"next,omitempty" doc:"Where to go on: after of the next request. Absent: that was all."`
 }
 
 // Market is a market as it stands. Prices are in the quote asset per whole base coin.
@@ -264,11 +265,19 @@ type Escrow struct {
 	Proof    *Proof `json:"proof,omitempty"`
 }
 
-// Audit is every term of the conservation sum of every asset.
+// Escrows is a list of locked escrows that an account has a part in, newest first.
+type Escrows struct {
+	At
+	Escrows []Escrow `json:"escrows" nullable:"false"`
+	Next    uint64   `json:"next,omitempty" doc:"Where to go on: before of the next request. Absent: that was all."`
+}
+
+// Audit is every term of the conservation sum of every asset, or a page of them.
 type Audit struct {
 	At
-	Balanced bool         `json:"balanced" doc:"All sums add up."`
-	Assets   []AssetAudit `json:"assets" nullable:"false"`
+	Balanced bool         `json:"balanced" doc:"All sums that are listed add up."`
+	Assets   []AssetAudit `json:"assets" nullable:"false" doc:"By id."`
+	Next     uint32       `json:"next,omitempty" doc:"Where to go on: after of the next request. Absent: that was all."`
 }
 
 // AssetAudit is every term of an asset's conservation sum: supply = available +

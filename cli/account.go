@@ -278,6 +278,7 @@ func (a *app) accountFills() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&page.Market, "market", "", "only this market")
+	c.Flags().Uint64Var(&page.Order, "order", 0, "only this order, by number")
 	c.Flags().StringVar(&page.Before, "before", "", "only older ones: next of the page before")
 	c.Flags().IntVar(&page.Limit, "limit", 20, "how many")
 	return c

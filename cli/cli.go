@@ -3,7 +3,7 @@
 // talks to a running server through api, and to files through node and purse.
 //
 // Where to look: founding in found.go, running a server in serve.go, accounts in
-// account.go and connect.go, keys in key.go, assets in asset.go, trading in trade.go, looking in show.go, checking in verify.go,
+// account.go and connect.go, keys in key.go, assets in asset.go, trading in trade.go, looking in show.go, checking in verify.go, what may be signed in proven.go,
 // members' votes in vote.go, the demonstration in demo.go, how errors are worded in
 // hint.go, what all share here.
 //
@@ -110,12 +110,14 @@ func (a *app) root() *cobra.Command {
 			c.AddCommand(x)
 		}
 	}
-	group("trade", a.accountCommand(), a.sendCommand(), a.orderCommand(), a.keyCommand(), a.assetCommand(), a.mintCommand(), a.burnCommand())
+	group("trade", a.accountCommand(), a.sendCommand(), a.orderCommand(), a.fillsCommand(), a.escrowCommand(), a.keyCommand(),
+		a.assetCommand(), a.mintCommand(), a.burnCommand())
 	group("look", a.bookCommand(), a.tradesCommand(), a.marketCommand(), a.statusCommand(), a.verifyCommand(), a.auditCommand())
 	group("operate", a.initCommand(), a.cardCommand(), a.federationCommand(), a.serveCommand(), a.configCommand(), a.voteCommand(), a.exportCommand(),
 		a.doctorCommand(), a.demoCommand(), a.versionCommand())
 	refuseUnknown(c)
 	strictArgs(c)
+	helpful(c)
 	return c
 }
 
@@ -133,19 +135,6 @@ func refuseUnknown(c *cobra.Command) {
 			}
 			return c.Help()
 		}
-	}
-}
-
-func (a *app) versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return a.show(map[string]any{
-				"version": Version, "protocol_min": exchange.ProtocolMin, "protocol_max": exchange.ProtocolMax,
-			}, func(w io.Writer) {
-				p(w, "souk %s, protocol versions %d to %d\n", Version, exchange.ProtocolMin, exchange.ProtocolMax)
-			})
-		},
 	}
 }
 
@@ -235,7 +224,11 @@ func (a *app) session() (*session, error) {
 		}
 		s.pinned = true
 	}
-	s.client, err = api.NewClient(api.Config{Servers: s.book.Servers, ID: s.id})
+	c := api.Config{Servers: s.book.Servers, ID: s.id}
+	if book, ok := s.remembered(); ok {
+		c.After = book.Height // whichever server answers knows what the purse did before
+	}
+	s.client, err = api.NewClient(c)
 	return s, err
 }
 
@@ -259,7 +252,7 @@ func (a *app) signed(ctx context.Context, run func(context.Context, *session, *a
 	}
 	return a.with(ctx, func(ctx context.Context, s *session) error {
 		if !s.pinned {
-			return errors.New("the virtual server is not pinned: give --id, or make a purse with souk account new --server URL --id ID")
+			return errors.New("the virtual server is not pinned: make a purse with souk account new, and then souk account connect --server URL --id ID")
 		}
 		who := &api.Signer{}
 		for _, text := range []string{a.account, s.book.Account} {
@@ -289,6 +282,12 @@ func (a *app) do(ctx context.Context, s *session, who *api.Signer, body exchange
 	receipts, err := s.client.As(who).Do(ctx, body)
 	if err != nil {
 		return exchange.Receipt{}, err
+	}
+	if _, ok := s.remembered(); ok {
+		err := s.note(func(b *purse.Book) { b.Height = max(b.Height, s.client.After()) })
+		if err != nil {
+			p(a.err, "the purse does not remember the block of this command: %v\n", err)
+		}
 	}
 	r := receipts[0]
 	if r.Code != exchange.OK {

@@ -98,8 +98,9 @@ func (a *app) connect(ctx context.Context, s *session) error {
 	}
 	link := func(b *purse.Book) {
 		if b.Server != found.Server { // what is remembered is of another one
-			b.Checkpoint, b.Proven, b.Height = "", nil, 0
+			b.Checkpoint, b.Proven = "", nil
 		}
+		b.Height = 0 // which a server may have lied about
 		b.Server, b.Servers = found.Server, found.Servers
 	}
 	link(&s.book)

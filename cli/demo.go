@@ -9,8 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -56,7 +58,7 @@ start it again, compare all states and audit the books. Without --once the serve
 				}
 				defer os.RemoveAll(dir) //nolint:errcheck // temporary
 			}
-			return a.demo(c.Context(), filepath.Join(dir, "federation"), once)
+			return a.demo(c.Context(), filepath.Join(dir, "federation"), once, !temporary)
 		},
 	}
 	c.Flags().BoolVar(&once, "once", false, "end with the report instead of staying up")
@@ -71,9 +73,10 @@ type demoRun struct {
 	client  *api.Client
 	begin   time.Time
 	report  report
+	keep    bool // the folder stays when the servers end
 }
 
-func (a *app) demo(ctx context.Context, dir string, once bool) (err error) {
+func (a *app) demo(ctx context.Context, dir string, once, keep bool) (err error) {
 	d := &demoRun{a: a, begin: time.Now()}
 	self, err := os.Executable()
 	if err != nil {
@@ -109,6 +112,7 @@ func (a *app) demo(ctx context.Context, dir string, once bool) (err error) {
 	if once {
 		return nil
 	}
+	d.keep = keep
 	if err := d.invite(ctx, dir); err != nil {
 		return err
 	}
@@ -122,6 +126,19 @@ func (d *demoRun) say(format string, args ...any) {
 
 const demoTraders = 12
 
+// killed is the index of the server that the demonstration kills.
+const killed = 2
+
+// name is what the member with a server is called, as souk status shows it. Members'
+// numbers follow their keys, not the order in which the servers were made.
+func (d *demoRun) name(i int) string {
+	card, err := d.cluster.Homes[i].Card()
+	if err != nil {
+		return fmt.Sprintf("server %d", i+1)
+	}
+	return card.Name
+}
+
 // story is what the demonstration shows.
 func (d *demoRun) story(ctx context.Context) error {
 	accounts, err := d.fund(ctx)
@@ -132,22 +149,22 @@ func (d *demoRun) story(ctx context.Context) error {
 	if err := d.trade(ctx, accounts, 1, 3*time.Second); err != nil {
 		return err
 	}
-	d.say("%d commands so far; killing server 3 under load", d.report.Commands)
-	killed := time.AfterFunc(time.Second, func() { d.cluster.Kill(2) })
-	defer killed.Stop()
+	d.say("%d commands so far; killing %s under load", d.report.Commands, d.name(killed))
+	kill := time.AfterFunc(time.Second, func() { d.cluster.Kill(killed) })
+	defer kill.Stop()
 	if err := d.trade(ctx, accounts, 2, 6*time.Second); err != nil {
 		return err
 	}
 	d.say("trading went on; the longest pause between two commits was %d ms", d.report.GapMS)
 	back := time.Now()
-	if err := d.cluster.Restart(2); err != nil {
+	if err := d.cluster.Restart(killed); err != nil {
 		return err
 	}
-	if err := d.cluster.CaughtUp(ctx, 2); err != nil {
+	if err := d.cluster.CaughtUp(ctx, killed); err != nil {
 		return err
 	}
 	d.report.BackMS = time.Since(back).Milliseconds()
-	d.say("server 3 is back and has caught up after %d ms", d.report.BackMS)
+	d.say("%s is back and has caught up after %d ms", d.name(killed), d.report.BackMS)
 	if err := d.trade(ctx, accounts, 3, 2*time.Second); err != nil {
 		return err
 	}
@@ -280,6 +297,57 @@ func (d *demoRun) print() error {
 	return nil
 }
 
+// next says what is there and what to do with it, in words of any shell.
+func (d *demoRun) next(dir string, own purse.Purse, pass string) {
+	end := "ends them and deletes it all"
+	if d.keep {
+		end = "ends them; the folder stays"
+	}
+	out := func(format string, args ...any) { p(d.a.err, format, args...) }
+	out("\nThe servers stay up until you press Ctrl-C here, which %s:\n\n", end)
+	for i, url := range d.cluster.URLs {
+		out("  %s  process %d  home %s\n", url, d.cluster.PID(i), d.cluster.Homes[i])
+	}
+	self, err := os.Executable()
+	if err != nil {
+		self = os.Args[0]
+	}
+	out(`
+Your account has 1 BTC and 100,000 EUR of play money. In another terminal:
+
+  souk() { %[1]s --purse %[2]s --passphrase-file %[3]s "$@"; }
+  souk account show
+  souk book BTC-EUR
+  souk order place BTC-EUR buy 0.01 --price 50300
+  souk order place BTC-EUR buy 0.01 --price 40000 --client cheap
+  souk order list
+  souk order cancel client:cheap
+  souk fills
+
+A second account, and a payment to it:
+
+  souk account new --purse %[4]s --server %[5]s --id %[6]s
+  souk send "$(souk key show --purse %[4]s --address)" 100 EUR
+  souk account show --purse %[4]s
+
+Do not believe it, check it; and kill a server of the list above, if you like:
+
+  souk verify
+  souk audit
+  souk status
+`, quoted(self), quoted(string(own)), quoted(pass), quoted(filepath.Join(dir, "second")), d.cluster.URLs[0], d.report.VirtualServer)
+}
+
+// quoted is a word for a shell.
+func quoted(word string) string {
+	if !strings.ContainsFunc(word, func(r rune) bool {
+		return !strings.ContainsRune("/._-+:@%,", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	}) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\\''`) + "'"
+}
+
 // invite makes a purse with play money and tells what to do with it.
 func (d *demoRun) invite(ctx context.Context, dir string) error {
 	ctx, cancel := context.WithTimeout(ctx, d.a.timeout)
@@ -305,17 +373,6 @@ func (d *demoRun) invite(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	p(d.a.err, `
-The servers stay up until you press Ctrl-C. Your account has 1 BTC and 100,000 EUR of play money.
-In another terminal:
-
-  souk="%[1]s --purse %[2]s --passphrase-file %[3]s"
-  $souk account show
-  $souk book BTC-EUR
-  $souk order place BTC-EUR buy 0.01 --price 50300
-  $souk order list
-  $souk verify
-  $souk status
-`, os.Args[0], own, pass)
+	d.next(dir, own, pass)
 	return nil
 }

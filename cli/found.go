@@ -309,33 +309,3 @@ server from it with the cards of its members: balances, orders and keys stay, th
 	c.Flags().StringVar(&name, "name", "", "name of the new virtual server (default: as before)")
 	return c
 }
-
-func (a *app) federationShow() *cobra.Command {
-	return &cobra.Command{
-		Use: "show FOUNDING", Short: "Show what a founding contract says", Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			f, err := node.ReadFounding(args[0])
-			if err != nil {
-				return err
-			}
-			id := f.ID()
-			return a.show(f, func(w io.Writer) {
-				p(w, "virtual server\t%x\n", id[:])
-				p(w, "name\t%s\nfounded\t%s\nprofile\t%s\nprotocol\t%d\n", f.Name, when(f.Created), f.Profile, f.Protocol)
-				for i := range f.Members {
-					m := &f.Members[i]
-					p(w, "member\t%s\t%s\t%s\n", m.Name, m.URL, m.P2P)
-				}
-				for _, x := range f.Assets {
-					p(w, "asset\t%s\tissuer %s\n", x.Symbol, x.Issuer)
-				}
-				for i := range f.Markets {
-					p(w, "market\t%s-%s\n", f.Markets[i].Base, f.Markets[i].Quote)
-				}
-				if f.Origin != nil {
-					p(w, "goes on from\t%x at block %d, root %s\n", f.Origin.Server[:], f.Origin.Height, f.Origin.Root)
-				}
-			})
-		},
-	}
-}

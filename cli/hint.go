@@ -33,7 +33,7 @@ func explain(err error) string {
 var atCommandLine = strings.NewReplacer(
 	"/v1/markets lists them by number and name", "souk market lists them",
 	"/v1/assets lists them by number and symbol", "souk market lists them",
-	"/v1/fills shows", "souk account fills shows",
+	"/v1/fills shows", "souk fills --order shows",
 	" See /v1/openapi.json.", "",
 )
 

@@ -21,7 +21,8 @@ func (a *app) keyCommand() *cobra.Command {
 }
 
 func (a *app) keyShow() *cobra.Command {
-	return &cobra.Command{
+	var addressOnly bool
+	c := &cobra.Command{
 		Use: "show", Short: "Show the public key of the purse", Args: cobra.NoArgs,
 		Long: `Show the public key of the purse: what the owner of an account needs to let it act (souk key add), and
 the address of the account that it opens itself. It asks no server.`,
@@ -50,13 +51,19 @@ the address of the account that it opens itself. It asks no server.`,
 				value["account"] = book.Account
 			}
 			return a.show(value, func(w io.Writer) {
+				if addressOnly {
+					p(w, "%s\n", book.Address)
+					return
+				}
 				p(w, "%s\n", book.Key)
-				if a.output == "table" && book.Account != "" {
+				if book.Account != "" {
 					p(a.err, "it acts for %s\n", book.Account)
 				}
 			})
 		},
 	}
+	c.Flags().BoolVar(&addressOnly, "address", false, "print the address of the account that the key opens instead")
+	return c
 }
 
 func (a *app) keyAdd() *cobra.Command {

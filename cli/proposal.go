@@ -263,6 +263,7 @@ func paramChanges(p *exchange.Params, fee string) []change {
 		{"delay of a change of owner key", "", span(p.RotationDelay)},
 		{"blocks for which a vote is open", "", fmt.Sprint(p.VoteBlocks)},
 		{"missed turns that demote", "", fmt.Sprint(p.MissedTurns)},
+		{"assets that an account may issue", "", fmt.Sprint(p.AccountAssets)},
 	}
 }
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -165,13 +166,9 @@ func (c *scene) marketByID(id uint32) (*api.Market, bool) {
 	return nil, false
 }
 
-func (c *scene) assetByID(id asset.ID) (*api.Asset, bool) {
-	for i := range c.assets {
-		if c.assets[i].ID == uint32(id) {
-			return &c.assets[i], true
-		}
-	}
-	return nil, false
+// hasAsset tells whether there is an asset, as far as the server says.
+func (c *scene) hasAsset(id asset.ID) bool {
+	return slices.ContainsFunc(c.assets, func(x api.Asset) bool { return x.ID == uint32(id) })
 }
 
 // marketName is what a market is called.

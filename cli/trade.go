@@ -93,7 +93,7 @@ func similar(ctx context.Context, s *session, name string) string {
 
 func (a *app) orderCommand() *cobra.Command {
 	c := &cobra.Command{Use: "order", Short: "Place, change, cancel and list orders", Args: cobra.NoArgs}
-	c.AddCommand(a.orderPlace(), a.orderAmend(), a.orderCancel(), a.orderCancelAll(), a.orderList())
+	c.AddCommand(a.orderPlace(), a.orderAmend(), a.orderCancel(), a.orderCancelAll(), a.orderList(), a.orderShow())
 	return c
 }
 
@@ -102,6 +102,7 @@ type placeFlags struct {
 	kind, tif, price, quote, trigger, client string
 	post                                     bool
 	expires                                  length
+	oco                                      ocoFlags
 }
 
 func (a *app) orderPlace() *cobra.Command {
@@ -111,10 +112,14 @@ func (a *app) orderPlace() *cobra.Command {
 		Example: `  souk order place BTC-EUR buy 0.5 --price 50000
   souk order place BTC-EUR sell 0.5 --kind market --price 49000
   souk order place BTC-EUR buy --kind market --quote 1000 --price 51000
-  souk order place BTC-EUR sell 0.5 --kind stop --trigger 45000 --price 44000`,
+  souk order place BTC-EUR sell 0.5 --kind stop --trigger 45000 --price 44000
+  souk order place BTC-EUR sell 0.5 --price 60000 --oco-trigger 45000 --oco-price 44000`,
 		Long: `Place an order. Every order has a worst price: --price is the limit of limit orders, and
 the worst price that a market or stop order accepts. The answer says what became of it: resting in the
-book, waiting for its trigger, filled, or cancelled and why (-o json: status and reason).`,
+book, waiting for its trigger, filled, or cancelled and why (-o json: status and reason).
+
+With --oco-trigger it is a limit order and a stop order of which one cancels the other: when the limit order
+trades, or the price comes to --oco-trigger, the other one goes.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if _, _, err := f.shape(args[1:]); err != nil { // before anything is asked
 				return usageError{err}
@@ -127,6 +132,9 @@ book, waiting for its trigger, filled, or cancelled and why (-o json: status and
 				body, err := f.body(&pair, args[1:], time.Now())
 				if err != nil {
 					return err
+				}
+				if f.oco.given() {
+					return a.placePair(ctx, s, who, &f.oco, body, &pair)
 				}
 				r, err := a.do(ctx, s, who, body)
 				if err != nil {
@@ -144,6 +152,7 @@ book, waiting for its trigger, filled, or cancelled and why (-o json: status and
 	c.Flags().StringVar(&f.client, "client", "", "your own order id, at most 36 characters")
 	c.Flags().BoolVar(&f.post, "post-only", false, "cancel the order rather than take")
 	c.Flags().Var(&f.expires, "expires", "time after which the order ends, such as 90s, 12h or 30d")
+	f.oco.add(c)
 	return c
 }
 
@@ -194,6 +203,9 @@ func (f *placeFlags) shape(args []string) (market.Kind, market.TIF, error) {
 	}
 	tif, err := f.timeInForce(kind)
 	if err != nil {
+		return 0, 0, err
+	}
+	if err := f.oco.shape(f, kind, tif); err != nil {
 		return 0, 0, err
 	}
 	stop := kind != market.LimitOrder && kind != market.MarketOrder
@@ -426,25 +438,44 @@ func sizeOf(o *api.Order) string {
 
 func (a *app) orderList() *cobra.Command {
 	var name string
+	var gone bool
 	c := &cobra.Command{
 		Use: "list", Short: "List your live orders", Args: cobra.NoArgs,
+		Long: `List your live orders. With --all also orders that are gone, as their fills tell of them: servers keep no
+order that is not live, so one that traded nothing is not among them.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.signed(c.Context(), func(ctx context.Context, s *session, who *api.Signer) error {
 				orders, err := s.client.Orders(ctx, who, name)
 				if err != nil {
 					return err
 				}
-				return a.show(orders, func(w io.Writer) {
+				value := struct {
+					*api.Orders
+					Gone []past `json:"gone,omitempty"`
+				}{Orders: orders}
+				if gone {
+					all, err := pastOrders(ctx, s, who, api.Page{Market: name})
+					if err != nil {
+						return err
+					}
+					value.Gone = goneOf(all, orders)
+				}
+				return a.show(value, func(w io.Writer) {
 					p(w, "order\tclient\tmarket\tside\tkind\tprice\ttrigger\tquantity\tfilled\tstatus\texpires\n")
 					for i := range orders.Orders {
 						o := &orders.Orders[i]
 						p(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
 							o.ID, dash(o.Client), o.Symbol, o.Side, o.Kind, o.Price, dash(o.Trigger), sizeOf(o), o.Filled, o.Status, until(o.Expiry))
 					}
+					for i := range value.Gone {
+						o := &value.Gone[i]
+						p(w, "%d\t-\t%s\t%s\t-\t-\t-\t-\t%s\tgone\t-\n", o.ID, o.Market, o.Side, o.Filled)
+					}
 				})
 			})
 		},
 	}
+	c.Flags().BoolVar(&gone, "all", false, "also orders that are gone, as far as fills tell of them")
 	c.Flags().StringVar(&name, "market", "", "only this market")
 	return c
 }

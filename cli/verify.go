@@ -55,7 +55,7 @@ func (a *app) verify(ctx context.Context, s *session, checkpoint string, args []
 		}
 		return err
 	}
-	age := max(time.Since(time.UnixMilli(int64(proven.Time))), 0).Truncate(time.Second) //nolint:gosec // far below
+	age := max(time.Since(time.UnixMilli(int64(proven.Time))), 0).Truncate(time.Second)
 	return a.show(map[string]any{
 		"proven": value.fields, "header": proven.Height, "header_time": proven.Time, "age_ms": age.Milliseconds(),
 	}, func(w io.Writer) {

@@ -50,7 +50,7 @@ func (c *scene) whyNot(a roster.Action) string {
 	case roster.AllowSymbol:
 		return c.whyNotSymbol(a.Symbol)
 	case roster.SpendHouse:
-		if _, ok := c.assetByID(a.Asset); !ok {
+		if !c.hasAsset(a.Asset) {
 			return fmt.Sprintf("there is no asset %d", a.Asset)
 		}
 		if a.Amount == 0 {
@@ -66,7 +66,7 @@ func (c *scene) whyNot(a roster.Action) string {
 		if err != nil {
 			return err.Error()
 		}
-		if _, ok := c.assetByID(p.FeeAsset); !ok && p.FeeAsset != 0 {
+		if p.FeeAsset != 0 && !c.hasAsset(p.FeeAsset) {
 			return fmt.Sprintf("there is no asset %d to pay fees in", p.FeeAsset)
 		}
 	}
@@ -129,7 +129,7 @@ func (c *scene) whyNotMarket(a *roster.CreateMarket) string {
 		return "base and quote are one asset"
 	}
 	for _, id := range []asset.ID{a.Base, a.Quote} {
-		if _, ok := c.assetByID(id); !ok {
+		if !c.hasAsset(id) {
 			return fmt.Sprintf("there is no asset %d", id)
 		}
 	}

@@ -86,20 +86,21 @@ const (
 	TooManyBalances  Code = 158 // the account that would be given the asset has no place for it
 	BlockBusy        Code = 159 // cancel-alls have ended as many orders in this block as they may; make another
 	TooFewActive     Code = 160 // the action would leave too few members with full power; let those without return first
-	UnknownBank      Code = 161 // no such bank
-	BadStatement     Code = 162 // an attestation or signature with more, or other numbers, than it may have
-	BadChainHeight   Code = 163 // a height that is forgotten, too far ahead, or without a hash
-	BadParent        Code = 164 // the hashes do not continue what the member or all have said
-	TooManyOfBank    Code = 165 // the account, member or bank has as many of these as it may
-	BadOutput        Code = 166 // not an output that the bank may pay to
-	FeeBoundTooLow   Code = 167 // the bound does not pay for the output at the lowest rate
-	NotAllowed       Code = 168 // the account pays to its allowed outputs only
-	UnknownPayout    Code = 169 // no such withdrawal of the account, or it is settled
-	UnknownBatch     Code = 170 // no such batch or version, or it is settled
-	InBatch          Code = 171 // a transaction pays the withdrawal already
-	BadSettings      Code = 172 // delay or allowed outputs are not possible
-	NotSigner        Code = 173 // no input of the batch has a key of the member
-	BanksHalted      Code = 174 // all banks are halted
+	TooManyIssued    Code = 161 // the account has issued as many assets as it may
+	UnknownBank      Code = 162 // no such bank
+	BadStatement     Code = 163 // an attestation or signature with more, or other numbers, than it may have
+	BadChainHeight   Code = 164 // a height that is forgotten, too far ahead, or without a hash
+	BadParent        Code = 165 // the hashes do not continue what the member or all have said
+	TooManyOfBank    Code = 166 // the account, member or bank has as many of these as it may
+	BadOutput        Code = 167 // not an output that the bank may pay to
+	FeeBoundTooLow   Code = 168 // the bound does not pay for the output at the lowest rate
+	NotAllowed       Code = 169 // the account pays to its allowed outputs only
+	UnknownPayout    Code = 170 // no such withdrawal of the account, or it is settled
+	UnknownBatch     Code = 171 // no such batch or version, or it is settled
+	InBatch          Code = 172 // a transaction pays the withdrawal already
+	BadSettings      Code = 173 // delay or allowed outputs are not possible
+	NotSigner        Code = 174 // no input of the batch has a key of the member
+	BanksHalted      Code = 175 // all banks are halted
 
 	lastCode = BanksHalted
 )
@@ -124,7 +125,7 @@ var codeNames = map[Code]string{
 	NotDemoted: "not demoted", BackingOff: "backing off", MemberBarred: "member barred", Decided: "decided already", TooManyVotes: "too many open votes",
 	TooManyEscrows: "too many escrows", BadTimer: "bad timer", BadParties: "bad parties", BookFull: "book full",
 	TooManyBalances: "too many assets", BlockBusy: "too many orders cancelled in one block",
-	TooFewActive: "too few active members", UnknownBank: "unknown bank", BadStatement: "bad statement",
+	TooFewActive: "too few active members", TooManyIssued: "too many assets issued", UnknownBank: "unknown bank", BadStatement: "bad statement",
 	BadChainHeight: "bad height of the chain", BadParent: "bad parent", TooManyOfBank: "too many of these at the bank", BadOutput: "bad output",
 	FeeBoundTooLow: "bound of the fee too low", NotAllowed: "output not allowed", UnknownPayout: "unknown withdrawal",
 	UnknownBatch: "unknown batch", InBatch: "withdrawal in a transaction", BadSettings: "bad settings", NotSigner: "not a signer",

@@ -18,6 +18,7 @@ var ledgerCodes = [...]Code{
 	ledger.BadAmount: BadAmount, ledger.Insufficient: Insufficient, ledger.UnknownAsset: UnknownAsset, ledger.BadSymbol: BadSymbol,
 	ledger.SymbolTaken: SymbolTaken, ledger.SymbolReserved: SymbolReserved, ledger.BadDecimals: BadDecimals, ledger.NotIssuer: NotIssuer,
 	ledger.SupplyExceeded: SupplyExceeded, ledger.TooManyBalances: TooManyBalances,
+	ledger.TooManyIssued: TooManyIssued,
 }
 
 var marketCodes = [...]Code{

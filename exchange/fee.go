@@ -69,26 +69,75 @@ func (w *blockWork) pays(t *task, a *admission) (pays, covered bool) {
 	return a.misses > freeMisses, true
 }
 
+// Payment says whether a command pays the command fee, as far as that can be told
+// before its block.
+type Payment uint8
+
+// Payments.
+const (
+	PayNothing Payment = iota // it is free, or no command pays
+	PayOnce                   // it is free if no command before it in the block says the same
+	PayFee                    // it pays, or may have to
+)
+
+// Demand is what a command takes of what its account may have in one block (B-8, B-9).
+type Demand struct {
+	Account ledger.Number
+	Owner   bool // counts with the owner's commands, not with the delegates'
+	Pays    Payment
+	Fees    uint64 // how many fees the account can pay, if Pays is not PayNothing
+}
+
+// Demand is what a command takes if it is admitted, as the state is now. It answers
+// the code by which admission refuses it if its account or nonce are no longer good;
+// the rest is Precheck's.
+func (s *State) Demand(c *Command) (d Demand, code Code) {
+	n, ok := s.ledger.Find(c.Account)
+	if !ok {
+		return d, UnknownAccount
+	}
+	if code := s.ledger.CheckNonce(n, c.Key, c.Nonce); code != ledger.OK {
+		return d, ledgerCodes[code]
+	}
+	d.Account, d.Owner = n, s.ownedBy(n, c.Key)
+	if d.Pays = s.payment(c, n); d.Pays != PayNothing {
+		d.Fees = uint64(s.ledger.Available(n, s.params.FeeAsset)) / uint64(s.params.Fee)
+	}
+	return d, OK
+}
+
+// payment tells what a command would pay now, misses of cancels not counted.
+func (s *State) payment(c *Command, n ledger.Number) Payment {
+	if s.params.Fee == 0 {
+		return PayNothing
+	}
+	if memberOnly(c.Kind) {
+		return PayNothing
+	}
+	switch c.Kind { //nolint:exhaustive // all others pay
+	case KindCancelWithdrawal:
+		if _, ok := s.waiting(c, n); ok {
+			return PayOnce
+		}
+	case KindCancel:
+		if _, ok := s.target(c, n); ok {
+			return PayOnce
+		}
+	case KindCancelAll:
+		if s.hasOrders(c, n) {
+			return PayOnce
+		}
+	}
+	return PayFee
+}
+
 // uncovered tells whether an account lacks the fee that it must have for a command,
 // as far as that can be told before its block.
 func (s *State) uncovered(c *Command, n ledger.Number) bool {
 	if s.params.Fee == 0 || s.ledger.Available(n, s.params.FeeAsset) >= s.params.Fee {
 		return false
 	}
-	if memberOnly(c.Kind) {
-		return false
-	}
-	switch c.Kind { //nolint:exhaustive // all others pay
-	case KindCancelWithdrawal:
-		_, ok := s.waiting(c, n)
-		return !ok
-	case KindCancel:
-		_, ok := s.target(c, n)
-		return !ok
-	case KindCancelAll:
-		return !s.hasOrders(c, n)
-	}
-	return true
+	return s.payment(c, n) == PayFee
 }
 
 // waiting is the withdrawal of its account that a cancel names, if no transaction

@@ -184,12 +184,14 @@ type Params struct {
 	RotationDelay   uint64       // ms
 	VoteBlocks      uint64       // blocks after which an open vote lapses
 	MissedTurns     uint32       // turns missed in a row before a server is demoted
+	AccountAssets   uint32       // most assets that one account may issue
 }
 
 // DefaultParams are used where a founding does not say otherwise.
 func DefaultParams() Params {
 	return Params{
 		AccountCommands: 1024, MarketOrders: 200, RotationDelay: 7 * 24 * 3600 * 1000, VoteBlocks: 100_000, MissedTurns: 3,
+		AccountAssets: 16,
 	}
 }
 
@@ -214,6 +216,8 @@ func (p *Params) Check() error {
 		return errors.New("rotation delay must be at most 90 days")
 	case p.VoteBlocks < 10 || p.MissedTurns < 1 || p.MissedTurns > 1000:
 		return errors.New("votes must stay open for at least 10 blocks, and 1 to 1000 missed turns demote")
+	case p.AccountAssets > 10_000:
+		return errors.New("assets of one issuer must be at most 10000")
 	}
 	return nil
 }
@@ -226,12 +230,14 @@ func (p *Params) Append(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, p.MarketOrders)
 	dst = binary.BigEndian.AppendUint64(dst, p.RotationDelay)
 	dst = binary.BigEndian.AppendUint64(dst, p.VoteBlocks)
-	return binary.BigEndian.AppendUint32(dst, p.MissedTurns)
+	dst = binary.BigEndian.AppendUint32(dst, p.MissedTurns)
+	return binary.BigEndian.AppendUint32(dst, p.AccountAssets)
 }
 
 func (p *Params) read(s *cryptobyte.String) bool {
 	return s.ReadUint32((*uint32)(&p.FeeAsset)) && s.ReadUint64((*uint64)(&p.Fee)) && s.ReadUint32(&p.AccountCommands) &&
-		s.ReadUint32(&p.MarketOrders) && s.ReadUint64(&p.RotationDelay) && s.ReadUint64(&p.VoteBlocks) && s.ReadUint32(&p.MissedTurns)
+		s.ReadUint32(&p.MarketOrders) && s.ReadUint64(&p.RotationDelay) && s.ReadUint64(&p.VoteBlocks) && s.ReadUint32(&p.MissedTurns) &&
+		s.ReadUint32(&p.AccountAssets)
 }
 
 // Origin says that a virtual server goes on where another one ended.

@@ -16,6 +16,7 @@ import (
 func crowded(t *testing.T, assets int, amount asset.Amount, names ...string) (w *World, first asset.ID) {
 	t.Helper()
 	w = New(1)
+	setParams(t, w, func(p *exchange.Params) { p.AccountAssets = 10_000 })
 	w.Fund(EUR, 1_000_000*Coin, names...)
 	first = asset.ID(w.State.Ledger().Assets() + 1)
 	all := func(body func(i int) exchange.Body) {

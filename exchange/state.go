@@ -111,7 +111,6 @@ func New(f *Founding) (*State, error) {
 		ledger: ledger.New(), markets: market.NewState(), escrows: escrow.New(), roster: r, tree: merkle.New(),
 		bounds: newBounds(),
 	}
-	s.markets.SetOrderLimit(f.Params.MarketOrders)
 	if err := s.foundAccounts(); err != nil {
 		return nil, err
 	}
@@ -121,8 +120,15 @@ func New(f *Founding) (*State, error) {
 	if s.banks, err = f.foundBanks(); err != nil {
 		return nil, err
 	}
+	s.setLimits()
 	s.commitLeaves(&Result{})
 	return s, nil
+}
+
+// setLimits tells the parts what the parameters allow.
+func (s *State) setLimits() {
+	s.markets.SetOrderLimit(s.params.MarketOrders)
+	s.ledger.SetIssueLimit(s.params.AccountAssets)
 }
 
 func rosterCards(f *Founding) []roster.Card {
@@ -227,7 +233,7 @@ func Load(f *Founding, leaves iter.Seq2[merkle.Key, []byte]) (*State, error) {
 	if f.Origin == nil && (s.banks != nil) != (len(f.Banks) > 0) {
 		return nil, fmt.Errorf("%w: the banks are not those of the founding contract", ErrState)
 	}
-	s.markets.SetOrderLimit(s.params.MarketOrders)
+	s.setLimits()
 	if err := s.promise(); err != nil {
 		return nil, err
 	}
@@ -322,7 +328,7 @@ func Refound(f *Founding, leaves iter.Seq2[merkle.Key, []byte]) (*State, error) 
 		return nil, fmt.Errorf("%w: the fee asset %d does not exist", ErrFounding, f.Params.FeeAsset)
 	}
 	s.params, s.ticked = f.Params, true
-	s.markets.SetOrderLimit(f.Params.MarketOrders)
+	s.setLimits()
 	s.time = max(s.time, f.Created)
 	s.commitLeaves(&Result{})
 	return s, s.Check()

@@ -207,7 +207,7 @@ func (w *blockWork) carryOut(action roster.Action, old struct {
 		w.later(s.ledger.Open(a.To), a.Asset, a.Amount)
 	case roster.SetParams:
 		s.params, _ = w.newParams(a.Params)
-		s.markets.SetOrderLimit(s.params.MarketOrders)
+		s.setLimits()
 	case roster.OpenSeries, roster.SetLimits, roster.HaltBanks, roster.LiftBanks:
 		w.carryOutBank(action)
 	}

@@ -1,14 +1,11 @@
 package node
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/pelletier/go-toml/v2"
 )
 
 // ErrConfig is returned for a configuration that cannot be used; the text says
@@ -76,17 +73,8 @@ func ReadConfig(path string) (Config, error) {
 // ParseConfig is ReadConfig for text.
 func ParseConfig(data []byte) (Config, error) {
 	c := DefaultConfig()
-	d := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields()
-	if err := d.Decode(&c); err != nil {
-		var strict *toml.StrictMissingError
-		var syntax *toml.DecodeError
-		switch {
-		case errors.As(err, &strict):
-			return Config{}, fmt.Errorf("%w: unknown key:\n%s", ErrConfig, strict.String())
-		case errors.As(err, &syntax):
-			return Config{}, fmt.Errorf("%w:\n%s", ErrConfig, syntax.String())
-		}
-		return Config{}, fmt.Errorf("%w: %w", ErrConfig, err)
+	if err := parseTOML(data, &c); err != nil {
+		return Config{}, fmt.Errorf("%w, %w", ErrConfig, err)
 	}
 	for i := range c.Virtual {
 		c.Virtual[i].fill()

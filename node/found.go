@@ -1,7 +1,6 @@
 package node
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -9,154 +8,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"time"
 
-	"github.com/pelletier/go-toml/v2"
-
-	"souk/asset"
 	"souk/exchange"
-	"souk/exchange/market"
 	"souk/identity"
 	"souk/store/sealed"
 )
-
-// Terms are what founders agree on besides who they are; every founder uses the
-// same file.
-type Terms struct {
-	Name     string        `toml:"name"`
-	Profile  string        `toml:"profile"` // lan or wan
-	Assets   []AssetTerms  `toml:"asset"`
-	Markets  []MarketTerms `toml:"market"`
-	Reserved []string      `toml:"reserved_symbols"`
-	// FeeAsset and Fee are the command fee; empty for none.
-	FeeAsset string `toml:"fee_asset"`
-	Fee      string `toml:"fee"`
-	Protocol uint32 `toml:"protocol"`
-}
-
-// AssetTerms are an asset that exists from the first block.
-type AssetTerms struct {
-	Symbol    string `toml:"symbol"`
-	Decimals  uint8  `toml:"decimals"`
-	MaxSupply string `toml:"max_supply"` // in whole coins; empty: the most that is possible
-	Issuer    string `toml:"issuer"`     // address
-	Contract  string `toml:"contract"`
-}
-
-// MarketTerms are a market that exists from the first block. Prices are in the
-// quote asset, quantities in the base asset, fees in percent times 10,000.
-type MarketTerms struct {
-	Base        string `toml:"base"`
-	Quote       string `toml:"quote"`
-	Tick        string `toml:"tick"`
-	Lot         string `toml:"lot"`
-	MinNotional string `toml:"min_notional"`
-	Reference   string `toml:"reference_price"`
-	MakerPPM    uint32 `toml:"maker_ppm"`
-	TakerPPM    uint32 `toml:"taker_ppm"`
-	ReservePPM  uint32 `toml:"reserve_ppm"`
-	BandPPM     uint32 `toml:"band_ppm"`
-}
-
-// ParseTerms reads founding terms strictly.
-func ParseTerms(data []byte) (Terms, error) {
-	var t Terms
-	d := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields()
-	if err := d.Decode(&t); err != nil {
-		return t, fmt.Errorf("%w: founding terms: %w", ErrConfig, err)
-	}
-	return t, nil
-}
-
-// Found makes the founding contract of members and terms. It is the same on
-// every machine: its time is that of the newest card.
-func Found(t *Terms, cards []exchange.Card) (*exchange.Founding, error) {
-	f := &exchange.Founding{Name: t.Name, Protocol: max(t.Protocol, 1), Members: slices.Clone(cards), Params: exchange.DefaultParams()}
-	for i := range cards {
-		f.Created = max(f.Created, cards[i].Made)
-	}
-	switch t.Profile {
-	case "", "lan":
-	case "wan":
-		f.Profile = exchange.ProfileWAN
-	default:
-		return nil, fmt.Errorf("%w: profile %q: write lan or wan", ErrConfig, t.Profile)
-	}
-	f.Reserved = slices.Sorted(slices.Values(t.Reserved))
-	f.SortMembers()
-	decimals := map[string]uint8{}
-	for i := range t.Assets {
-		a, err := t.Assets[i].founding()
-		if err != nil {
-			return nil, err
-		}
-		decimals[a.Symbol] = a.Decimals
-		f.Assets = append(f.Assets, a)
-		if a.Symbol == t.FeeAsset {
-			f.Params.FeeAsset = asset.ID(i + 1)
-		}
-	}
-	if t.FeeAsset != "" {
-		fee, err := asset.Parse(t.Fee, decimals[t.FeeAsset])
-		if err != nil {
-			return nil, fmt.Errorf("%w: fee: %w", ErrConfig, err)
-		}
-		f.Params.Fee = fee
-	}
-	for i := range t.Markets {
-		m, err := t.Markets[i].founding(decimals)
-		if err != nil {
-			return nil, err
-		}
-		f.Markets = append(f.Markets, m)
-	}
-	if err := f.Check(); err != nil {
-		return nil, err
-	}
-	_, err := exchange.New(f) // the assets and markets must be possible too
-	return f, err
-}
-
-func (a *AssetTerms) founding() (exchange.FoundingAsset, error) {
-	issuer, err := identity.ParseAddress(a.Issuer)
-	if err != nil {
-		return exchange.FoundingAsset{}, fmt.Errorf("%w: issuer of %s: %w", ErrConfig, a.Symbol, err)
-	}
-	f := exchange.FoundingAsset{Symbol: a.Symbol, Decimals: a.Decimals, MaxSupply: asset.MaxSupply, Issuer: issuer, Contract: a.Contract}
-	if a.MaxSupply != "" {
-		if f.MaxSupply, err = asset.Parse(a.MaxSupply, a.Decimals); err != nil {
-			return f, fmt.Errorf("%w: max_supply of %s: %w", ErrConfig, a.Symbol, err)
-		}
-	}
-	return f, nil
-}
-
-func (m *MarketTerms) founding(decimals map[string]uint8) (exchange.FoundingMarket, error) {
-	f := exchange.FoundingMarket{Base: m.Base, Quote: m.Quote}
-	base, ok1 := decimals[m.Base]
-	quote, ok2 := decimals[m.Quote]
-	if !ok1 || !ok2 {
-		return f, fmt.Errorf("%w: market %s-%s: both must be assets of the terms", ErrConfig, m.Base, m.Quote)
-	}
-	numbers := make([]asset.Amount, 4)
-	for i, x := range []struct {
-		name, text string
-		decimals   uint8
-	}{{"tick", m.Tick, quote}, {"lot", m.Lot, base}, {"min_notional", m.MinNotional, quote}, {"reference_price", m.Reference, quote}} {
-		n, err := asset.Parse(x.text, x.decimals)
-		if err != nil {
-			return f, fmt.Errorf("%w: %s of market %s-%s: %w", ErrConfig, x.name, m.Base, m.Quote, err)
-		}
-		numbers[i] = n
-	}
-	f.Terms = market.Terms{
-		Tick: asset.Price(numbers[0]), Lot: numbers[1], MinNotional: numbers[2], Reference: asset.Price(numbers[3]),
-		MakerPPM: m.MakerPPM, TakerPPM: m.TakerPPM, ReservePPM: m.ReservePPM, BandPPM: m.BandPPM,
-	}
-	return f, nil
-}
 
 // PracticeTerms are a virtual server with two markets in play money that issuer mints.
 func PracticeTerms(name string, issuer identity.Address) Terms {
@@ -187,6 +45,8 @@ type LocalSetup struct {
 	Servers int
 	// Profile is lan or wan.
 	Profile string
+	// Protocol is the protocol version to begin with; zero is the newest.
+	Protocol uint32
 	// P2P are the addresses under which servers reach each other, if not their
 	// own; a test puts forwarders in between.
 	P2P  []string
@@ -232,7 +92,7 @@ func FoundLocal(s LocalSetup) (*Local, error) {
 		cards, listens = append(cards, card), append(listens, listen)
 	}
 	terms := PracticeTerms(s.Name, identity.AddressOf(issuer.Public()))
-	terms.Profile = s.Profile
+	terms.Profile, terms.Protocol = s.Profile, s.Protocol
 	if l.Founding, err = Found(&terms, cards); err != nil {
 		return nil, err
 	}

@@ -25,7 +25,6 @@ import (
 
 	"souk/identity"
 	"souk/replica"
-	"souk/store/pebble"
 	"souk/store/sealed"
 	"souk/web"
 )
@@ -45,7 +44,7 @@ type Node struct {
 	opts     Options
 	server   identity.PrivateKey // signs for the running server; the operator's key is not needed
 	pool     *replica.Pool
-	cache    *pebble.Cache
+	stores   *stores
 	web      *web.Server
 	listener net.Listener
 	virtual  []*virtual
@@ -76,7 +75,7 @@ func (n *Node) open() (err error) {
 		return err
 	}
 	n.pool = replica.NewPool(0, 0)
-	n.cache = pebble.NewCache(32 << 20)
+	n.stores = newStores()
 	registry := prometheus.NewRegistry()
 	tlsConfig, err := n.tls()
 	if err != nil {
@@ -160,8 +159,8 @@ func (n *Node) Close() error {
 	if n.pool != nil {
 		n.pool.Close()
 	}
-	if n.cache != nil {
-		n.cache.Close()
+	if n.stores != nil {
+		n.stores.close()
 	}
 	wipe(n.server)
 	return errors.Join(errs...)

@@ -11,7 +11,6 @@ import (
 
 	"souk/exchange"
 	"souk/replica"
-	"souk/store/pebble"
 )
 
 // Export writes the stored state of one of a stopped server's virtual servers, of
@@ -32,7 +31,9 @@ func Export(h Home, id string, height uint64, w io.Writer) (e *replica.Export, e
 	}
 	path := h.in(c.Virtual[at].Founding)
 	f := all[at].founding
-	s, err := pebble.Open(filepath.Join(filepath.Dir(path), "state"), pebble.Config{})
+	stores := newStores()
+	defer stores.close()
+	s, err := stores.open(filepath.Dir(path), nil)
 	if err != nil {
 		return nil, fmt.Errorf("open state: %w (is the server stopped?)", err)
 	}
@@ -58,6 +59,9 @@ func Export(h Home, id string, height uint64, w io.Writer) (e *replica.Export, e
 // that were in force, whatever votes had made of them. All members must make it from exports of
 // the same height and root.
 func Refound(export, name string, cards []exchange.Card) (*exchange.Founding, error) {
+	if err := distinct(cards); err != nil {
+		return nil, err
+	}
 	var f *exchange.Founding
 	err := readExport(export, func(e *replica.Export) error {
 		old := e.Founding

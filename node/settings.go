@@ -11,8 +11,19 @@ import (
 // Setting is one value of a configuration as it applies.
 type Setting struct {
 	Name   string `json:"name"`
-	Value  string `json:"value"`
+	Value  string `json:"value"`  // as TOML
 	Origin string `json:"origin"` // config.toml, or default
+}
+
+// tomlValue is a value as it stands in a config file.
+func tomlValue(v any) string {
+	switch v := v.(type) {
+	case string:
+		return fmt.Sprintf("%q", v)
+	case []string:
+		return tomlList(v)
+	}
+	return fmt.Sprint(v)
 }
 
 // Settings are all values of a home's configuration as they apply.
@@ -34,7 +45,7 @@ func Settings(h Home) ([]Setting, error) {
 		v := reflect.ValueOf(value)
 		for i := range v.NumField() {
 			key := v.Type().Field(i).Tag.Get("toml")
-			s := Setting{Name: name + "." + key, Value: fmt.Sprintf("%#v", v.Field(i).Interface()), Origin: "default"}
+			s := Setting{Name: name + "." + key, Value: tomlValue(v.Field(i).Interface()), Origin: "default"}
 			if _, ok := said[key]; ok {
 				s.Origin = h.Config()
 			}

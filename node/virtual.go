@@ -21,14 +21,8 @@ import (
 	"souk/merkle"
 	"souk/replica"
 	"souk/store"
-	"souk/store/pebble"
 	"souk/web"
 )
-
-// memTable is how much of the newest state a store collects in memory, in bytes,
-// before it goes into files. At full load a store takes some 30 MB a second, most
-// of it soon overwritten; small tables would all be merged again and again.
-const memTable = 64 << 20
 
 // virtual is one virtual server at work on this server.
 type virtual struct {
@@ -99,11 +93,9 @@ func (v *virtual) openParts() (p *parts, err error) {
 			p = nil
 		}
 	}()
-	opened, err := pebble.Open(filepath.Join(v.dir, "state"), pebble.Config{Logger: v.log, Cache: v.node.cache, MemTable: memTable})
-	if err != nil {
+	if p.store, err = v.node.stores.open(v.dir, v.log); err != nil {
 		return p, fmt.Errorf("open state: %w", err)
 	}
-	p.store = opened // only now: an interface with nothing in it would be closed
 	rc := replica.Config{
 		Founding: v.founding, Store: p.store, Pool: v.node.pool, Self: v.key.Public(), Logger: v.log, Audit: v.config.Audit,
 		Keep: replica.Keep{Blocks: v.config.KeepBlocks, Days: v.config.HistoryDays, SnapshotEvery: v.config.SnapshotEvery},

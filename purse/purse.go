@@ -177,11 +177,16 @@ func (p Purse) Save(b Book) error {
 	if err != nil {
 		return fmt.Errorf("write purse: %w", err)
 	}
-	tmp := p.book() + ".new"
-	if err := os.WriteFile(tmp, data, 0o600); err != nil {
+	f, err := os.CreateTemp(string(p), ".purse-*") // another souk may write too
+	if err != nil {
 		return fmt.Errorf("write purse: %w", err)
 	}
-	if err := os.Rename(tmp, p.book()); err != nil {
+	defer os.Remove(f.Name()) //nolint:errcheck // gone after the rename, or of no use
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), p.book())
+	}
+	if err != nil {
 		return fmt.Errorf("write purse: %w", err)
 	}
 	return nil

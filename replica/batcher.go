@@ -17,10 +17,11 @@ const poolFullWait = 20 * time.Millisecond
 type batch struct {
 	seq      uint64
 	commands []exchange.Command
-	bytes    int    // of the commands
-	expiry   uint64 // the latest of them; the batch is in vain from then on
-	ripe     bool   // has waited for others long enough; under intake.mu
-	payload  []byte // set by send; under intake.mu
+	claims   []claim // of the commands, set by admit; under intake.mu
+	bytes    int     // of the commands
+	expiry   uint64  // the latest of them; the batch is in vain from then on
+	ripe     bool    // has waited for others long enough; under intake.mu
+	payload  []byte  // set by send; under intake.mu
 	timer    *time.Timer
 	done     chan struct{} // closed when a block contained it
 }
@@ -90,15 +91,13 @@ func (in *intake) ripen(b *batch) {
 	in.pump()
 }
 
-// send verifies a batch, makes it a payload, and offers that to the engine until
+// send verifies a batch, takes out what its accounts cannot have under way, makes
+// it a payload, and offers that to the engine until
 // a block contains it or it has expired.
 func (in *intake) send(b *batch) {
 	verdicts, err := in.r.verify(in.ctx, b.commands, false)
-	if err != nil {
-		return // closing
-	}
-	if verdicts != nil && !in.sift(b, verdicts) {
-		return
+	if err != nil || !in.admit(b, verdicts) {
+		return // closing, or nothing is left
 	}
 	payload := in.pack(b)
 	in.mu.Lock()
@@ -136,27 +135,74 @@ func (in *intake) send(b *batch) {
 	}
 }
 
-// sift takes commands with bad signatures out of a batch; false if none is left.
-func (in *intake) sift(b *batch, verdicts []bool) bool {
+// demanded is what a command demands, or why it is of no use any more.
+type demanded struct {
+	exchange.Demand
+	code exchange.Code
+}
+
+// admit takes out of a batch the commands with bad signatures, those that the state
+// has meanwhile no use for, and those that are beyond what their accounts may have
+// under way (S-48); false if none is left. Only here, behind the signatures, do commands count for their
+// accounts: or anybody could take up the share of others.
+func (in *intake) admit(b *batch, verdicts []bool) bool {
+	demands := make([]demanded, len(b.commands))
+	var most uint32
+	err := in.r.View(func(s *exchange.State) {
+		most = s.Params().AccountCommands
+		for i := range b.commands {
+			demands[i].Demand, demands[i].code = s.Demand(&b.commands[i])
+		}
+	})
+	if err != nil {
+		return false // halted
+	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	kept := b.commands[:0:0]
+	b.claims = make([]claim, 0, len(b.commands))
+	var refused []refusedCommand
 	for i := range b.commands {
 		c := &b.commands[i]
-		if verdicts[i] {
-			kept = append(kept, *c)
+		if verdicts != nil && !verdicts[i] {
+			b.bytes -= c.Size()
+			in.account(-1, -c.Size())
+			in.badSignature(c)
 			continue
 		}
+		d := &demands[i]
+		if d.code == exchange.OK {
+			var cl claim
+			if cl, d.code = in.shares.take(c, &d.Demand, most); d.code == exchange.OK {
+				if len(b.claims) < i {
+					b.commands[len(b.claims)] = *c
+				}
+				b.claims = append(b.claims, cl)
+				continue
+			}
+		}
 		b.bytes -= c.Size()
-		in.account(-1, -c.Size())
-		in.badSignature(c)
+		refused = append(refused, refusedCommand{*c, d.code})
 	}
-	b.commands = kept
-	if len(kept) == 0 {
+	clear(b.commands[len(b.claims):])
+	b.commands = b.commands[:len(b.claims)]
+	if len(refused) > 0 {
+		in.wait.Go(func() {
+			for i := range refused {
+				in.refuse(in.ctx, &refused[i].Command, refused[i].code)
+			}
+		})
+	}
+	if len(b.commands) == 0 {
 		in.end(b)
 	}
 	in.pump()
-	return len(kept) > 0
+	return len(b.commands) > 0
+}
+
+// refusedCommand is a command that is taken out of a batch.
+type refusedCommand struct {
+	exchange.Command
+	code exchange.Code
 }
 
 // pack makes a batch's payload, and makes it known as verified, together with the
@@ -190,6 +236,10 @@ func (in *intake) finish(f *finalizedBatch) bool {
 // end makes room for the next batch; under mu.
 func (in *intake) end(b *batch) {
 	delete(in.inFlight, b.seq)
+	for i := range b.claims {
+		in.shares.give(&b.claims[i])
+	}
+	b.claims = nil
 	in.account(-len(b.commands), -b.bytes)
 	in.r.metrics.InFlight.Store(int64(len(in.inFlight)))
 }

@@ -48,7 +48,8 @@ type intake struct {
 	mu       sync.Mutex
 	closed   bool
 	waiting  map[exchange.CommandID]waiter // commands without a fate
-	clients  map[string]int                // commands of each client's present calls
+	clients  map[string]*client            // who has commands that wait
+	shares   shares                        // what commands of verified batches take
 	commands int                           // in batches, or on the way there
 	bytes    int
 	seq      uint64
@@ -57,27 +58,38 @@ type intake struct {
 	inFlight map[uint64]*batch // under way, by seq
 }
 
+// client is who sends commands.
+type client struct {
+	name    string
+	waiting int // his commands without a fate, also those he waits for no longer; under intake.mu
+}
+
 // waiter is who waits for a command. The command is that of the first of them
 // who has not gone away.
 type waiter struct {
-	req   *request // nil: gone away
+	req   *request
 	index int32
 	next  *waiter
 }
 
 // request is one call of Submit.
 type request struct {
+	client   *client
 	commands []exchange.Command
 	silent   roster.ID
 	answers  []Answer // under intake.mu until done is closed
 	left     int      // answers still to come; under intake.mu
+	gone     bool     // whoever made it has gone away; under intake.mu
 	done     chan struct{}
 }
+
+// nobody is a request of nobody's.
+func nobody() *request { return &request{gone: true} }
 
 func newIntake(r *Replica, seq uint64) *intake {
 	in := &intake{
 		r: r, config: &r.config.Intake, seq: seq,
-		waiting: make(map[exchange.CommandID]waiter), clients: make(map[string]int), inFlight: make(map[uint64]*batch),
+		waiting: make(map[exchange.CommandID]waiter), clients: make(map[string]*client), shares: newShares(), inFlight: make(map[uint64]*batch),
 	}
 	in.ctx, in.cancel = context.WithCancel(context.Background())
 	return in
@@ -113,16 +125,16 @@ func (r *Replica) Submit(ctx context.Context, q Request) ([]Answer, error) {
 	if n == 0 || !whole {
 		return nil, fmt.Errorf("%w: the last one is cut short", ErrRequest)
 	}
-	if err := in.enter(q.Client, n, len(q.Data)); err != nil {
+	from, err := in.enter(q.Client, n, len(q.Data))
+	if err != nil {
 		return nil, err
 	}
-	defer in.leave(q.Client, n)
 	commands, err := parseCommands(r.id, q.Data, n)
 	if err != nil {
-		in.free(n, len(q.Data))
+		in.leave(from, n, len(q.Data))
 		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
 	}
-	req := &request{commands: commands, silent: q.Silent, answers: make([]Answer, n), left: n, done: make(chan struct{})}
+	req := &request{client: from, commands: commands, silent: q.Silent, answers: make([]Answer, n), left: n, done: make(chan struct{})}
 	if err := in.take(ctx, req); err != nil {
 		return nil, err
 	}
@@ -137,44 +149,51 @@ func (r *Replica) Submit(ctx context.Context, q Request) ([]Answer, error) {
 }
 
 // enter counts a request's commands, or refuses it whole.
-func (in *intake) enter(client string, n, size int) error {
+func (in *intake) enter(name string, n, size int) (*client, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	from := in.clients[name]
+	if from == nil {
+		from = &client{name: name}
+	}
 	var err error
 	switch {
 	case in.closed:
-		return ErrClosed
+		return nil, ErrClosed
 	case in.engine == nil:
-		return ErrDetached
+		return nil, ErrDetached
 	case in.commands+n > in.config.Commands || in.bytes+size > in.config.Bytes:
 		err = fmt.Errorf("%w: %d on this server", ErrBusy, in.commands)
-	case in.clients[client]+n > in.config.ClientWaiting:
-		err = fmt.Errorf("%w: %d of this client, at most %d are possible", ErrBusy, in.clients[client], in.config.ClientWaiting)
+	case from.waiting+n > in.config.ClientWaiting:
+		err = fmt.Errorf("%w: %d of this client, at most %d are possible", ErrBusy, from.waiting, in.config.ClientWaiting)
 	}
 	if err != nil {
 		in.r.metrics.Busy.Add(uint64(n))
-		return err
+		return nil, err
 	}
-	in.clients[client] += n
+	from.waiting += n
+	in.clients[name] = from
 	in.account(n, size)
 	in.r.metrics.Submitted.Add(uint64(n))
-	return nil
+	return from, nil
 }
 
-// leave ends what enter began for the client.
-func (in *intake) leave(client string, n int) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if in.clients[client] -= n; in.clients[client] == 0 {
-		delete(in.clients, client)
-	}
-}
-
-// free ends what enter began for commands that wait no longer.
-func (in *intake) free(n, size int) {
+// leave ends what enter began for commands that were none.
+func (in *intake) leave(from *client, n, size int) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.account(-n, -size)
+	in.settled(from, n)
+}
+
+// settled counts out commands of a client that have their fate; under mu.
+func (in *intake) settled(from *client, n int) {
+	if from == nil {
+		return
+	}
+	if from.waiting -= n; from.waiting == 0 {
+		delete(in.clients, from.name)
+	}
 }
 
 // account counts commands that wait; under mu.
@@ -200,9 +219,10 @@ func (in *intake) take(ctx context.Context, req *request) error {
 		in.mu.Lock()
 		defer in.mu.Unlock()
 		for _, i := range fresh {
-			in.drop(req, i)
+			in.account(-1, -req.commands[i].Size())
 			delete(in.waiting, req.commands[i].ID) // whoever joined hears why the replica halted
 		}
+		in.settled(req.client, len(fresh))
 		return err
 	}
 	in.mu.Lock()
@@ -218,15 +238,7 @@ func (in *intake) take(ctx context.Context, req *request) error {
 	in.mu.Unlock()
 
 	for _, ref := range refused {
-		c := &req.commands[ref.index]
-		answer, err := in.r.refuse(ctx, c, ref.code)
-		if err != nil {
-			answer = withoutReceipt(c, ref.code)
-		}
-		in.mu.Lock()
-		in.drop(req, ref.index)
-		in.deliver(&c.ID, answer)
-		in.mu.Unlock()
+		in.refuse(ctx, &req.commands[ref.index], ref.code)
 	}
 	return nil
 }
@@ -248,6 +260,7 @@ func (in *intake) register(req *request) []int32 {
 			continue
 		}
 		size += c.Size()
+		in.again(&w, req.client)
 		w.next = &waiter{req: req, index: at, next: w.next}
 		in.waiting[c.ID] = w
 	}
@@ -256,6 +269,19 @@ func (in *intake) register(req *request) []int32 {
 		in.account(-joined, -size)
 	}
 	return fresh
+}
+
+// again takes note that a client sends a command again that he went away from: it
+// counts once for him. Under mu.
+func (in *intake) again(w *waiter, from *client) {
+	if w.req.gone && w.req.client == from {
+		in.settled(from, 1)
+		w.req = nobody() // its command stays the first
+	}
+	if next := w.next; next != nil && next.req.gone && next.req.client == from {
+		in.settled(from, 1)
+		w.next = next.next
+	}
 }
 
 // precheck asks the state which commands are worth passing on.
@@ -276,9 +302,16 @@ func (in *intake) precheck(req *request, fresh []int32) (refused []refusal, err 
 	return refused, err
 }
 
-// drop ends the accounting for a command that gets into no batch; under mu.
-func (in *intake) drop(req *request, index int32) {
-	in.account(-1, -req.commands[index].Size())
+// refuse answers for a command that gets into no batch, or out of it again.
+func (in *intake) refuse(ctx context.Context, c *exchange.Command, code exchange.Code) {
+	answer, err := in.r.refuse(ctx, c, code)
+	if err != nil {
+		answer = withoutReceipt(c, code)
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.account(-1, -c.Size())
+	in.deliver(&c.ID, answer)
 }
 
 // deliver answers everybody who waits for a command; under mu.
@@ -288,15 +321,16 @@ func (in *intake) deliver(id *exchange.CommandID, a Answer) {
 		return
 	}
 	delete(in.waiting, *id)
-	w.answer(a)
+	in.answer(&w, a)
 	for next := w.next; next != nil; next = next.next {
-		next.answer(a)
+		in.answer(next, a)
 	}
 }
 
-// answer gives one waiter his answer; under intake.mu.
-func (w *waiter) answer(a Answer) {
-	if w.req == nil {
+// answer gives one waiter his answer; under mu.
+func (in *intake) answer(w *waiter, a Answer) {
+	in.settled(w.req.client, 1)
+	if w.req.gone {
 		return
 	}
 	w.req.answers[w.index] = a
@@ -323,30 +357,12 @@ func (in *intake) await(ctx context.Context, req *request) error {
 	}
 	for i := range req.answers {
 		if req.answers[i].Fate == FateUnknown {
-			id := &req.commands[i].ID
-			in.abandon(req, id)
-			req.answers[i] = Answer{ID: *id, Fate: FateWaiting}
+			req.answers[i] = Answer{ID: req.commands[i].ID, Fate: FateWaiting}
 		}
 	}
+	// What has no fate goes on, is known as waiting, and counts for the client.
+	req.gone, req.commands = true, nil
 	return err
-}
-
-// abandon makes a request wait for a command no longer. The command goes on, and
-// stays known as waiting; under mu.
-func (in *intake) abandon(req *request, id *exchange.CommandID) {
-	w, ok := in.waiting[*id]
-	if !ok {
-		return
-	}
-	if w.req == req {
-		w.req = nil
-	}
-	for next := w.next; next != nil; next = next.next {
-		if next.req == req {
-			next.req = nil
-		}
-	}
-	in.waiting[*id] = w
 }
 
 // badSignature answers the sender of a command whose signature is bad. The id does
@@ -357,10 +373,11 @@ func (in *intake) badSignature(c *exchange.Command) {
 	if !ok {
 		return
 	}
-	w.answer(Answer{ID: c.ID, Fate: FateRefused, Receipt: exchange.Receipt{ID: c.ID, Code: exchange.BadSignature}})
+	in.answer(&w, Answer{ID: c.ID, Fate: FateRefused, Receipt: exchange.Receipt{ID: c.ID, Code: exchange.BadSignature}})
 	in.r.metrics.Refused.Add(1)
 	for next := w.next; next != nil; next = next.next {
-		if next.req == nil {
+		if next.req.gone {
+			in.settled(next.req.client, 1)
 			continue
 		}
 		in.waiting[c.ID] = *next
@@ -386,7 +403,7 @@ func (in *intake) committed(f *finalized) {
 			if !ok {
 				continue
 			}
-			if mine && w.req != nil && w.req.silent != 0 && rc.Code.Burns() {
+			if mine && !w.req.gone && w.req.silent != 0 && rc.Code.Burns() {
 				in.r.members.report(w.req.silent, w.req.commands[w.index].Account, in.r.config.Now())
 			}
 			in.deliver(&rc.ID, Answer{ID: rc.ID, Fate: FateCommitted, Receipt: *rc})

@@ -266,9 +266,13 @@ func TestBatches(t *testing.T) {
 		n := c.nodes[0]
 		var wait sync.WaitGroup
 		send := func(count int) {
+			from, to := "alice", "bob"
+			if count > 1000 {
+				from, to = to, from // an account has so many under way at most
+			}
 			var data []byte
 			for range count {
-				cmd := c.pay("alice", "bob")
+				cmd := c.pay(from, to)
 				data = cmd.Append(data)
 			}
 			wait.Go(func() { submit(t, n, replica.Request{Data: data}) })
@@ -415,6 +419,59 @@ func TestBounds(t *testing.T) {
 		}
 		c.block(0, 10)
 		wait.Wait()
+		if got := n.Metrics().Waiting.Load(); got != 0 {
+			t.Errorf("%d commands wait", got)
+		}
+	})
+}
+
+// TestGoneClientsBound is S-46: commands count for a client until they have their
+// fate, whether he waits for it or not, and once if he sends them again.
+func TestGoneClientsBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newChain(t, 1, replica.Config{Intake: replica.Intake{Commands: 10, ClientWaiting: 4}})
+		c.config.Now = c.clock
+		c.nodes[0].restart()
+		c.fund("alice", "bob")
+		n := c.nodes[0]
+		sendAndGo := func(client string, commands ...exchange.Command) error {
+			ctx, cancel := context.WithCancel(context.Background())
+			done := make(chan error, 1)
+			go func() {
+				_, err := n.Submit(ctx, replica.Request{Client: client, Data: encode(commands...)})
+				done <- err
+			}()
+			synctest.Wait()
+			cancel()
+			return <-done
+		}
+		first := []exchange.Command{c.pay("alice", "bob"), c.pay("alice", "bob")}
+		for i := range 10 { // the very same
+			if err := sendAndGo("mallory", first...); !errors.Is(err, context.Canceled) {
+				t.Fatalf("sent again %d times: %v", i, err)
+			}
+		}
+		for i := range 4 {
+			want := context.Canceled
+			if i > 0 {
+				want = replica.ErrBusy
+			}
+			if err := sendAndGo("mallory", c.pay("alice", "bob"), c.pay("alice", "bob")); !errors.Is(err, want) {
+				t.Errorf("two more: %v, want %v", err, want)
+			}
+		}
+		if err := sendAndGo("carol", c.pay("bob", "alice")); !errors.Is(err, context.Canceled) {
+			t.Errorf("somebody else: %v", err)
+		}
+		for range 3 {
+			c.block(0, 10)
+			synctest.Wait()
+		}
+		if err := sendAndGo("mallory", c.pay("alice", "bob")); !errors.Is(err, context.Canceled) {
+			t.Errorf("after the blocks: %v", err)
+		}
+		c.block(0, 10)
+		synctest.Wait()
 		if got := n.Metrics().Waiting.Load(); got != 0 {
 			t.Errorf("%d commands wait", got)
 		}

@@ -1,14 +1,17 @@
 package replica
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
+	"hash/maphash"
 	"math/rand/v2"
 	"time"
 
 	"souk/consensus"
 	"souk/exchange"
+	"souk/identity"
 )
 
 // aheadMost is how far a block's clock may be ahead of a voter's (K-7).
@@ -102,6 +105,7 @@ func (r *Replica) Propose(now time.Time, height uint64, waiting [][]byte) [][]by
 	block := proposal{payloads: [][]byte{nil}, size: clockSize}
 	crowded := !fitTogether(waiting)
 	var worthless [][]byte
+	ahead := newPicked()
 	for _, p := range waiting {
 		if block.size+len(p) > consensus.MaxBlock || r.known.wasCommitted(p) {
 			continue
@@ -110,11 +114,14 @@ func (r *Replica) Propose(now time.Time, height uint64, waiting [][]byte) [][]by
 		if err != nil {
 			continue
 		}
-		if crowded && !r.worthwhile(&b, height, ms) {
+		if crowded && !r.worthwhile(&b, height, ms, ahead) {
 			worthless = append(worthless, p)
 			continue
 		}
-		if block.add(p, len(b.Commands)); block.commands == exchange.MaxBlockCommands {
+		if block.add(p, len(b.Commands)) && crowded {
+			ahead.add(b.Commands)
+		}
+		if block.commands == exchange.MaxBlockCommands {
 			break
 		}
 	}
@@ -136,12 +143,14 @@ type proposal struct {
 }
 
 // add adds a payload if it fits.
-func (b *proposal) add(p []byte, commands int) {
-	if b.size+len(p) <= consensus.MaxBlock && b.commands+commands <= exchange.MaxBlockCommands {
-		b.payloads = append(b.payloads, p)
-		b.size += len(p)
-		b.commands += commands
+func (b *proposal) add(p []byte, commands int) bool {
+	if b.size+len(p) > consensus.MaxBlock || b.commands+commands > exchange.MaxBlockCommands {
+		return false
 	}
+	b.payloads = append(b.payloads, p)
+	b.size += len(p)
+	b.commands += commands
+	return true
 }
 
 // fitTogether tells whether payloads have room in one block. What is no batch is
@@ -159,20 +168,68 @@ func fitTogether(payloads [][]byte) bool {
 // sampled is how many commands of a batch are looked at to judge it.
 const sampled = 16
 
-// worthwhile tells whether the state would admit at least half of a batch's commands,
-// as far as some of them show. Which ones nobody knows before the last block is
-// decided, as they depend on its root.
-func (r *Replica) worthwhile(b *Batch, height, ms uint64) bool {
+// worthwhile tells whether at least half of a batch's commands would be admitted
+// behind those that were picked before, as far as some of them show. Which ones nobody knows
+// before the last block is decided, as they depend on its root.
+func (r *Replica) worthwhile(b *Batch, height, ms uint64, ahead *picked) bool {
 	good := 0
 	err := r.view(func(s *exchange.State, at Position) {
 		rng := rand.New(rand.NewPCG(height, binary.BigEndian.Uint64(at.Root[:]))) //nolint:gosec // the same in two runs
 		for range sampled {
-			if s.Precheck(&b.Commands[rng.IntN(len(b.Commands))], ms) == exchange.OK {
+			i := rng.IntN(len(b.Commands))
+			if s.Precheck(&b.Commands[i], ms) == exchange.OK && ahead.room(s, b.Commands[:i], &b.Commands[i]) {
 				good++
 			}
 		}
 	})
 	return err != nil || 2*good >= sampled
+}
+
+// picked is what the batches that a proposer has picked take of their accounts' shares of the block.
+type picked struct {
+	seed     maphash.Seed
+	nonces   map[uint64]struct{}
+	accounts map[identity.Address]uint64
+}
+
+func newPicked() *picked {
+	return &picked{seed: maphash.MakeSeed(), nonces: map[uint64]struct{}{}, accounts: map[identity.Address]uint64{}}
+}
+
+func (p *picked) add(commands []exchange.Command) {
+	for i := range commands {
+		c := &commands[i]
+		p.nonces[nonceHash(p.seed, c)] = struct{}{}
+		p.accounts[c.Account]++
+	}
+}
+
+// room tells whether a command's nonce, limit and fees are not taken up by what was picked,
+// nor by what stands before it in its own batch. All commands of an account count
+// for its fees, be they free or not: this is for batches that are mostly in vain.
+func (p *picked) room(s *exchange.State, before []exchange.Command, c *exchange.Command) bool {
+	if _, taken := p.nonces[nonceHash(p.seed, c)]; taken {
+		return false
+	}
+	n := p.accounts[c.Account]
+	again := false
+	for i := range before {
+		o := &before[i]
+		if o.Account != c.Account {
+			continue
+		}
+		if o.Nonce == c.Nonce && o.Key == c.Key {
+			return false
+		}
+		again = again || o.Kind == c.Kind && bytes.Equal(o.Body, c.Body)
+		n++
+	}
+	d, code := s.Demand(c)
+	if code != exchange.OK || n >= uint64(s.Params().AccountCommands) {
+		return false
+	}
+	pays := d.Pays == exchange.PayFee || d.Pays == exchange.PayOnce && again
+	return !pays || n < d.Fees
 }
 
 // Verify refuses a block that breaks S-5. A block whose clock is ahead it lets

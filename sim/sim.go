@@ -210,6 +210,7 @@ func drawParams(rng *rand.Rand, p *exchange.Params) {
 	p.RotationDelay = pick(rng, uint64(0), 2_000, 10_000, p.RotationDelay)
 	p.AccountCommands = pick(rng, uint32(6), 20, 1024)
 	p.MarketOrders = pick(rng, uint32(5), 50, 200)
+	p.AccountAssets = pick(rng, uint32(1), 3, 16)
 }
 
 // start switches everything on.

@@ -152,6 +152,29 @@ func TestCatalogAgainstLiars(t *testing.T) {
 		})
 	}
 
+	// Another asset or market than was asked for, with all that belongs to it.
+	t.Run("another", func(t *testing.T) {
+		swap := strings.NewReplacer("/assets/GLD", "/assets/BTC", "/assets/4", "/assets/1", "/markets/GLD-EUR", "/markets/BTC-EUR", "/markets/3", "/markets/1")
+		liar := standIn(t, f.nodes[0], func(r *http.Request) { r.URL.Path = swap.Replace(r.URL.Path) }, func(*http.Response) {})
+		k, _ := catalog(t, f, nil, liar, f.nodes[1].url)
+		check(t, k)
+		for _, name := range []string{"GLD", "4"} {
+			alone, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+			lone, _ := catalog(t, f, nil, liar)
+			if got, err := lone.Asset(alone, name); !errors.Is(err, api.ErrUnproven) {
+				t.Errorf("asset %s: %+v, %v", name, got, err)
+			}
+			cancel()
+		}
+		for _, name := range []string{"GLD-EUR", "3"} {
+			alone, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+			lone, _ := catalog(t, f, nil, liar)
+			if got, err := lone.Pair(alone, name); !errors.Is(err, api.ErrUnproven) {
+				t.Errorf("market %s: %+v, %v", name, got, err)
+			}
+			cancel()
+		}
+	})
 	t.Run("saved", func(t *testing.T) {
 		k, _ := catalog(t, f, nil, f.urls()...)
 		check(t, k)

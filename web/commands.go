@@ -79,49 +79,60 @@ func (v *virtual) body(w http.ResponseWriter, r *http.Request) (data []byte, rel
 	if media == api.JSON {
 		limit = api.MaxJSON
 	}
-	size := limit
-	if r.ContentLength >= 0 {
-		size = min(r.ContentLength, limit)
-	}
+	h := v.server.bodies.begin(client(r), func() { _ = http.NewResponseController(w).SetReadDeadline(time.Now()) })
 	if r.ContentLength <= limit {
-		if !v.server.bodies.take(size) {
-			return nil, nil, problem(ErrBusy)
-		}
-		arrived := trackedOf(r.Context()).read()
-		data, err = readBody(r.Body, size, limit)
-		arrived()
+		done := trackedOf(r.Context()).read()
+		data, err = readBody(r.Body, h, r.ContentLength, limit)
+		done()
 	}
+	h.arrived()
 	if r.ContentLength > limit || int64(len(data)) > limit {
-		if data != nil {
-			v.server.bodies.give(size)
-		}
+		h.end()
 		done := trackedOf(r.Context()).read()
 		_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, drainMost)) // only so that the answer is read
 		done()
 		w.Header().Set("Connection", "close")
 		return nil, nil, api.NewError(api.TooLarge, "body", "The body is larger than the %d bytes that one request may have as %s. Send the commands in parts.", limit, media)
 	}
-	release = func() { v.server.bodies.give(size) }
 	if err != nil {
-		release()
+		h.end()
+		if errors.Is(err, ErrBusy) {
+			return nil, nil, problem(err)
+		}
 		return nil, nil, api.NewError(api.TooSlow, "body", "The body did not arrive whole. Send it again.")
 	}
 	if media == api.JSON {
 		if data, err = api.ParseBatchJSON(data); err != nil {
-			release()
+			h.end()
 			return nil, nil, api.NewError(api.BadEncoding, "body", "The body cannot be read: %v.", err)
 		}
 	}
-	return data, release, nil
+	return data, h.end, nil
 }
 
-// readBody reads a body of about size bytes, and at most one byte more than limit.
-func readBody(body io.Reader, size, limit int64) ([]byte, error) {
-	data := make([]byte, 0, size+1)
+// The buffer of a body grows with what has arrived: who only announces a body has
+// the first of these.
+const (
+	firstBuffer  = 4 << 10
+	bufferGrowth = 16
+)
+
+// readBody reads a body whose length was announced as size, or is not known if that is negative, and at most
+// one byte more than limit. It takes the memory from a hold, and returns ErrBusy if there is none.
+func readBody(body io.Reader, h *hold, size, limit int64) ([]byte, error) {
+	most := limit + 1
+	if size >= 0 {
+		most = size + 1 // one byte is left to see the end
+	}
+	var data []byte
 	body = io.LimitReader(body, limit+1)
 	for {
 		if len(data) == cap(data) {
-			data = append(data, 0)[:len(data)]
+			larger := min(max(firstBuffer, bufferGrowth*int64(cap(data))), max(most, int64(cap(data))+1))
+			if !h.take(larger - int64(cap(data))) {
+				return nil, ErrBusy
+			}
+			data = append(make([]byte, 0, larger), data...)
 		}
 		n, err := body.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]

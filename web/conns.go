@@ -6,15 +6,14 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
 // Grace is how long a connection may take over something before it may be closed
-// to make room for another (H-52).
+// or broken off to make room for another (H-52).
 const (
 	headerGrace = time.Second     // from opening to the first whole request header
-	bodyGrace   = 2 * time.Second // for a body to arrive
+	bodyGrace   = 2 * time.Second // for a body to arrive, or a response to be taken
 	// leastTime is what every connection that is let in has to begin a request, even
 	// if others have to wait in the listener's queue for that.
 	leastTime = 25 * time.Millisecond
@@ -277,20 +276,3 @@ func sourceOf(ip netip.Addr) netip.Prefix {
 	}
 	return p
 }
-
-// budget bounds the memory of bodies.
-type budget struct {
-	limit int64
-	used  atomic.Int64
-}
-
-// take reserves bytes; false if there are not so many.
-func (b *budget) take(n int64) bool {
-	if b.used.Add(n) > b.limit {
-		b.used.Add(-n)
-		return false
-	}
-	return true
-}
-
-func (b *budget) give(n int64) { b.used.Add(-n) }

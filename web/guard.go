@@ -27,12 +27,13 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	origin := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
-		rec := &recorder{ResponseWriter: w, operation: "other"}
+		rec := &recorder{ResponseWriter: w, request: r, budget: s.replies, operation: "other"}
 		end := trackedOf(r.Context()).begin()
 		defer func() {
 			if p := recover(); p != nil {
 				s.recovered(rec, r, p)
 			}
+			rec.finish()
 			end()
 			s.meter.count(rec.operation, rec.status, time.Since(began))
 		}()
@@ -57,7 +58,8 @@ func (s *Server) recovered(rec *recorder, r *http.Request, p any) {
 		return
 	}
 	s.log.ErrorContext(r.Context(), "handler panicked", slog.String("operation", rec.operation), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
-	if rec.status == 0 {
+	if !rec.sent {
+		rec.status = 0
 		fail(rec, api.NewError(api.Broken, "", "This server has a fault. Ask another one, and tell the operator."))
 	}
 }

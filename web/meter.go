@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"souk/api"
 )
 
 // meter counts what the server does. No label names a client, an account or an amount.
@@ -58,28 +60,68 @@ func (m *meter) count(operation string, status int, took time.Duration) {
 	m.seconds.WithLabelValues(operation).Observe(took.Seconds())
 }
 
-// recorder remembers what was answered.
+// recorder remembers what was answered, and bounds the memory of what is not taken (H-52).
 type recorder struct {
 	http.ResponseWriter
+	request   *http.Request
+	budget    *budget
 	status    int
+	sent      bool   // the status is on its way
+	refused   bool   // there was no memory for the response: busy was answered instead
 	operation string // set by the handler; it is a label, so one of few
 	failed    bool   // the peer does not take the response
 }
 
+// WriteHeader notes the status. It is sent with what is written first, or by finish.
 func (r *recorder) WriteHeader(status int) {
 	if r.status == 0 {
 		r.status = status
 	}
-	r.ResponseWriter.WriteHeader(status)
 }
 
+// smallReply is what net/http keeps of a response itself, so that writing it waits for nobody.
+const smallReply = 4 << 10
+
 func (r *recorder) Write(p []byte) (int, error) {
-	if r.status == 0 {
-		r.status = http.StatusOK
+	if r.refused {
+		return len(p), nil
 	}
+	if len(p) > smallReply {
+		h := r.budget.begin(client(r.request), func() { _ = http.NewResponseController(r.ResponseWriter).SetWriteDeadline(time.Now()) })
+		defer h.end()
+		if !h.take(int64(len(p))) {
+			return r.refuse(p)
+		}
+	}
+	r.finish()
 	n, err := r.ResponseWriter.Write(p)
 	r.failed = r.failed || err != nil
 	return n, err
+}
+
+// refuse answers busy in the place of a response, or breaks off one that has begun.
+func (r *recorder) refuse(p []byte) (int, error) {
+	if r.sent {
+		r.failed = true
+		return 0, ErrBusy
+	}
+	e := api.NewError(api.Busy, "", "Too many responses are waiting here for those who asked to take them. Ask again in a second, or ask another server.")
+	e.RetryAfter = time.Second
+	r.refused, r.sent, r.status = true, true, e.Status
+	fail(r.ResponseWriter, e)
+	return len(p), nil
+}
+
+// finish sends the status if that was not done.
+func (r *recorder) finish() {
+	if r.sent {
+		return
+	}
+	r.sent = true
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	r.ResponseWriter.WriteHeader(r.status)
 }
 
 // Unwrap lets http.ResponseController reach the connection.

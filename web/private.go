@@ -223,6 +223,7 @@ func (v *virtual) order(ctx context.Context, in *OrderInput) (*Reply[api.Order],
 // FillsInput says which fills, and who asks.
 type FillsInput struct {
 	Market string `query:"market" maxLength:"32" doc:"Number, or base and quote with a dash; absent: all markets."`
+	Order  uint64 `query:"order" maximum:"9007199254740991" doc:"Only fills of this order."`
 	Before string `query:"before" maxLength:"64" doc:"Only fills older than this: next of the response before."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 	Signed
@@ -269,7 +270,7 @@ func (v *virtual) fills(ctx context.Context, in *FillsInput) (*Reply[api.Fills],
 		}
 		r.Next = formatCursor(Cursor{f.Height, f.Time, f.Trade})
 		p, ok := all[f.Market]
-		if !ok || only != 0 && f.Market != only {
+		if !ok || only != 0 && f.Market != only || in.Order != 0 && uint64(f.Order) != in.Order {
 			continue
 		}
 		value := fillValue(p, &f)
@@ -296,6 +297,47 @@ func fillValue(p *api.Pair, f *Fill) api.Fill {
 		Role: role, Inner: f.Inner, Price: p.FormatPrice(f.Price), Quantity: p.FormatBase(f.Quantity), Value: p.FormatQuote(f.Value),
 		Fee: p.FormatSide(f.Side, f.Fee), Height: f.Height, Time: f.Time,
 	}
+}
+
+// EscrowsInput says which escrows, and who asks.
+type EscrowsInput struct {
+	Before uint64 `query:"before" maximum:"9007199254740992" doc:"Only escrows with lower ids: next of the response before."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+	Signed
+}
+
+// escrows goes through ids from the newest down. Nothing lists the escrows of an
+// account, so what one request looks at is bounded, and the next goes on behind it.
+func (v *virtual) escrows(_ context.Context, in *EscrowsInput) (*Reply[api.Escrows], error) {
+	address, _, err := v.reader(&in.Signed, ledger.Read)
+	if err != nil {
+		return nil, refuse(err)
+	}
+	r := api.Escrows{Escrows: []api.Escrow{}}
+	err = v.look(func(s *exchange.State) {
+		r.At = at(s)
+		n, ok := s.Ledger().Find(address)
+		if !ok {
+			return
+		}
+		id, party := s.Escrows().Last(), escrow.Owner(n)
+		if in.Before != 0 {
+			id = min(id, escrow.ID(in.Before-1))
+		}
+		for seen := 0; id > 0; id-- {
+			if seen++; seen > maxScan || len(r.Escrows) == in.Limit {
+				r.Next = uint64(id) + 1
+				return
+			}
+			if e, locked := s.Escrows().Get(id); locked && (party == e.Payer || party == e.Payee || party == e.Arbiter) {
+				r.Escrows = append(r.Escrows, escrowValue(s, &e))
+			}
+		}
+	})
+	if err != nil {
+		return nil, refuse(err)
+	}
+	return &Reply[api.Escrows]{r}, nil
 }
 
 // EscrowInput names an escrow and says who asks.

@@ -77,17 +77,39 @@ func (v *virtual) founding(context.Context, *Nothing) (*Raw, error) {
 	return &Raw{api.Binary, v.contract}, nil
 }
 
-func (v *virtual) assets(context.Context, *Nothing) (*Reply[api.Assets], error) {
-	r := api.Assets{Assets: []api.Asset{}}
+// AssetsInput says which assets.
+type AssetsInput struct {
+	After uint64 `query:"after" maximum:"4294967295" doc:"Only assets with higher ids: next of the response before."`
+	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"1000"`
+}
+
+// page is the range of ids of a page, from and to included, and what its next is.
+func (in *AssetsInput) page(s *exchange.State) (from, to asset.ID, next uint32) {
+	all := uint64(s.Ledger().Assets())
+	last := min(in.After+uint64(in.Limit), all)
+	if last < all {
+		next = uint32(last)
+	}
+	return asset.ID(min(in.After, all)) + 1, asset.ID(last), next
+}
+
+func (v *virtual) assets(_ context.Context, in *AssetsInput) (*Reply[api.Assets], error) {
+	var r api.Assets
+	var all []ledger.Asset
 	err := v.look(func(s *exchange.State) {
-		r.At = at(s)
-		for id := range s.Ledger().Assets() {
-			a, _ := s.Ledger().Asset(asset.ID(id + 1))
-			r.Assets = append(r.Assets, api.AssetValue(&a))
+		from, to, next := in.page(s)
+		r.At, r.Next = at(s), next
+		for id := from; id <= to; id++ {
+			a, _ := s.Ledger().Asset(id)
+			all = append(all, a)
 		}
 	})
 	if err != nil {
 		return nil, refuse(err)
+	}
+	r.Assets = make([]api.Asset, len(all))
+	for i := range all {
+		r.Assets[i] = api.AssetValue(&all[i])
 	}
 	return &Reply[api.Assets]{r}, nil
 }
@@ -300,9 +322,7 @@ func (v *virtual) findTrade(id market.ID, want market.TradeID, before Cursor) (f
 }
 
 // formatCursor is a cursor as it stands in "next" and "before".
-func formatCursor(c Cursor) string {
-	return numberText(c.Height) + "-" + numberText(c.Time) + "-" + numberText(uint64(c.Trade))
-}
+func formatCursor(c Cursor) string { return api.Cursor(c.Height, c.Time, uint64(c.Trade)) }
 
 // parseCursor reads a cursor; nothing is the newest.
 func parseCursor(s string) (Cursor, error) {
@@ -323,18 +343,25 @@ func parseCursor(s string) (Cursor, error) {
 	return Cursor{n[0], n[1], market.TradeID(n[2])}, nil
 }
 
-func (v *virtual) audit(context.Context, *Nothing) (*Reply[api.Audit], error) {
-	r := api.Audit{Assets: []api.AssetAudit{}, Balanced: true}
+func (v *virtual) audit(_ context.Context, in *AssetsInput) (*Reply[api.Audit], error) {
+	r := api.Audit{Balanced: true}
+	var all []ledger.Audit
+	var of []ledger.Asset
 	err := v.look(func(s *exchange.State) {
-		r.At = at(s)
-		for _, a := range s.Audit() {
-			of, _ := s.Ledger().Asset(a.Asset)
-			r.Assets = append(r.Assets, api.AuditValue(&a, &of))
-			r.Balanced = r.Balanced && a.Balanced
+		from, to, next := in.page(s)
+		r.At, r.Next = at(s), next
+		for id := from; id <= to; id++ {
+			a, _ := s.Ledger().Asset(id)
+			all, of = append(all, s.Ledger().Audit(id)), append(of, a)
 		}
 	})
 	if err != nil {
 		return nil, refuse(err)
+	}
+	r.Assets = make([]api.AssetAudit, len(all))
+	for i := range all {
+		r.Assets[i] = api.AuditValue(&all[i], &of[i])
+		r.Balanced = r.Balanced && all[i].Balanced
 	}
 	return &Reply[api.Audit]{r}, nil
 }

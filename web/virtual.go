@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -30,6 +31,7 @@ type virtual struct {
 	reads    *reads
 	looks    chan struct{}          // holds one for each request that looks at the state
 	member   atomic.Pointer[string] // this server's member name, as last seen
+	waiting  atomic.Int64           // reads that wait for a block
 
 	// The engine's status as last seen: asking may take as long as a block does.
 	mu     sync.Mutex
@@ -71,7 +73,42 @@ func (v *virtual) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	label(w, pattern)
+	v.await(r)
 	v.mux.ServeHTTP(w, r)
+}
+
+// How long a read waits for the block that its reader has heard of, how often it
+// looks for it, and how many may wait: others have what there is (H-33).
+const (
+	awaitMost  = time.Second
+	awaitPause = 5 * time.Millisecond
+	mostAwait  = 256
+)
+
+// await lets a read wait for a block that its reader has heard of from another server.
+func (v *virtual) await(r *http.Request) {
+	height, err := strconv.ParseUint(r.Header.Get(api.AfterHeader), 10, 53)
+	if err != nil || r.Method != http.MethodGet || v.replica.Height() >= height {
+		return
+	}
+	if v.waiting.Add(1) > mostAwait {
+		v.waiting.Add(-1)
+		return
+	}
+	defer v.waiting.Add(-1)
+	end := time.NewTimer(awaitMost)
+	defer end.Stop()
+	look := time.NewTicker(awaitPause)
+	defer look.Stop()
+	for v.replica.Height() < height && v.replica.Err() == nil {
+		select {
+		case <-look.C:
+		case <-end.C:
+			return
+		case <-r.Context().Done():
+			return
+		}
+	}
 }
 
 // lost answers for a path or method that there is not.

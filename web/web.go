@@ -39,6 +39,7 @@ const (
 	DefaultConnsPerIP = 128
 	DefaultWait       = 10 * time.Second
 	DefaultBodies     = 64 << 20
+	DefaultResponses  = 64 << 20
 )
 
 // Times of a connection (H-51).
@@ -49,6 +50,13 @@ const (
 	idleTimeout   = 60 * time.Second
 	maxHeader     = 16 << 10
 )
+
+// maxStreams is how many requests one connection of HTTP/2 may have under way. Each
+// takes some kilobytes, also when it is done and its small response is not taken.
+const maxStreams = 16
+
+// streamBuffer is how much of a body net/http takes in before it is read.
+const streamBuffer = 128 << 10
 
 // ErrPlain is returned by Serve for a listener that others than this machine can
 // reach without TLS.
@@ -71,6 +79,9 @@ type Config struct {
 	Wait time.Duration
 	// Bodies bounds the memory for bodies of requests under way, in bytes; zero is DefaultBodies.
 	Bodies int
+	// Responses bounds the memory for large responses that clients have not taken yet, in
+	// bytes; zero is DefaultResponses.
+	Responses int
 	// Metrics answers /metrics to this machine; nil: there is no such path.
 	Metrics http.Handler
 	// Software is this binary's version, for status.
@@ -96,7 +107,8 @@ type Server struct {
 	log     *slog.Logger
 	meter   *meter
 	conns   *conns
-	bodies  budget
+	bodies  *budget
+	replies *budget
 	handler http.Handler
 	http    *http.Server
 
@@ -120,6 +132,9 @@ func New(c Config) *Server {
 	if c.Bodies <= 0 {
 		c.Bodies = DefaultBodies
 	}
+	if c.Responses <= 0 {
+		c.Responses = DefaultResponses
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -127,7 +142,7 @@ func New(c Config) *Server {
 		c.Now = time.Now
 	}
 	s := &Server{config: c, log: c.Log, meter: newMeter(), virtual: map[exchange.ID]*virtual{}, stopped: map[exchange.ID]bool{}}
-	s.bodies.limit = int64(c.Bodies)
+	s.bodies, s.replies = newBudget(c.Bodies), newBudget(c.Responses)
 	s.conns = newConns(c.Conns, c.ConnsPerIP, s.meter)
 	s.handler = s.guard(http.HandlerFunc(s.route))
 	s.http = &http.Server{
@@ -135,7 +150,7 @@ func New(c Config) *Server {
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ConnContext: s.conns.enter,
 		// What peers do wrong is no error of ours, and its text holds their addresses.
 		ErrorLog: log.New(debugWriter{c.Log}, "", 0),
-		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: 64},
+		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerStream: streamBuffer, MaxReceiveBufferPerConnection: 2 * streamBuffer},
 	}
 	return s
 }

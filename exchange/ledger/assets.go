@@ -115,8 +115,12 @@ func ValidSymbol(symbol string) bool {
 	return len(symbol) >= MinSymbol && len(symbol) <= MaxSymbol
 }
 
+// SetIssueLimit sets how many assets an address may issue, those of symbols that
+// are reserved for it not limited (L-46).
+func (s *State) SetIssueLimit(most uint32) { s.issueLimit = most }
+
 // Issue makes a new asset without units: OK, BadSymbol, SymbolTaken,
-// SymbolReserved, BadDecimals or BadAmount (of the largest supply).
+// SymbolReserved, BadDecimals, BadAmount (of the largest supply) or TooManyIssued.
 func (s *State) Issue(t Terms) (asset.ID, Code) {
 	if code := s.checkTerms(&t); code != OK {
 		return 0, code
@@ -130,6 +134,7 @@ func (s *State) Issue(t Terms) (asset.ID, Code) {
 		ID: id, Symbol: t.Symbol, Decimals: t.Decimals, Issuer: t.Issuer, MaxSupply: t.MaxSupply, Contract: t.Contract,
 	}})
 	s.symbols[t.Symbol] = id
+	s.issued[t.Issuer]++
 	s.changing(id)
 	return id, OK
 }
@@ -141,7 +146,8 @@ func (s *State) checkTerms(t *Terms) Code {
 	if _, ok := s.symbols[t.Symbol]; ok {
 		return SymbolTaken
 	}
-	if only, ok := s.reserved[t.Symbol]; ok && (only.IsZero() || only != t.Issuer) {
+	only, granted := s.reserved[t.Symbol]
+	if granted && (only.IsZero() || only != t.Issuer) {
 		return SymbolReserved
 	}
 	if t.Decimals > asset.MaxDecimals {
@@ -149,6 +155,9 @@ func (s *State) checkTerms(t *Terms) Code {
 	}
 	if t.MaxSupply == 0 || t.MaxSupply > asset.MaxSupply {
 		return BadAmount
+	}
+	if !granted && s.issued[t.Issuer] >= s.issueLimit {
+		return TooManyIssued
 	}
 	return OK
 }

@@ -50,6 +50,7 @@ const (
 	NotIssuer       // only the issuer may
 	SupplyExceeded  // above the asset's largest supply
 	TooManyBalances // the account has no place for a further asset
+	TooManyIssued   // the account has issued as many assets as it may
 )
 
 // Limits.
@@ -191,6 +192,8 @@ type State struct {
 	symbols      map[string]asset.ID
 	dirtyAssets  []asset.ID
 	reserved     map[string]identity.Address // who may issue a symbol; zero: nobody
+	issued       map[identity.Address]uint32 // how many assets are of an issuer
+	issueLimit   uint32                      // at how many he may issue no more
 	dirtySymbols []string
 
 	loading []Number // while leaves are loaded: the numbers of accounts, in the order in which they came
@@ -202,6 +205,7 @@ func New() *State {
 		index:    map[identity.Address]Number{},
 		symbols:  map[string]asset.ID{},
 		reserved: map[string]identity.Address{},
+		issued:   map[identity.Address]uint32{}, issueLimit: ^uint32(0),
 		schedule: newSchedule(),
 	}
 }

@@ -145,6 +145,7 @@ func (s *State) Finish() error {
 			return fmt.Errorf("assets %d and %d are both called %s: %w", other, c.ID, c.Symbol, ErrLeaf)
 		}
 		s.symbols[c.Symbol] = c.ID
+		s.issued[c.Issuer]++
 	}
 	if err := s.arrange(); err != nil {
 		return err

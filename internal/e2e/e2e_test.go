@@ -124,6 +124,19 @@ func start(t *testing.T, servers int) *federation {
 	return follow(t, c)
 }
 
+// startOld is start with the oldest protocol version in force, for tests that vote
+// for the next.
+func startOld(t *testing.T, servers int) *federation {
+	t.Helper()
+	s := setup(t, servers)
+	s.Protocol = exchange.ProtocolMin
+	c, err := cluster.Start(binary, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return follow(t, c)
+}
+
 // networked is start with a network that can be made bad.
 func networked(t *testing.T, servers int) *federation {
 	t.Helper()
