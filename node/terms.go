@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -145,7 +146,7 @@ func distinct(cards []exchange.Card) error {
 		c := &cards[i]
 		other, ok := seen[c.Operator]
 		switch {
-		case ok && *other == *c:
+		case ok && bytes.Equal(other.Append(nil), c.Append(nil)):
 			return fmt.Errorf("%w: the card of %s is given twice: name each card once", exchange.ErrFounding, c.Name)
 		case ok:
 			return fmt.Errorf("%w: %s and %s are two cards of one operator: take one of them", exchange.ErrFounding, other.Name, c.Name)
