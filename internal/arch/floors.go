@@ -66,7 +66,7 @@ func rules() []Rule {
 		// Floor 5: assembly. Only node imports adapters.
 		{
 			Package: "node", Floor: 5, Imports: with(state, "consensus", "consensus/comet",
-				"store", "store/pebble", "store/memstore", "store/sealed", "replica", "api", "web"),
+				"store", "store/pebble", "store/memstore", "store/sealed", "replica", "api", "web", "internal/ports"),
 		},
 		{
 			Package: "cli", Floor: 5, Imports: with(state, "store/sealed", "purse", "api", "node", "internal/cluster", "internal/load"),
@@ -77,6 +77,7 @@ func rules() []Rule {
 		{Package: "internal/cluster", Floor: 5, Imports: []string{"api", "exchange", "node", "internal/forward"}},
 		{Package: "internal/forward", Floor: 5},
 		{Package: "internal/load", Floor: 5, Imports: state},
+		{Package: "internal/ports", Floor: 5},
 
 		// Beside the floors.
 		{
