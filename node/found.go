@@ -3,16 +3,14 @@ package node
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"souk/exchange"
 	"souk/identity"
+	"souk/internal/ports"
 	"souk/store/sealed"
 )
 
@@ -70,21 +68,21 @@ func FoundLocal(s LocalSetup) (*Local, error) {
 		return nil, fmt.Errorf("make the issuer's key: %w", err)
 	}
 	l := &Local{Issuer: issuer}
-	ports, err := freePorts(2 * s.Servers)
+	free, err := ports.Claim(2 * s.Servers)
 	if err != nil {
 		return nil, err
 	}
 	var cards []exchange.Card
 	var listens []string
 	for i := range s.Servers {
-		http, p2p := ports[2*i], ports[2*i+1]
+		http, p2p := free[2*i], free[2*i+1]
 		if s.HTTP != 0 {
 			http = s.HTTP + i
 		}
 		if s.Consensus != 0 {
 			p2p = s.Consensus + i
 		}
-		listen := net.JoinHostPort("127.0.0.1", strconv.Itoa(p2p))
+		listen := ports.Address(p2p)
 		card, err := l.addHome(&s, i, http, listen)
 		if err != nil {
 			return nil, err
@@ -135,35 +133,11 @@ func (l *Local) addHome(s *LocalSetup, i, http int, listen string) (exchange.Car
 	if s.Work == 0 {
 		s.Work = sealed.TestWork
 	}
-	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(http))
+	addr := ports.Address(http)
 	card, err := Init(h, Setup{
 		Name: name, URL: "http://" + addr, P2P: p2p, Listen: addr, Pass: sealed.FromFile(h.PassphraseFile()), Work: s.Work, Now: s.Now,
 	})
 	l.Homes = append(l.Homes, h)
 	l.URLs = append(l.URLs, "http://"+addr)
 	return card, err
-}
-
-// freePorts are ports of the loopback address that nobody listens on now.
-func freePorts(n int) ([]int, error) {
-	var ports []int
-	var open []net.Listener
-	defer func() {
-		for _, l := range open {
-			l.Close() //nolint:errcheck // nothing was served
-		}
-	}()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		open = append(open, l)
-		addr, ok := l.Addr().(*net.TCPAddr)
-		if !ok {
-			return nil, errors.New("find a free port: not a TCP address")
-		}
-		ports = append(ports, addr.Port)
-	}
-	return ports, nil
 }

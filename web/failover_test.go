@@ -144,11 +144,7 @@ func TestBrokenServers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = hang.Close() }()
-	dead, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = dead.Close()
+	dead := freePort(t)
 	id := fmt.Sprintf("%x", f.id)
 	answer := func(status int, media string, body []byte, more ...string) string {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -180,7 +176,7 @@ func TestBrokenServers(t *testing.T) {
 	}
 	other := api.AppendReceipts(nil, []exchange.Receipt{{ID: exchange.CommandID{9}}})
 	for name, bad := range map[string]string{
-		"dead":                  "http://" + dead.Addr().String(),
+		"dead":                  "http://" + dead,
 		"hanging":               "http://" + hang.Addr().String(),
 		"a web page":            answer(200, "text/html", []byte("<html>")),
 		"a web page as 404":     answer(404, "text/html", []byte("<html>")),
@@ -226,12 +222,7 @@ func TestAllAway(t *testing.T) {
 	t.Parallel()
 	f := newFederation(t, 1, web.Config{})
 	f.fund("alice", "bob")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	_ = l.Close()
+	address := freePort(t)
 	c := clientOf(t, f, "http://"+address)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()

@@ -4,6 +4,19 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"souk/internal/ports"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// freePort returns a loopback address that nothing listens on.
+func freePort(t *testing.T) string {
+	t.Helper()
+	free, err := ports.Claim(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ports.Release(free...) })
+	return ports.Address(free[0])
+}

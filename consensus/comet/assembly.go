@@ -30,7 +30,7 @@ import (
 const (
 	// gossipSleep is how often the library's gossip looks for something to send.
 	// Votes and blocks do not wait for it (pusher), lost ones do.
-	gossipSleep = 25 * time.Millisecond
+	gossipSleep = 100 * time.Millisecond
 	// lullLAN and lullWAN are how long a block that only signs a new root waits for
 	// a payload: about as long as a client near by takes to answer an answer.
 	lullLAN = 2 * time.Millisecond

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"souk/consensus"
 	"souk/consensus/comet"
 	"souk/identity"
+	"souk/internal/ports"
 )
 
 // cluster is a set of servers of one chain on loopback.
@@ -41,15 +41,16 @@ func testKey(parts ...any) identity.PrivateKey {
 	return identity.NewKey(sha256.Sum256([]byte(fmt.Sprint(parts...))))
 }
 
-// freePort returns a loopback address that nothing listens on.
+// freePort returns a loopback address that nothing listens on, nor will but the
+// test's own servers.
 func freePort(tb testing.TB) string {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := ports.Claim(1)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	tb.Cleanup(func() { ports.Release(free...) })
+	return ports.Address(free[0])
 }
 
 func newCluster(tb testing.TB, n int) *cluster {

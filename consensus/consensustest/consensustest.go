@@ -73,12 +73,8 @@ func NewNet(tb testing.TB, c Cluster, n int) *Net {
 	for i := range n {
 		net.Nodes = append(net.Nodes, &Node{Disk: &Disk{}})
 		net.Start(i)
+		tb.Cleanup(func() { net.Stop(i) })
 	}
-	tb.Cleanup(func() {
-		for i := range net.Nodes {
-			net.Stop(i)
-		}
-	})
 	net.WaitHeight(1)
 	return net
 }

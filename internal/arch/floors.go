@@ -82,7 +82,7 @@ func rules() []Rule {
 		// Floor 5: assembly. Only node imports adapters.
 		{
 			Package: "node", Floor: 5, Imports: with(state, "consensus", "consensus/comet",
-				"store", "store/pebble", "store/memstore", "store/sealed", "replica", "api", "web"),
+				"store", "store/pebble", "store/memstore", "store/sealed", "replica", "api", "web", "internal/ports"),
 		},
 		{
 			Package: "cli", Floor: 5, Imports: with(state, "store/sealed", "purse", "api", "node", "internal/cluster", "internal/load"),
@@ -102,6 +102,7 @@ func rules() []Rule {
 		},
 		{Package: "internal/forward", Floor: 5},
 		{Package: "internal/load", Floor: 5, Imports: state},
+		{Package: "internal/ports", Floor: 5},
 
 		// Beside the floors.
 		{

@@ -161,7 +161,7 @@ func TestDiskFullAtStart(t *testing.T) {
 	if err := f.Ready(within(t, time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	if got := balance(t, f.client, "alice", eur); got != "0.00000005" {
+	if got := f.balance("alice", eur); got != "0.00000005" {
 		t.Errorf("alice has %s", got)
 	}
 	f.mint(5, addressOf("alice"))

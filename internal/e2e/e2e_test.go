@@ -261,6 +261,17 @@ func balance(t *testing.T, c *api.Client, name string, id asset.ID) string {
 	return "0.00000000"
 }
 
+// balance is what an account has when all running servers know of all that any of
+// them has told: the one that is asked may be a block behind the one that answered
+// a command.
+func (f *federation) balance(name string, id asset.ID) string {
+	f.t.Helper()
+	if _, err := f.Roots(within(f.t, 30*time.Second)); err != nil {
+		f.t.Fatal(err)
+	}
+	return balance(f.t, f.client, name, id)
+}
+
 // sound wants all running servers to agree and the books to balance.
 func (f *federation) sound() {
 	f.t.Helper()

@@ -120,7 +120,7 @@ func TestHostileBodies(t *testing.T) {
 	}
 	r, err := f.client.Submit(within(t, 20*time.Second), commands...)
 	must(t, r, err)
-	if got := balance(t, f.client, "sink", eur); got != "0.00000001" {
+	if got := f.balance("sink", eur); got != "0.00000001" {
 		t.Errorf("one payment of one unit came to %s", got)
 	}
 }

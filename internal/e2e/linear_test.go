@@ -422,7 +422,7 @@ func (r *recorder) account(t *testing.T) {
 	}
 	for thing := range sharedAccounts {
 		want := asset.Format(at(thing, math.MaxUint64), 8)
-		if got := balance(t, r.f.client, sharedName(thing), eur); got != want {
+		if got := r.f.balance(sharedName(thing), eur); got != want {
 			t.Errorf("%s has %s in the end, not %s", sharedName(thing), got, want)
 		}
 	}

@@ -135,7 +135,7 @@ func TestHalves(t *testing.T) {
 	if err := f.Ready(within(t, time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	if got := balance(t, f.client, "sink", eur); got != "0.00000010" {
+	if got := f.balance("sink", eur); got != "0.00000010" {
 		t.Errorf("ten payments of one unit came to %s", got)
 	}
 	f.sound()

@@ -91,7 +91,7 @@ func TestSilentMember(t *testing.T) {
 		}
 		c.Close()
 	}
-	if got := balance(t, f.client, "sink", eur); got != "0.00000002" {
+	if got := f.balance("sink", eur); got != "0.00000002" {
 		t.Errorf("two payments of one unit came to %s", got)
 	}
 	told := ""

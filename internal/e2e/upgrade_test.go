@@ -153,7 +153,7 @@ func TestTwoVirtualServers(t *testing.T) {
 	r, err := issuer.Do(within(t, time.Minute), pay)
 	must(t, r, err)
 	f.mint(7, addressOf("alice"))
-	if a, b := balance(t, f.client, "alice", eur), balance(t, other, "alice", eur); a != "0.00000007" || b != "0.00000005" {
+	if a, b := f.balance("alice", eur), balance(t, other, "alice", eur); a != "0.00000007" || b != "0.00000005" {
 		t.Errorf("%s on one, %s on the other", a, b)
 	}
 	// A command for one is nothing to the other.

@@ -1,0 +1,94 @@
+// Package ports finds TCP ports for servers that are to listen on the loopback
+// address later, perhaps again and again, as servers on one machine do that are
+// stopped and started.
+//
+// A port that the kernel hands out (listening on port 0) is not safe for that: it
+// comes from the range that outgoing connections take theirs from, so that while
+// its server is down, or before it is first up, any connection of any process may
+// sit on it.
+package ports
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"sync"
+)
+
+// The ports come from below the ranges that kernels take the ports of outgoing
+// connections from (Linux: 32768 and up; some sandboxes: 16000 and up), and from
+// above those of well-known servers.
+const lowest, highest = 10_000, 15_999
+
+// ErrNone says that no port is free.
+var ErrNone = errors.New("no free port of the loopback address between " +
+	strconv.Itoa(lowest) + " and " + strconv.Itoa(highest))
+
+// claimed are the sockets that keep other processes from taking the same ports.
+var (
+	mu      sync.Mutex
+	claimed = map[int]net.PacketConn{}
+)
+
+// Claim answers n TCP ports of the loopback address that nobody listens on and
+// that no other call, in this process or another, has been answered. The claim
+// lasts until Release or the end of the process; it is a UDP socket of the same
+// number, which the kernel gives back whatever way the process ends.
+func Claim(n int) ([]int, error) {
+	mu.Lock()
+	defer mu.Unlock()
+	var ports []int
+	span := highest - lowest + 1
+	start := rand.IntN(span)
+	for i := 0; i < span && len(ports) < n; i++ {
+		port := lowest + (start+i)%span
+		if claim, ok := claim(port); ok {
+			claimed[port] = claim
+			ports = append(ports, port)
+		}
+	}
+	if len(ports) < n {
+		release(ports)
+		return nil, fmt.Errorf("%w: %d wanted", ErrNone, n)
+	}
+	return ports, nil
+}
+
+// Release gives ports back for others to claim.
+func Release(ports ...int) {
+	mu.Lock()
+	defer mu.Unlock()
+	release(ports)
+}
+
+func release(ports []int) {
+	for _, p := range ports {
+		if c, ok := claimed[p]; ok {
+			c.Close() //nolint:errcheck // nothing was sent
+			delete(claimed, p)
+		}
+	}
+}
+
+// claim takes a port unless somebody has claimed it or listens there.
+func claim(port int) (net.PacketConn, bool) {
+	address := Address(port)
+	c, err := net.ListenPacket("udp", address)
+	if err != nil {
+		return nil, false
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		c.Close() //nolint:errcheck // nothing was sent
+		return nil, false
+	}
+	l.Close() //nolint:errcheck // nothing was served
+	return c, true
+}
+
+// Address is the loopback address with a port.
+func Address(port int) string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+}
