@@ -259,7 +259,7 @@ func (w *blockWork) newAddress(t *task) Code {
 	}
 	var a custody.Address
 	code := w.keeping(t, b.Bank, func() (code custody.Code) {
-		a, code = w.s.banks.NewAddress(custody.Owner(t.account), b.Bank)
+		a, code = w.s.banks.NewAddress(custody.Owner(t.account), b.Bank, b.Salt)
 		return code
 	})
 	if code == custody.OK {

@@ -53,7 +53,7 @@ func samples() []exchange.Body {
 		&exchange.AnnounceKey{Bank: Bank, Key: MemberKey("server-1").Public()},
 		&exchange.SetWithdrawals{Settings: custody.Settings{Delay: 3_600_000, Only: true, Allowed: []custody.Allowed{{Bank: Bank, Script: Output("home")}}}},
 		&exchange.CancelWithdrawal{Withdrawal: 9},
-		&exchange.NewAddress{Bank: Bank},
+		&exchange.NewAddress{Bank: Bank, Salt: custody.Salt{1, 2, 3}},
 		&exchange.Withdraw{Request: custody.Request{Bank: Bank, Script: Output("shop"), Amount: 5e7, MaxFee: 10_000}},
 		&exchange.Donate{Bank: Bank, Amount: 1e6},
 	}

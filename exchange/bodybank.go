@@ -182,18 +182,24 @@ func (c *CancelWithdrawal) read(s *cryptobyte.String) bool {
 	return s.ReadUint64((*uint64)(&c.Withdrawal))
 }
 
-// NewAddress asks for a fresh deposit address of a bank.
-type NewAddress struct{ Bank custody.Bank }
+// NewAddress asks for a fresh deposit address of a bank. Salt is drawn at random by
+// whoever makes the command, and keeps others from finding out whose the address is.
+type NewAddress struct {
+	Bank custody.Bank
+	Salt custody.Salt
+}
 
 // Kind is KindNewAddress.
 func (*NewAddress) Kind() Kind { return KindNewAddress }
 
 // Append appends the body's encoding.
 func (n *NewAddress) Append(dst []byte) []byte {
-	return binary.BigEndian.AppendUint32(dst, uint32(n.Bank))
+	return append(binary.BigEndian.AppendUint32(dst, uint32(n.Bank)), n.Salt[:]...)
 }
 
-func (n *NewAddress) read(s *cryptobyte.String) bool { return s.ReadUint32((*uint32)(&n.Bank)) }
+func (n *NewAddress) read(s *cryptobyte.String) bool {
+	return s.ReadUint32((*uint32)(&n.Bank)) && s.CopyBytes(n.Salt[:])
+}
 
 // Withdraw pays an output of a bank's chain. MaxFee is the most that its share of
 // the transaction's fee may be, besides the amount.

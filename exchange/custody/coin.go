@@ -80,6 +80,13 @@ func (b *bank) hear(c *coin) {
 	}
 }
 
+// credited lists a coin with the address that it was paid to.
+func (b *bank) credited(c *coin) {
+	if a := b.addresses[place{c.series, c.index}]; a != nil && c.branch == script.Deposits && !c.change {
+		a.coins = append(a.coins, c)
+	}
+}
+
 // dropCoin forgets a coin.
 func (s *State) dropCoin(c *coin) {
 	b := c.bank
@@ -90,6 +97,9 @@ func (s *State) dropCoin(c *coin) {
 		k.coins = slices.DeleteFunc(k.coins, func(x *coin) bool { return x == c })
 	}
 	b.stirred = slices.DeleteFunc(b.stirred, func(x *coin) bool { return x == c })
+	if a := b.addresses[place{c.series, c.index}]; a != nil && c.branch == script.Deposits {
+		a.coins = slices.DeleteFunc(a.coins, func(x *coin) bool { return x == c })
+	}
 	delete(b.coins, c.at)
 	s.drop(c)
 }

@@ -284,7 +284,9 @@ func (r *series) append(dst []byte) []byte {
 	return r.AppendTo(dst)
 }
 
-func (a *address) append(dst []byte) []byte { return putBool(put32(dst, uint32(a.owner)), a.used) }
+func (a *address) append(dst []byte) []byte {
+	return append(putBool(put32(dst, uint32(a.owner)), a.used), a.salt[:]...)
+}
 
 func (k *block) append(dst []byte) []byte {
 	dst = put16(append(dst, k.agreed[:]...), len(k.votes))

@@ -159,7 +159,9 @@ func (s *State) parse(key merkle.Key, r *reader) record {
 		r.ok(len(x.members) == len(x.Keys) && x.next < script.Hardened)
 		return x
 	case LeafAddress:
-		return &address{bank: s.stub(r, Bank(one)), place: place{two, three}, owner: Owner(r.u32()), used: r.bool()}
+		x := &address{bank: s.stub(r, Bank(one)), place: place{two, three}, owner: Owner(r.u32()), used: r.bool()}
+		r.ok(r.in.CopyBytes(x.salt[:]))
+		return x
 	case LeafBlock:
 		x := &block{bank: s.stub(r, Bank(one)), height: two, agreed: r.hash()}
 		for range r.count(34, maxWho) {
@@ -381,7 +383,7 @@ func (s *State) attach(r record) bool {
 	case *account:
 		old := s.accounts[x.owner]
 		if old != nil {
-			x.addresses, x.withdrawals = old.addresses, old.withdrawals
+			x.addresses, x.withdrawals, x.settled = old.addresses, old.withdrawals, old.settled
 		}
 		s.accounts[x.owner] = x
 	case *slots:
@@ -391,6 +393,8 @@ func (s *State) attach(r record) bool {
 		return t != nil && t.Settled == 0 && len(x.given) == len(t.Inputs) && x.version > 0 && int(x.version) <= len(t.Versions)
 	case *done:
 		s.records = append(s.records, x)
+		own := s.account(x.Owner)
+		own.settled = append(own.settled, x)
 		return x.ID <= s.last
 	}
 	return true
@@ -405,6 +409,9 @@ func (s *State) attachCoin(c *coin) bool {
 		return false
 	}
 	b.coins[c.at] = c
+	if c.state != seen {
+		b.credited(c)
+	}
 	b.hear(c)
 	if c.state == seen {
 		for i := range c.said {

@@ -166,12 +166,24 @@ func FuzzLoad(f *testing.F) {
 // Y-92: the encoding worked out in docs/spec/14-custody.md.
 func TestLeafExample(t *testing.T) {
 	w := regtest(t)
-	w.s.NewAddress(0x0102, 1)
+	w.s.NewAddress(0x0102, 1, custody.Salt{0xaa, 15: 0xbb})
 	value, _ := w.s.Leaf(custody.AddressKey(1, 0, 0))
-	if got := hex.EncodeToString(value); got != "0000010200" {
+	if got := hex.EncodeToString(value); got != "0000010200aa0000000000000000000000000000bb" {
 		t.Error(got)
 	}
 	key := custody.AddressKey(1, 0, 0)
+	a, owner, err := custody.ParseAddress(key, value)
+	if err != nil || owner != 0x0102 || a != w.s.Addresses(owner)[0] || a.Salt[15] != 0xbb {
+		t.Errorf("%+v of %d: %v", a, owner, err)
+	}
+	for _, bad := range [][]byte{nil, value[:20], append(value, 0), append([]byte{0, 0, 0, 0}, value[4:]...)} {
+		if _, _, err := custody.ParseAddress(key, bad); err == nil {
+			t.Errorf("%x is read", bad)
+		}
+	}
+	if _, _, err := custody.ParseAddress(custody.SeriesKey(1, 0), value); err == nil {
+		t.Error("it is read under another key")
+	}
 	if got := hex.EncodeToString(key[:13]); got != "0e000000010000000000000000" {
 		t.Error(got)
 	}

@@ -164,12 +164,17 @@ func (b *bank) drain(now uint64) {
 	if now <= b.usedAt {
 		return
 	}
-	gone, _, ok := asset.Mul(uint64(b.MaxPerHour), min(now-b.usedAt, hour)).Div(hour)
-	if !ok {
-		gone = uint64(b.MaxPerHour)
-	}
-	b.used -= min(b.used, asset.Amount(gone))
+	b.used = b.usedUp(b.MaxPerHour, now)
 	b.usedAt = now
+}
+
+// usedUp is what is used of an hourly limit at a time.
+func (b *bank) usedUp(limit asset.Amount, now uint64) asset.Amount {
+	gone, _, ok := asset.Mul(uint64(limit), min(now-min(now, b.usedAt), hour)).Div(hour)
+	if !ok {
+		gone = uint64(limit)
+	}
+	return b.used - min(b.used, asset.Amount(gone))
 }
 
 // next makes the draft of the next batch of a queue and takes out what it has

@@ -1,6 +1,7 @@
 package custody
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -145,6 +146,39 @@ func (s *State) Deposits(owner Owner) []Deposit {
 	return list
 }
 
+// Receipt is a payment to an account's address that was credited. Only its owner is
+// to see it.
+type Receipt struct {
+	Bank   Bank
+	At     script.Outpoint
+	Amount asset.Amount
+	Series uint32
+	Index  uint32
+	Height uint32 // of its block; zero if it is not known to stand in one
+	Depth  uint32 // agreed blocks; zero if Height is
+}
+
+// Receipts returns the payments to an account's addresses that were credited, as long
+// as their coins are remembered: to the end of Keep blocks after they were spent.
+func (s *State) Receipts(owner Owner) []Receipt {
+	own := s.accounts[owner]
+	if own == nil {
+		return nil
+	}
+	var list []Receipt
+	for _, a := range own.addresses {
+		for _, c := range a.coins {
+			r := Receipt{Bank: a.bank.id, At: c.at, Amount: c.amount, Series: c.series, Index: c.index, Height: c.height}
+			if (c.location != location{}) {
+				r.Depth = a.bank.depth(c.height)
+			}
+			list = append(list, r)
+		}
+	}
+	slices.SortFunc(list, func(x, y Receipt) int { return cmp.Or(cmp.Compare(x.Bank, y.Bank), compareOutpoints(x.At, y.At)) })
+	return list
+}
+
 // behind counts the members who stand behind a statement and still behind its block.
 func (s *State) behind(b *bank, v *said) (n int) {
 	k := b.blocks[v.height]
@@ -230,6 +264,60 @@ func (s *State) Withdrawals(owner Owner) []Withdrawal {
 	}
 	slices.SortFunc(list, func(x, y Withdrawal) int { return int(x.ID) - int(y.ID) }) //nolint:gosec // ids are small
 	return list
+}
+
+// Paid returns an account's withdrawals that were settled within the last RecordFor
+// ms, by id.
+func (s *State) Paid(owner Owner) []Settled {
+	own := s.accounts[owner]
+	if own == nil {
+		return nil
+	}
+	list := make([]Settled, len(own.settled))
+	for i, d := range own.settled {
+		list[i] = d.Settled
+	}
+	slices.SortFunc(list, func(x, y Settled) int { return cmp.Compare(x.ID, y.ID) })
+	return list
+}
+
+// Mined tells where a live batch's version is agreed to stand, and how deep that must
+// be for it to settle. ok is false while none is agreed to be mined.
+func (s *State) Mined(id Bank, number uint64) (version int, height, depth, required uint32, ok bool) {
+	t := s.batchOf(id, number)
+	if t == nil || t.Settled != 0 {
+		return 0, 0, 0, 0, false
+	}
+	if version, ok = t.bank.mined(t); !ok {
+		return 0, 0, 0, 0, false
+	}
+	height = t.bank.coins[t.Inputs[0].At].spent.height
+	return version, height, t.bank.depth(height), t.bank.enough(t), true
+}
+
+// Hour returns the limits of a bank at a time, and how much of the hourly one is used.
+func (s *State) Hour(id Bank, now uint64) (limits Limits, used asset.Amount) {
+	b := s.bank(id)
+	if b == nil {
+		return Limits{}, 0
+	}
+	limits = b.limits(now)
+	return limits, b.usedUp(limits.MaxPerHour, now)
+}
+
+// Delayed counts a bank's withdrawals whose delay ends after a time.
+func (s *State) Delayed(id Bank, now uint64) int {
+	b := s.bank(id)
+	if b == nil {
+		return 0
+	}
+	i, _ := slices.BinarySearchFunc(b.waiting, now, func(w *withdrawal, at uint64) int {
+		if w.From <= at {
+			return -1
+		}
+		return 1
+	})
+	return len(b.waiting) - i
 }
 
 // Held returns what an account must have on hold in an asset for its withdrawals:

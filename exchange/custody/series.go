@@ -2,8 +2,10 @@ package custody
 
 import (
 	"cmp"
+	"encoding/binary"
 	"slices"
 
+	"souk/merkle"
 	"souk/script"
 )
 
@@ -32,7 +34,13 @@ type address struct {
 	place
 	owner Owner
 	used  bool // something paid to it was credited
+	salt  Salt
+	coins []*coin // credited to the owner, as long as they are remembered
 }
+
+// Salt is what an owner makes up for an address. Its leaf holds it, so that nobody
+// finds the account by trying all numbers against the hash of the leaf (Y-30).
+type Salt [16]byte
 
 // attestor is what a bank knows of a member.
 type attestor struct {
@@ -163,12 +171,13 @@ type Address struct {
 	Series uint32
 	Index  uint32
 	Used   bool // something paid to it was credited
+	Salt   Salt
 }
 
 // NewAddress allots a fresh deposit address: OK, UnknownBank or TooMany (MaxUnused
 // of this series are not used yet). Before an account's first address the exchange
 // makes sure that the account can be credited (Y-30).
-func (s *State) NewAddress(owner Owner, id Bank) (Address, Code) {
+func (s *State) NewAddress(owner Owner, id Bank, salt Salt) (Address, Code) {
 	b := s.bank(id)
 	if b == nil || owner == 0 {
 		return Address{}, UnknownBank
@@ -183,7 +192,7 @@ func (s *State) NewAddress(owner Owner, id Bank) (Address, Code) {
 	if unused >= MaxUnused || r.next >= script.Hardened-1 {
 		return Address{}, TooMany
 	}
-	a := &address{bank: b, place: place{r.number, r.next}, owner: owner}
+	a := &address{bank: b, place: place{r.number, r.next}, owner: owner, salt: salt}
 	r.next++
 	s.touch(r)
 	s.addAddress(a)
@@ -199,7 +208,21 @@ func (s *State) addAddress(a *address) {
 	})
 }
 
-func (a *address) view() Address { return Address{a.bank.id, a.series, a.index, a.used} }
+func (a *address) view() Address { return Address{a.bank.id, a.series, a.index, a.used, a.salt} }
+
+// ParseAddress reads the leaf of a deposit address, and the account that it was allotted to.
+func ParseAddress(key merkle.Key, value []byte) (Address, Owner, error) {
+	r := &reader{in: value}
+	id, number, index := binary.BigEndian.Uint32(key[1:]), binary.BigEndian.Uint32(key[5:]), binary.BigEndian.Uint32(key[9:])
+	a := Address{Bank: Bank(id), Series: number, Index: index}
+	owner := Owner(r.u32())
+	a.Used = r.bool()
+	r.ok(r.in.CopyBytes(a.Salt[:]) && r.in.Empty() && key == AddressKey(a.Bank, number, index) && owner != 0)
+	if r.bad {
+		return Address{}, 0, ErrLeaf
+	}
+	return a, owner, nil
+}
 
 // Addresses returns the addresses of an account in the order of banks, series and
 // indexes.

@@ -36,6 +36,7 @@ type account struct {
 
 	addresses   []*address    // by bank, series, index
 	withdrawals []*withdrawal // that are not settled
+	settled     []*done       // of the last RecordFor ms, by time
 }
 
 func (s *State) account(owner Owner) *account {

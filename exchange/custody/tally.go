@@ -512,6 +512,7 @@ func (w *step) take(c *coin) {
 			w.touch(a)
 		}
 		w.event(b, Event{Kind: Credited, Owner: owner, Amount: c.amount})
+		b.credited(c)
 	}
 	b.forgetVotes(c)
 	c.judged = nil

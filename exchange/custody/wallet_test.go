@@ -172,7 +172,7 @@ func TestNothingLinks(t *testing.T) {
 	coins := func(owner custody.Owner) map[merkle.Key]string {
 		w := regtest(t)
 		w.turn(0, 2)
-		a, _ := w.s.NewAddress(owner, 1)
+		a, _ := w.s.NewAddress(owner, 1, custody.Salt{})
 		w.pay(0, 0, script.Deposits, a.Index, 3*coin)
 		w.turn(0, 3)
 		if w.available[owner] != 3*coin {

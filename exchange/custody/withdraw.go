@@ -179,7 +179,9 @@ func (s *State) settledAs(w *withdrawal, d Settled) {
 	record := &done{d, w.bank}
 	insert(&s.records, record, (*done).byTime)
 	s.touch(record)
-	s.account(w.Owner).remember(s, w.bank, w.Script)
+	own := s.account(w.Owner)
+	own.settled = append(own.settled, record)
+	own.remember(s, w.bank, w.Script)
 }
 
 // forget drops records that are old enough.
@@ -188,6 +190,8 @@ func (s *State) forget(now uint64) {
 		if len(s.records) == 0 || after(s.records[0].Time, RecordFor) > now {
 			return
 		}
+		own := s.account(s.records[0].Owner)
+		own.settled = slices.DeleteFunc(own.settled, func(x *done) bool { return x == s.records[0] })
 		s.drop(s.records[0])
 		s.records = slices.Delete(s.records, 0, 1)
 	}

@@ -310,17 +310,17 @@ func TestAttestRefuses(t *testing.T) {
 func TestAddresses(t *testing.T) {
 	w := regtest(t)
 	for i := range custody.MaxUnused {
-		if a, code := w.s.NewAddress(1, 1); code != custody.OK || a.Index != uint32(i) {
+		if a, code := w.s.NewAddress(1, 1, custody.Salt{}); code != custody.OK || a.Index != uint32(i) {
 			t.Fatal(a, code)
 		}
 	}
-	if _, code := w.s.NewAddress(1, 1); code != custody.TooMany {
+	if _, code := w.s.NewAddress(1, 1, custody.Salt{}); code != custody.TooMany {
 		t.Error(code)
 	}
-	if a, code := w.s.NewAddress(2, 1); code != custody.OK || a.Index != custody.MaxUnused {
+	if a, code := w.s.NewAddress(2, 1, custody.Salt{}); code != custody.OK || a.Index != custody.MaxUnused {
 		t.Error(a, code)
 	}
-	if _, code := w.s.NewAddress(0, 1); code != custody.UnknownBank {
+	if _, code := w.s.NewAddress(0, 1, custody.Salt{}); code != custody.UnknownBank {
 		t.Error(code)
 	}
 	w.turn(0, 1)
@@ -331,7 +331,7 @@ func TestAddresses(t *testing.T) {
 		t.Errorf("%+v", list)
 	}
 	w.turn(0, 2)
-	if _, code := w.s.NewAddress(1, 1); code != custody.OK || !w.s.Addresses(1)[0].Used || len(w.s.Deposits(1)) != 0 {
+	if _, code := w.s.NewAddress(1, 1, custody.Salt{}); code != custody.OK || !w.s.Addresses(1)[0].Used || len(w.s.Deposits(1)) != 0 {
 		t.Error(code)
 	}
 	if o, ok := w.s.OwnerOf(1, 0, custody.MaxUnused); o != 2 || !ok {

@@ -231,7 +231,7 @@ func (w *world) address(owner custody.Owner, bank int) custody.Address {
 	var a custody.Address
 	w.both(func(s *custody.State) any {
 		var code custody.Code
-		if a, code = s.NewAddress(owner, info.ID); code != custody.OK {
+		if a, code = s.NewAddress(owner, info.ID, custody.Salt{}); code != custody.OK {
 			w.t.Fatalf("address: %d", code)
 		}
 		return a
