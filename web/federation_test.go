@@ -55,12 +55,17 @@ type node struct {
 // newFederation founds servers and serves them.
 func newFederation(tb testing.TB, servers int, config web.Config) *federation {
 	tb.Helper()
-	founding := exchangetest.Founding(servers)
+	return foundFederation(tb, exchangetest.Founding(servers), config)
+}
+
+// foundFederation founds the servers of a contract and serves them.
+func foundFederation(tb testing.TB, founding *exchange.Founding, config web.Config) *federation {
+	tb.Helper()
 	founding.Created = uint64(time.Now().UnixMilli())
 	f := &federation{
 		tb: tb, founding: founding, id: founding.ID(), stop: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
-	for i := range servers {
+	for i := range founding.Members {
 		n := &node{f: f, index: i}
 		r, err := replica.Open(replica.Config{Founding: founding, Store: memstore.New(), Self: founding.Members[i].Consensus})
 		if err != nil {

@@ -63,6 +63,7 @@ func register(mux *http.ServeMux, v *virtual) huma.API {
 	get(h, "getTrade", "/trades/{id}", "A trade", v.trade)
 	get(h, "getAudit", "/audit", "Every term of the conservation sum of every asset", v.audit)
 	get(h, "listVotes", "/votes", "Open votes, and those that passed a short while ago", v.votes)
+	get(h, "listLeaves", "/leaves", "Leaves of the state, all of the same block, with proofs", v.leaves)
 	getRaw(h, "getLight", "/light/{height}", "A signed header for light clients, in the consensus engine's encoding", v.light)
 	get(h, "getAccount", "/accounts/{address}", "One's own account", v.account)
 	get(h, "getNonce", "/nonce", "The highest used nonce of one's own key", v.nonce)
