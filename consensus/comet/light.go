@@ -375,7 +375,7 @@ func (c *LightClient) begin(ctx context.Context) error {
 	}
 	first := types.NewValidatorSet(vs).Hash()
 	last := errors.New("no answer")
-	for _, a := range c.fetchAll(ctx, c.cfg.Sources, 1) {
+	for _, a := range c.firstBlocks(ctx) {
 		switch {
 		case a.block.Height != 1 || !bytes.Equal(a.block.ValidatorsHash, first):
 			last = c.blame(a.source, fmt.Errorf("its first block has other validators: %w", errLie))
@@ -399,6 +399,23 @@ func (c *LightClient) begin(ctx context.Context) error {
 		return err
 	}
 	return fmt.Errorf("%w: height 1: %w", ErrUnverified, last)
+}
+
+// firstBlocks asks for the first block, and again if nobody has it: a chain that was
+// founded a moment ago is about to.
+func (c *LightClient) firstBlocks(ctx context.Context) []answer {
+	ctx, cancel := context.WithTimeout(ctx, confirmWait)
+	defer cancel()
+	for {
+		if found := c.fetchAll(ctx, c.cfg.Sources, 1); len(found) > 0 {
+			return found
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(confirmPoll):
+		}
+	}
 }
 
 // signed checks that more than two thirds of a block's own validators signed it.

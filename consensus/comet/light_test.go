@@ -466,6 +466,31 @@ func TestLightWaits(t *testing.T) {
 	}
 }
 
+// Trust may begin while the first block is still under way, but nobody waits long.
+func TestLightFirstBlock(t *testing.T) {
+	l := honest(time.Now().Add(-time.Hour), time.Second)
+	var asked atomic.Int32
+	young := func(name string) comet.Source {
+		whole := l.source(t, name, 3)
+		return comet.Source{Name: name, Fetch: func(ctx context.Context, h uint64) ([]byte, error) {
+			if asked.Add(1) < 7 {
+				return nil, errDown
+			}
+			return whole.Fetch(ctx, h)
+		}}
+	}
+	if got, err := client(t, lightConfig(young("a"), young("b"))).At(t.Context(), 2); err != nil || got.Height != 2 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	began := time.Now()
+	if _, err := comet.NewLightClient(t.Context(), lightConfig(down("a"), down("b"))); !errors.Is(err, comet.ErrUnverified) {
+		t.Errorf("nobody has a first block: %v", err)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("gave up after %v", took)
+	}
+}
+
 func TestVerifyLight(t *testing.T) {
 	l := honest(time.Now().Add(-time.Hour), time.Second)
 	now := time.Now()
