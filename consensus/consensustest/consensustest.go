@@ -70,10 +70,16 @@ type Node struct {
 func NewNet(tb testing.TB, c Cluster, n int) *Net {
 	tb.Helper()
 	net := &Net{TB: tb, Cluster: c}
+	tb.Cleanup(func() { // also of those that join later, and if one does not start
+		for i, node := range net.Nodes {
+			if node.Engine != nil {
+				net.Stop(i)
+			}
+		}
+	})
 	for i := range n {
 		net.Nodes = append(net.Nodes, &Node{Disk: &Disk{}})
 		net.Start(i)
-		tb.Cleanup(func() { net.Stop(i) })
 	}
 	net.WaitHeight(1)
 	return net
