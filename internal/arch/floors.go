@@ -94,7 +94,7 @@ func rules() []Rule {
 		// Nodes of chains on one machine, for the same.
 		{
 			Package: "internal/chainnode", Floor: 5,
-			Imports: with(coins, "chain", "chain/rpc", "chain/bitcoin", "chain/litecoin", "chain/namecoin"),
+			Imports: with(coins, "chain", "chain/rpc", "chain/bitcoin", "chain/litecoin", "chain/namecoin", "internal/ports"),
 		},
 		{
 			Package: "internal/chainnode/nodetest", Floor: Beside, Test: true,

@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,6 +26,7 @@ import (
 	"souk/chain/litecoin"
 	"souk/chain/namecoin"
 	"souk/chain/rpc"
+	"souk/internal/ports"
 	"souk/script"
 )
 
@@ -194,6 +194,7 @@ type Node struct {
 	reward string
 	rpc    rpc.Config
 	peer   string
+	ports  []int // claimed
 	client *rpc.Client
 	cmd    *exec.Cmd
 	done   chan struct{}
@@ -214,22 +215,13 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reward of %s: %w", c.Kind, err)
 	}
-	for try := 0; ; try++ { // a port may be taken between its choice and its use
-		n, err := start(ctx, c, reward)
-		if err == nil || try == 2 || ctx.Err() != nil {
-			return n, err
-		}
-	}
-}
-
-func start(ctx context.Context, c Config, reward string) (*Node, error) {
-	ports, err := freePorts(2)
+	free, err := ports.Claim(2)
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{kind: c.Kind, reward: reward, peer: fmt.Sprintf("127.0.0.1:%d", ports[1]), done: make(chan struct{})}
-	n.rpc = rpc.Config{URL: fmt.Sprintf("http://127.0.0.1:%d", ports[0]), Warmup: startPatience}
-	args, err := n.configure(c.Dir, ports)
+	n := &Node{kind: c.Kind, reward: reward, peer: ports.Address(free[1]), ports: free, done: make(chan struct{})}
+	n.rpc = rpc.Config{URL: "http://" + ports.Address(free[0]), Warmup: startPatience}
+	args, err := n.configure(c.Dir, free[0])
 	if err != nil {
 		return nil, err
 	}
@@ -256,7 +248,7 @@ func start(ctx context.Context, c Config, reward string) (*Node, error) {
 
 // configure writes the node's configuration, credentials included, where only its
 // owner can read it, and returns the arguments that name it.
-func (n *Node) configure(dir string, ports []int) ([]string, error) {
+func (n *Node) configure(dir string, port int) ([]string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("folder of %s: %w", n.kind, err)
 	}
@@ -268,7 +260,7 @@ func (n *Node) configure(dir string, ports []int) ([]string, error) {
 		n.rpc.User, n.rpc.Password = rand.Text(), rand.Text()
 		text = fmt.Sprintf("[Application Options]\nregtest=1\nnotls=1\nnodnsseed=1\nrpcuser=%s\nrpcpass=%s\n"+
 			"rpclisten=127.0.0.1:%d\nlisten=%s\nminingaddr=%s\ndatadir=%s\nlogdir=%s\nrpcmaxclients=100\n",
-			n.rpc.User, n.rpc.Password, ports[0], n.peer, n.reward, filepath.Join(dir, "data"), filepath.Join(dir, "logs"))
+			n.rpc.User, n.rpc.Password, port, n.peer, n.reward, filepath.Join(dir, "data"), filepath.Join(dir, "logs"))
 		if n.kind == Ltcd {
 			text += "rejectreplacement=1\n" // as Litecoin's miners do
 		}
@@ -276,7 +268,7 @@ func (n *Node) configure(dir string, ports []int) ([]string, error) {
 	case Bitcoind, Litecoind, Namecoind:
 		n.rpc.CookieFile = filepath.Join(dir, "regtest", ".cookie")
 		text = fmt.Sprintf("regtest=1\nserver=1\ndnsseed=0\nblockfilterindex=1\npeerblockfilters=1\n[regtest]\nrpcbind=127.0.0.1\n"+
-			"rpcallowip=127.0.0.1\nrpcport=%d\nbind=%s\nlisten=1\n", ports[0], n.peer)
+			"rpcallowip=127.0.0.1\nrpcport=%d\nbind=%s\nlisten=1\n", port, n.peer)
 		if n.kind == Litecoind {
 			text += "vbparams=mweb:-2:0\n" // else block 432 needs a peg-in
 		}
@@ -338,6 +330,7 @@ func (n *Node) Generate(ctx context.Context, blocks int) error {
 
 // Stop ends the node and waits for its end.
 func (n *Node) Stop() error {
+	defer ports.Release(n.ports...)
 	if n.client != nil {
 		n.client.Close() //nolint:errcheck // never fails
 	}
@@ -358,18 +351,4 @@ func (n *Node) Stop() error {
 	}
 	<-n.done
 	return nil
-}
-
-// freePorts returns ports of loopback that nobody listened on a moment ago.
-func freePorts(count int) ([]int, error) {
-	ports := make([]int, count)
-	for i := range ports {
-		l, err := net.Listen("tcp4", "127.0.0.1:0") //nolint:noctx // returns at once
-		if err != nil {
-			return nil, fmt.Errorf("find a port: %w", err)
-		}
-		defer l.Close() //nolint:errcheck // nobody has connected
-		ports[i] = l.Addr().(*net.TCPAddr).Port
-	}
-	return ports, nil
 }
