@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"souk/exchange/custody"
 	"souk/exchange/ledger"
 	"souk/exchange/market"
 	"souk/exchange/roster"
@@ -22,7 +23,10 @@ var (
 		roster.KindSetProtocol: "set-protocol", roster.KindPauseMarket: "pause-market", roster.KindResumeMarket: "resume-market",
 		roster.KindCreateMarket: "create-market", roster.KindSetMarket: "set-market", roster.KindReserveSymbol: "reserve-symbol",
 		roster.KindAllowSymbol: "allow-symbol", roster.KindSpendHouse: "spend-house", roster.KindSetParams: "set-params",
+		roster.KindOpenSeries: "open-series", roster.KindSetLimits: "set-limits", roster.KindHaltBanks: "halt-banks", roster.KindLiftBanks: "lift-banks",
 	}
+	haltNames  = []string{custody.Reorganisation: "reorganisation", custody.Theft: "theft", custody.Vote: "vote", custody.Books: "books"}
+	batchNames = []string{custody.Payout: "payout", custody.Sweep: "sweep", custody.Together: "together", custody.Child: "child"}
 )
 
 // SideName is the name of a side: buy or sell.
@@ -39,6 +43,12 @@ func StatusName(s market.Status) string { return name(statusNames, s) }
 
 // ActionName is the name of what a vote is on.
 func ActionName(k roster.ActionKind) string { return name(actionNames, k) }
+
+// HaltName is the name of why all banks are halted.
+func HaltName(r custody.Reason) string { return name(haltNames, r) }
+
+// BatchName is the name of what a bank's transaction is for.
+func BatchName(k custody.BatchKind) string { return name(batchNames, k) }
 
 // ParseSide reads the name of a side.
 func ParseSide(s string) (market.Side, error) { return number[market.Side](sideNames, "side", s) }
