@@ -18,7 +18,7 @@ ARGS     ?=
 all: build
 
 build:
-	@scripts/setup
+	@scripts/setup build
 	CGO_ENABLED=0 go build -trimpath -o bin/souk ./cmd/souk
 
 demo: build
