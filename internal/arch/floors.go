@@ -71,6 +71,7 @@ func rules() []Rule {
 		// Floor 3: workers.
 		{Package: "purse", Floor: 3, Imports: with(values, "exchange", "store/sealed")},
 		{Package: "replica", Floor: 3, Imports: with(state, "consensus", "store")},
+		{Package: "signer", Floor: 3, Imports: []string{"asset", "exchange/custody", "script", "threshold"}},
 
 		// Floor 4: faces.
 		{Package: "api", Floor: 4, Imports: state},
@@ -82,7 +83,8 @@ func rules() []Rule {
 		// Floor 5: assembly. Only node imports adapters.
 		{
 			Package: "node", Floor: 5, Imports: with(state, "consensus", "consensus/comet",
-				"store", "store/pebble", "store/memstore", "store/sealed", "replica", "api", "web", "internal/ports"),
+				"store", "store/pebble", "store/memstore", "store/sealed", "replica", "api", "web", "internal/ports",
+				"chain", "chain/rpc", "chain/bitcoin", "chain/litecoin", "chain/namecoin", "chain/neutrino"),
 		},
 		{
 			Package: "cli", Floor: 5, Imports: with(state, "store/sealed", "purse", "api", "node", "internal/cluster", "internal/load"),
