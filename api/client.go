@@ -275,7 +275,7 @@ type call struct {
 }
 
 // finalError is an answer that no other server would give differently.
-type finalError struct{ refusal *Error }
+type finalError struct{ refusal error }
 
 func (e finalError) Error() string { return e.refusal.Error() }
 func (e finalError) Unwrap() error { return e.refusal }
@@ -549,6 +549,11 @@ func persist[T any](ctx context.Context, patience time.Duration, round func(cont
 // fetch gets one thing and lets accept read it; what accept refuses is asked of
 // the next server.
 func fetch[T any](ctx context.Context, c *Client, r *call, accept func(data []byte) (T, error)) (T, error) {
+	return fetchFrom(ctx, c, r, func(_ string, data []byte) (T, error) { return accept(data) })
+}
+
+// fetchFrom is fetch, and accept is told which server answered.
+func fetchFrom[T any](ctx context.Context, c *Client, r *call, accept func(server string, data []byte) (T, error)) (T, error) {
 	if _, ok := c.pinned(); !ok && r.target != Prefix+"/status" {
 		if _, err := c.Status(ctx); err != nil { // pins the id
 			var none T
@@ -563,7 +568,7 @@ func fetch[T any](ctx context.Context, c *Client, r *call, accept func(data []by
 				var none T
 				return none, err
 			}
-			return accept(data)
+			return accept(s.base, data)
 		})
 	})
 }

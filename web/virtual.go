@@ -12,6 +12,7 @@ import (
 	"souk/api"
 	"souk/consensus"
 	"souk/exchange"
+	"souk/exchange/custody"
 	"souk/exchange/market"
 	"souk/exchange/roster"
 	"souk/identity"
@@ -32,6 +33,10 @@ type virtual struct {
 	looks    chan struct{}          // holds one for each request that looks at the state
 	member   atomic.Pointer[string] // this server's member name, as last seen
 	waiting  atomic.Int64           // reads that wait for a block
+
+	coinCache  coinCache
+	signatures verdicts
+	derived    derived
 
 	// The engine's status as last seen: asking may take as long as a block does.
 	mu     sync.Mutex
@@ -54,7 +59,8 @@ func newVirtual(s *Server, id exchange.ID, of Virtual) *virtual {
 	v := &virtual{
 		server: s, id: id, text: serverText(id), name: of.Founding.Name, contract: of.Founding.Append(nil), self: of.Self,
 		replica: of.Replica, engine: of.Engine, mux: http.NewServeMux(), reads: newReads(),
-		looks: make(chan struct{}, mostLooks),
+		looks: make(chan struct{}, mostLooks), coinCache: coinCache{list: map[custody.Bank]*coinList{}},
+		signatures: verdicts{known: map[[32]byte]bool{}}, derived: newDerived(),
 	}
 	register(v.mux, v)
 	return v

@@ -134,6 +134,14 @@ func (s *State) Transaction(id Bank, number uint64, version uint8) (tx script.Tr
 	return t.transaction(b.changeScript(&t.Batch), change), true
 }
 
+// Place is where among the outputs of a version a payout of the batch stands.
+func (t *Batch) Place(payout, version int) uint32 {
+	if t.Versions[version-1].Change > 0 && payout >= int(t.ChangeAt) {
+		payout++
+	}
+	return uint32(payout) //nolint:gosec // at most MaxOutputs
+}
+
 // batchOf returns a live or settled batch, or nil.
 func (s *State) batchOf(id Bank, number uint64) *batch {
 	t, _ := s.find(batchKey(id, number)).(*batch)

@@ -76,7 +76,7 @@ func rules() []Rule {
 		// Floor 4: faces.
 		{Package: "api", Floor: 4, Imports: state},
 		{
-			Package: "web", Floor: 4, Imports: with(state, "consensus", "api"),
+			Package: "web", Floor: 4, Imports: with(state, "consensus", "api", "threshold"),
 			Owns: []string{"github.com/danielgtaylor/huma"},
 		},
 
