@@ -60,6 +60,7 @@ const (
 	MaxLive      = 16     // batches of a bank that are not settled
 	MaxCredits   = 1000   // of a bank in a block
 	MaxForget    = 1000   // old records dropped in a block
+	Gap          = 20     // addresses beyond the used ones that members watch
 	MaxScan      = 4096   // waiting withdrawals looked at when batches are made
 	MaxSignature = 72     // bytes
 	MaxRate      = 1_000_000

@@ -69,6 +69,10 @@ func rules() []Rule {
 		{Package: "store/storetest", Floor: 2, Imports: []string{"store", "internal/bulk"}, Test: true},
 
 		// Floor 3: workers.
+		{
+			Package: "auditor", Floor: 3,
+			Imports: with(coins, "chain", "merkle", "exchange/custody", "exchange/ledger"),
+		},
 		{Package: "purse", Floor: 3, Imports: with(values, "exchange", "store/sealed")},
 		{Package: "replica", Floor: 3, Imports: with(state, "consensus", "store")},
 		{Package: "signer", Floor: 3, Imports: []string{"asset", "exchange/custody", "script", "threshold"}},
