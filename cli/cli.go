@@ -113,7 +113,7 @@ func (a *app) root() *cobra.Command {
 	group("trade", a.accountCommand(), a.sendCommand(), a.orderCommand(), a.fillsCommand(), a.escrowCommand(), a.keyCommand(),
 		a.assetCommand(), a.mintCommand(), a.burnCommand())
 	group("look", a.bookCommand(), a.tradesCommand(), a.marketCommand(), a.statusCommand(), a.verifyCommand(), a.auditCommand())
-	group("operate", a.initCommand(), a.cardCommand(), a.federationCommand(), a.serveCommand(), a.configCommand(), a.voteCommand(), a.exportCommand(),
+	group("operate", a.initCommand(), a.cardCommand(), a.recoveryKeyCommand(), a.federationCommand(), a.serveCommand(), a.configCommand(), a.voteCommand(), a.exportCommand(),
 		a.doctorCommand(), a.demoCommand(), a.versionCommand())
 	refuseUnknown(c)
 	strictArgs(c)

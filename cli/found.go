@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"souk/exchange"
+	"souk/exchange/custody"
 	"souk/node"
 )
 
@@ -23,7 +25,7 @@ func (a *app) initCommand() *cobra.Command {
 		Example: "  souk init --home ./home --name alice --url https://alice.example:8640 --p2p 192.0.2.7:26600",
 		RunE: func(*cobra.Command, []string) error {
 			card, err := node.Init(node.Home(home), node.Setup{
-				Name: name, URL: url, P2P: p2p, Listen: listen, Pass: a.pass.get("New passphrase for the server's keys: ", true), Now: time.Now(),
+				Name: name, URL: url, P2P: p2p, Listen: listen, Pass: a.pass.get("New passphrase for the server's keys: ", true), Work: a.work, Now: time.Now(),
 			})
 			if err != nil {
 				return err
@@ -49,10 +51,20 @@ func (a *app) federationCommand() *cobra.Command {
 
 func (a *app) federationInit() *cobra.Command {
 	s := node.LocalSetup{Name: "practice"}
+	var banks []string
+	var chains string
 	c := &cobra.Command{
 		Use: "init", Short: "Make a whole federation on this machine, for trials", Args: cobra.NoArgs,
+		Long: `Make the homes of a whole federation on this machine, for trials, with markets in play money. With --bank
+an asset is not play money: its coins are kept on a chain by all servers together, best on a test network. How
+the servers see that chain stands in [chains.NETWORK] of each config.toml; --chains puts it there.`,
+		Example: `  souk federation init --servers 4 --out trial
+  souk federation init --out trial --bank BTC=bitcoin-regtest --bank LTC=litecoin-regtest --chains chains.toml`,
 		RunE: func(*cobra.Command, []string) error {
 			s.Now = time.Now()
+			if err := trialBanks(&s, banks, chains); err != nil {
+				return err
+			}
 			l, err := node.FoundLocal(s)
 			if err != nil {
 				return err
@@ -61,6 +73,8 @@ func (a *app) federationInit() *cobra.Command {
 			value := map[string]any{"virtual_server": hex.EncodeToString(id[:]), "homes": l.Homes, "http": l.URLs, "issuer_seed": filepath.Join(s.Dir, "issuer.seed")}
 			return a.show(value, func(w io.Writer) {
 				p(w, "virtual server %x\n", id[:])
+				printKeepers(w, l.Founding)
+				printChains(w, l.Founding, s.Chains)
 				for i, h := range l.Homes {
 					p(w, "  souk serve --home %s --passphrase-file %s\t# %s\n", h, h.PassphraseFile(), l.URLs[i])
 				}
@@ -77,7 +91,42 @@ func (a *app) federationInit() *cobra.Command {
 	c.Flags().StringVar(&s.Profile, "profile", "lan", "timeouts of consensus: lan or wan")
 	c.Flags().IntVar(&s.HTTP, "http-port", 0, "first HTTP port (default: free ones)")
 	c.Flags().IntVar(&s.Consensus, "p2p-port", 0, "first port between servers (default: free ones)")
+	c.Flags().StringArrayVar(&banks, "bank", nil, "ASSET=NETWORK: keep the coins of an asset on a chain; may be given several times")
+	c.Flags().StringVar(&chains, "chains", "", "file with [chains.NETWORK] sections for every config.toml")
 	return c
+}
+
+// trialBanks reads which banks a trial has, and how its servers see their chains.
+func trialBanks(s *node.LocalSetup, banks []string, chains string) (err error) {
+	for _, text := range banks {
+		symbol, network, ok := strings.Cut(text, "=")
+		if !ok {
+			return usageError{fmt.Errorf("--bank %s: write it like BTC=bitcoin-regtest", text)}
+		}
+		s.Banks = append(s.Banks, node.BankTerms{Asset: symbol, Network: network})
+	}
+	s.Chains, err = chainsText(chains)
+	return err
+}
+
+// printKeepers says who holds the coins of a federation's banks, if it has any.
+func printKeepers(w io.Writer, f *exchange.Founding) {
+	switch n := len(f.Members); {
+	case len(f.Banks) == 0:
+	case n == 1:
+		p(w, "BANKS: the operator holds these coins, alone. That is for trials, or for somebody whom all depositors trust.\n")
+	default:
+		p(w, "banks: %d of %d members must sign for coins to move\n", custody.Threshold(n), n)
+	}
+}
+
+// printChains says for which networks the configuration says nothing yet.
+func printChains(w io.Writer, f *exchange.Founding, chains map[string]node.ChainConfig) {
+	for i := range f.Banks {
+		if _, ok := chains[f.Banks[i].Network]; !ok {
+			p(w, "add [chains.%s] to every config.toml, or its bank sees nothing; config.toml says how\n", f.Banks[i].Network)
+		}
+	}
 }
 
 // readCard reads a card given as text or as a file.
@@ -96,13 +145,17 @@ func readCard(arg string) (exchange.Card, error) {
 }
 
 func (a *app) federationCreate() *cobra.Command {
-	var termsFile, out string
+	var termsFile, out, home string
+	var start bool
 	c := &cobra.Command{
 		Use: "create CARD...", Short: "Make the founding contract out of all members' cards", Args: cobra.MinimumNArgs(1),
 		Long: `Make the founding contract out of the members' cards, given as text or as files, and the
 founding terms, which every founder uses the same file of. Cards in any order give the same contract
-and the same id on every machine: compare the ids before you serve it.`,
-		RunE: func(_ *cobra.Command, args []string) error {
+and the same id on every machine: compare the ids before you serve it.
+
+A bank begins with a block of its chain, which the terms name (start_height, start_hash). With --chain-start
+those that they do not name are asked of this home's node, and printed for the terms of the other founders.`,
+		RunE: func(c *cobra.Command, args []string) error {
 			data, err := os.ReadFile(termsFile)
 			if err != nil {
 				return fmt.Errorf("read the founding terms: %w", err)
@@ -119,6 +172,11 @@ and the same id on every machine: compare the ids before you serve it.`,
 				}
 				cards = append(cards, card)
 			}
+			if start {
+				if err := a.findStarts(c.Context(), node.Home(home), &terms); err != nil {
+					return err
+				}
+			}
 			f, err := node.Found(&terms, cards)
 			if err != nil {
 				return err
@@ -126,9 +184,28 @@ and the same id on every machine: compare the ids before you serve it.`,
 			return a.writeFounding(f, out)
 		},
 	}
+	homeFlag(c, &home)
+	c.Flags().BoolVar(&start, "chain-start", false, "ask the nodes of --home with which block banks begin, where the terms do not say")
 	c.Flags().StringVar(&termsFile, "terms", "terms.toml", "founding terms, the same file for every founder")
 	c.Flags().StringVar(&out, "out", "founding", "file to write")
 	return c
+}
+
+// findStarts fills in the blocks with which banks begin, and says which.
+func (a *app) findStarts(ctx context.Context, home node.Home, t *node.Terms) error {
+	for i := range t.Banks {
+		b := &t.Banks[i]
+		if b.StartHash != "" || b.StartHeight != 0 {
+			continue
+		}
+		at, err := home.StartPoint(ctx, b.Network)
+		if err != nil {
+			return fmt.Errorf("first block of the bank of %s: %w", b.Asset, err)
+		}
+		b.StartHeight, b.StartHash = at.Height, at.Hash.String()
+		p(a.err, "for the [[banks]] of %s in everybody's terms:\nstart_height = %d\nstart_hash = %q\n", b.Asset, at.Height, at.Hash.String())
+	}
+	return nil
 }
 
 func (a *app) writeFounding(f *exchange.Founding, out string) error {
@@ -138,6 +215,7 @@ func (a *app) writeFounding(f *exchange.Founding, out string) error {
 	id := f.ID()
 	return a.show(map[string]any{"virtual_server": hex.EncodeToString(id[:]), "file": out}, func(w io.Writer) {
 		p(w, "virtual server %x\n", id[:])
+		printKeepers(w, f)
 		p(w, "%s holds its founding contract; every founder must see the same id\n", filepath.Base(out))
 	})
 }
@@ -226,7 +304,7 @@ have voted: souk vote remove-member.`,
 
 func (a *app) cardCommand() *cobra.Command {
 	c := &cobra.Command{Use: "card", Short: "Make and show member cards of a home", Args: cobra.NoArgs}
-	c.AddCommand(a.cardNew(), a.cardList())
+	c.AddCommand(a.cardNew(), a.cardList(), a.cardShow(), a.cardBankKeys())
 	return c
 }
 

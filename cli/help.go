@@ -33,6 +33,7 @@ var sharedFlags = map[string]string{
 	"vote":            flagsOfPurse + " " + flagsToServer + " " + flagsOfSecret,
 	"init":            flagsOfSecret,
 	"card":            flagsOfSecret,
+	"recovery-key":    "",
 	"federation":      "",
 	"config":          "",
 	"serve":           flagsOfSecret,

@@ -64,8 +64,10 @@ func NewCard(h Home, s CardSetup) (exchange.Card, string, error) {
 		P2P: comet.NodeID(keys[RoleNode].Public()) + "@" + s.P2P, URL: strings.TrimSuffix(s.URL, "/"),
 		Made: uint64(s.Now.UnixMilli()),
 	}
-	card.Sign(operator)
-	if err := card.Check(); err != nil {
+	if card.Banks, err = h.cardBankKeys(s.Pass, s.Work); err != nil {
+		return exchange.Card{}, "", err
+	}
+	if err := signCard(&card, operator); err != nil {
 		return exchange.Card{}, "", err
 	}
 	dir := h.in(cardKeys(card.Consensus))

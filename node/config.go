@@ -3,8 +3,10 @@ package node
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -14,10 +16,12 @@ var ErrConfig = errors.New("configuration")
 
 // Config is config.toml in a server's home.
 type Config struct {
-	HTTP    HTTP            `toml:"http"`
-	Log     Log             `toml:"log"`
-	Memory  Memory          `toml:"memory"`
-	Virtual []VirtualConfig `toml:"virtual_server"`
+	HTTP   HTTP   `toml:"http"`
+	Log    Log    `toml:"log"`
+	Memory Memory `toml:"memory"`
+	// Chains say how this server sees the chains of banks, by network.
+	Chains  map[string]ChainConfig `toml:"chains"`
+	Virtual []VirtualConfig        `toml:"virtual_server"`
 }
 
 // HTTP says where clients reach this server.
@@ -79,7 +83,10 @@ func ParseConfig(data []byte) (Config, error) {
 	for i := range c.Virtual {
 		c.Virtual[i].fill()
 	}
-	return c, c.check()
+	if err := c.check(); err != nil {
+		return c, err
+	}
+	return c, checkChains(c.Chains, numberLines(data))
 }
 
 // fill puts defaults where the section is silent.
@@ -156,7 +163,11 @@ format = %q
 # Soft limit of the process's memory, such as 2GiB; off: none; empty: three quarters of
 # what the machine has or its service is left. GOMEMLIMIT in the environment goes before it.
 limit = %q
-`, c.HTTP.Listen, tomlList(c.HTTP.Hosts), c.HTTP.TLSCert, c.HTTP.TLSKey, c.HTTP.Plain, c.HTTP.Conns, c.Log.Level, c.Log.Format, c.Memory.Limit)
+%s`, c.HTTP.Listen, tomlList(c.HTTP.Hosts), c.HTTP.TLSCert, c.HTTP.TLSKey, c.HTTP.Plain, c.HTTP.Conns, c.Log.Level, c.Log.Format, c.Memory.Limit, chainsHelp)
+	for _, network := range slices.Sorted(maps.Keys(c.Chains)) {
+		chain := c.Chains[network]
+		b.WriteString(chain.text(network))
+	}
 	for i := range c.Virtual {
 		b.WriteString(c.Virtual[i].text())
 	}

@@ -97,6 +97,9 @@ func checkFiles(h Home) Finding {
 	if more, err := filepath.Glob(filepath.Join(string(h), "cards", "*", "*.age")); err == nil {
 		paths = append(paths, more...)
 	}
+	if h.HasBankKeys() {
+		paths = append(paths, h.bankSeed())
+	}
 	folders := map[string]bool{}
 	for _, p := range paths {
 		folders[filepath.Dir(p)] = true

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"souk/exchange"
@@ -26,6 +27,20 @@ func PracticeTerms(name string, issuer identity.Address) Terms {
 		{Base: "LTC", Quote: "BTC", Tick: "0.0000001", Lot: "0.001", MinNotional: "0.00001", Reference: "0.0015", MakerPPM: 1000, TakerPPM: 2000, ReservePPM: 100_000},
 	}
 	return t
+}
+
+// keep makes banks keep the coins of assets, which nobody issues then.
+func (t *Terms) keep(banks []BankTerms) {
+	t.Banks = banks
+	for i := range banks {
+		a := AssetTerms{Symbol: banks[i].Asset, Decimals: 8, Contract: "Coins on the chain " + banks[i].Network + ", kept by the members of this virtual server together."}
+		t.Reserved = slices.DeleteFunc(t.Reserved, func(s string) bool { return s == a.Symbol })
+		if at := t.find(a.Symbol); at >= 0 {
+			t.Assets[at] = a
+		} else if a.Symbol != "" {
+			t.Assets = append(t.Assets, a)
+		}
+	}
 }
 
 // Local is a federation on this machine, for trials.
@@ -52,6 +67,10 @@ type LocalSetup struct {
 	Now  time.Time
 	// HTTP and Consensus are the first ports; zero takes free ones.
 	HTTP, Consensus int
+	// Banks keep the coins of assets: of those of the practice terms, or of further ones.
+	Banks []BankTerms
+	// Chains are written into every home's configuration.
+	Chains map[string]ChainConfig
 }
 
 // FoundLocal makes the homes of a whole federation on this machine, each with a
@@ -91,6 +110,7 @@ func FoundLocal(s LocalSetup) (*Local, error) {
 	}
 	terms := PracticeTerms(s.Name, identity.AddressOf(issuer.Public()))
 	terms.Profile, terms.Protocol = s.Profile, s.Protocol
+	terms.keep(s.Banks)
 	if l.Founding, err = Found(&terms, cards); err != nil {
 		return nil, err
 	}
@@ -136,6 +156,7 @@ func (l *Local) addHome(s *LocalSetup, i, http int, listen string) (exchange.Car
 	addr := ports.Address(http)
 	card, err := Init(h, Setup{
 		Name: name, URL: "http://" + addr, P2P: p2p, Listen: addr, Pass: sealed.FromFile(h.PassphraseFile()), Work: s.Work, Now: s.Now,
+		Chains: s.Chains,
 	})
 	l.Homes = append(l.Homes, h)
 	l.URLs = append(l.URLs, "http://"+addr)

@@ -22,6 +22,7 @@ import (
 //	config.toml           what the operator configured
 //	card                  the member card, one line
 //	keys/*.age            operator, server, consensus and node key, sealed
+//	keys/bank.key         the seed of the keys for banks, sealed (bankkey.go)
 //	cards/<key>           further cards and their keys (card.go)
 //	vs/<id>/founding      founding contract of a virtual server
 //	vs/<id>/state, chain  its data
@@ -60,6 +61,9 @@ type Setup struct {
 	// Work is the work factor of sealing; zero is the default.
 	Work int
 	Now  time.Time
+	// Chains say how the server sees the chains of banks; more can be added to the
+	// configuration later.
+	Chains map[string]ChainConfig
 }
 
 // ErrHome is returned by Init for a folder that has a server in it.
@@ -111,6 +115,17 @@ func Init(h Home, s Setup) (exchange.Card, error) {
 	if err := card.Check(); err != nil {
 		return exchange.Card{}, err
 	}
+	seed, err := h.newBankSeed(s.Pass, s.Work)
+	if err != nil {
+		return exchange.Card{}, err
+	}
+	defer clear(seed)
+	if card.Banks, err = publicBankKeys(seed, 0); err != nil {
+		return exchange.Card{}, err
+	}
+	if err := signCard(&card, keys[RoleOperator]); err != nil {
+		return exchange.Card{}, err
+	}
 	for role, key := range keys {
 		if err := sealKey(h.key(role), role, key, s.Pass, s.Work); err != nil {
 			return exchange.Card{}, err
@@ -120,6 +135,7 @@ func Init(h Home, s Setup) (exchange.Card, error) {
 		return exchange.Card{}, fmt.Errorf("write card: %w", err)
 	}
 	c := DefaultConfig()
+	c.Chains = s.Chains
 	if s.Listen != "" {
 		c.HTTP.Listen = s.Listen
 	}

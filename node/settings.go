@@ -2,8 +2,10 @@ package node
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
+	"slices"
 
 	"github.com/pelletier/go-toml/v2"
 )
@@ -60,6 +62,11 @@ func Settings(h Home) ([]Setting, error) {
 	all := section("http", c.HTTP, table("http"))
 	all = append(all, section("log", c.Log, table("log"))...)
 	all = append(all, section("memory", c.Memory, table("memory"))...)
+	chains := table("chains")
+	for _, network := range slices.Sorted(maps.Keys(c.Chains)) {
+		m, _ := chains[network].(map[string]any)
+		all = append(all, section("chains."+network, c.Chains[network], m)...)
+	}
 	list, _ := said["virtual_server"].([]any)
 	for i := range c.Virtual {
 		var m map[string]any

@@ -20,6 +20,7 @@ type Terms struct {
 	Profile  string        `toml:"profile"` // lan or wan
 	Assets   []AssetTerms  `toml:"asset"`
 	Markets  []MarketTerms `toml:"market"`
+	Banks    []BankTerms   `toml:"banks"`
 	Reserved []string      `toml:"reserved_symbols"`
 	// FeeAsset and Fee are the command fee; empty for none.
 	FeeAsset string `toml:"fee_asset"`
@@ -31,7 +32,8 @@ type Terms struct {
 	lines lineNumbers // of the file that they were read from
 }
 
-// AssetTerms are an asset that exists from the first block.
+// AssetTerms are an asset that exists from the first block. One whose coins a bank keeps
+// has no issuer.
 type AssetTerms struct {
 	Symbol    string `toml:"symbol"`
 	Decimals  uint8  `toml:"decimals"`
@@ -74,6 +76,10 @@ func (t *Terms) bad(table string, n int, field, format string, args ...any) erro
 		switch {
 		case table == "asset" && t.Assets[n].Symbol != "":
 			where = fmt.Sprintf("%s of asset %s", field, t.Assets[n].Symbol)
+		case table == "banks" && t.Banks[n].Asset != "":
+			where = fmt.Sprintf("%s of the bank of %s", field, t.Banks[n].Asset)
+		case table == "banks":
+			where = fmt.Sprintf("%s of bank %d", field, n+1)
 		case table == "market" && t.Markets[n].Base+t.Markets[n].Quote != "":
 			where = fmt.Sprintf("%s of market %s-%s", field, t.Markets[n].Base, t.Markets[n].Quote)
 		}
@@ -115,6 +121,10 @@ func Found(t *Terms, cards []exchange.Card) (*exchange.Founding, error) {
 		}
 	}
 	f.SortMembers()
+	var err error
+	if f.Banks, err = t.banks(cards); err != nil {
+		return nil, err
+	}
 	for i := range t.Assets {
 		a, err := t.asset(i)
 		if err != nil {
@@ -135,7 +145,7 @@ func Found(t *Terms, cards []exchange.Card) (*exchange.Founding, error) {
 	if err := f.Check(); err != nil {
 		return nil, err
 	}
-	_, err := exchange.New(f) // the assets and markets must be possible too
+	_, err = exchange.New(f) // the assets and markets must be possible too
 	return f, err
 }
 
@@ -198,6 +208,7 @@ func (t *Terms) unknown(table string, n int, field, symbol string) error {
 
 func (t *Terms) asset(n int) (f exchange.FoundingAsset, err error) {
 	a := &t.Assets[n]
+	banked := t.bankOf(a.Symbol) >= 0
 	switch {
 	case !ledger.ValidSymbol(a.Symbol):
 		return f, t.bad("asset", n, "symbol", "%q: %s", a.Symbol, symbolForm)
@@ -205,10 +216,19 @@ func (t *Terms) asset(n int) (f exchange.FoundingAsset, err error) {
 		return f, t.bad("asset", n, "symbol", "another asset has it already")
 	case a.Decimals > asset.MaxDecimals:
 		return f, t.bad("asset", n, "decimals", "%d: an asset has 0 to %d", a.Decimals, asset.MaxDecimals)
-	case a.Issuer == "":
-		return f, t.bad("asset", n, "issuer", "it is missing: an address of souk account new")
+	case banked && a.Issuer != "":
+		return f, t.bad("asset", n, "issuer", "a bank keeps its coins, so nobody issues it: leave issuer out")
+	case banked && a.Decimals != 8:
+		return f, t.bad("asset", n, "decimals", "%d: a bank keeps its coins, so it has 8", a.Decimals)
+	case banked && a.MaxSupply != "":
+		return f, t.bad("asset", n, "max_supply", "a bank keeps its coins, so there are as many as were paid in: leave max_supply out")
+	case !banked && a.Issuer == "":
+		return f, t.bad("asset", n, "issuer", "it is missing: an address of souk account new; or a [[banks]] that keeps its coins")
 	}
 	f = exchange.FoundingAsset{Symbol: a.Symbol, Decimals: a.Decimals, MaxSupply: asset.MaxSupply, Contract: a.Contract}
+	if banked {
+		return f, nil
+	}
 	if f.Issuer, err = identity.ParseAddress(a.Issuer); err != nil {
 		return f, t.bad("asset", n, "issuer", "%w: it is an address of souk account new", err)
 	}

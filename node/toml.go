@@ -43,11 +43,15 @@ func unknownKey(e *toml.DecodeError, kind reflect.Type) string {
 		if ok {
 			t = elem(t)
 		}
+		name, rest := key[0], key[1:]
+		if ok && t.Kind() == reflect.Map && len(rest) > 1 { // of sections that have names
+			name, rest, t = name+"."+rest[0], rest[1:], elem(t.Elem())
+		}
 		if !ok || t.Kind() != reflect.Struct {
 			break
 		}
-		known = fmt.Sprintf("[%s] has", key[0])
-		kind, key = t, key[1:]
+		known = fmt.Sprintf("[%s] has", name)
+		kind, key = t, rest
 	}
 	return fmt.Sprintf("line %d: unknown key %s: %s %s", line, strings.Join(e.Key(), "."), known, strings.Join(fieldNames(kind), ", "))
 }
@@ -58,11 +62,14 @@ func wrongValue(e *toml.DecodeError, kind reflect.Type, data []byte) error {
 	line, _ := e.Position()
 	t, ok := kind, len(e.Key()) > 0
 	for _, k := range e.Key() {
-		if t = elem(t); t.Kind() != reflect.Struct || !ok {
+		switch t = elem(t); {
+		case ok && t.Kind() == reflect.Map:
+			t = t.Elem()
+		case ok && t.Kind() == reflect.Struct:
+			t, ok = fieldOf(t, k)
+		default:
 			ok = false
-			break
 		}
-		t, ok = fieldOf(t, k)
 	}
 	text := strings.TrimPrefix(e.Error(), "toml: ")
 	if !ok {
@@ -104,14 +111,14 @@ func expected(t reflect.Type) string {
 		return `a list of texts, such as ["ETH", "NMC"]`
 	case t.Kind() == reflect.Slice:
 		return "a section in double brackets, [[...]], for each one"
-	case t.Kind() == reflect.Struct:
+	case elem(t).Kind() == reflect.Struct:
 		return "a section in brackets, [...]"
 	}
 	return "a whole number without quotes"
 }
 
 func elem(t reflect.Type) reflect.Type {
-	if t.Kind() == reflect.Slice {
+	if t.Kind() == reflect.Slice || t.Kind() == reflect.Pointer {
 		return t.Elem()
 	}
 	return t
@@ -138,7 +145,7 @@ func fieldNames(t reflect.Type) []string {
 }
 
 // lineNumbers are the lines of a TOML file's keys: of those of tables in double
-// brackets by table, number from 0, and key.
+// brackets by table, number from 0, and key, also if they are in a table of that table.
 type lineNumbers map[string]int
 
 // of is the line of a key; if the key is not there, that of its table; else zero.
@@ -177,6 +184,9 @@ func numberLines(data []byte) lineNumbers {
 			lines[table] = line
 		case e.Kind == unstable.Table:
 			table = name
+			if of, field, ok := strings.Cut(name, "."); ok && count[of] > 0 { // of the last table in double brackets
+				table = fmt.Sprintf("%s.%d.%s", of, count[of]-1, field)
+			}
 			lines[table] = line
 		case table != "":
 			lines[table+"."+name] = line
