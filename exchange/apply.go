@@ -327,6 +327,8 @@ func (w *blockWork) run(i int, t *task) Code {
 		return w.withdraw(t)
 	case KindDonate:
 		return w.donate(t)
+	case KindAdmit:
+		return w.admitAccount(t)
 	}
 	panic("exchange: command of unknown kind") //nolint:forbidigo // Parse lets none through
 }

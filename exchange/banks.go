@@ -126,15 +126,15 @@ func (w *blockWork) unkeep(events []custody.Event) {
 
 // keeping does something to an account's business with a bank, and keeps or ends
 // the place for the bank's asset with it (Y-30).
-func (w *blockWork) keeping(t *task, id custody.Bank, do func() custody.Code) custody.Code {
-	b, owner := w.s.banks, custody.Owner(t.account)
+func (w *blockWork) keeping(n ledger.Number, id custody.Bank, do func() custody.Code) custody.Code {
+	b, owner := w.s.banks, custody.Owner(n)
 	before := b.Keeps(owner, id)
 	code := do()
 	switch after := b.Keeps(owner, id); {
 	case after && !before:
-		w.s.ledger.Promise(t.account, b.Asset(id))
+		w.s.ledger.Promise(n, b.Asset(id))
 	case before && !after:
-		w.s.ledger.Settle(t.account, b.Asset(id))
+		w.s.ledger.Settle(n, b.Asset(id))
 	}
 	return code
 }
@@ -226,7 +226,7 @@ func (w *blockWork) cancelWithdrawal(t *task) Code {
 	if !ok {
 		return UnknownPayout
 	}
-	code := w.keeping(t, is.Bank, func() custody.Code {
+	code := w.keeping(t.account, is.Bank, func() custody.Code {
 		x, code := w.s.banks.Cancel(b.Withdrawal, custody.Owner(t.account))
 		if code == custody.OK {
 			w.s.ledger.Release(t.account, w.s.banks.Asset(x.Bank), x.Amount+x.MaxFee)
@@ -240,6 +240,25 @@ func (w *blockWork) cancelWithdrawal(t *task) Code {
 		})
 	}
 	return custodyCodes[code]
+}
+
+func (w *blockWork) admitAccount(t *task) Code {
+	var b Admit
+	if !whole(&b, (*Admit).read, t.cmd.Body) || b.Account.IsZero() {
+		return BadBody
+	}
+	by, code := w.server(t)
+	if code != OK {
+		return code
+	}
+	if _, ok := w.s.ledger.Find(b.Account); ok {
+		return AccountExists
+	}
+	if code := w.s.banks.Admit(by, b.Bank, w.now); code != custody.OK {
+		return custodyCodes[code]
+	}
+	n := w.s.ledger.Open(b.Account)
+	return w.allot(t, n, b.Account, b.Bank, b.Salt)
 }
 
 func (w *blockWork) newAddress(t *task) Code {
@@ -257,14 +276,19 @@ func (w *blockWork) newAddress(t *task) Code {
 	if !w.s.ledger.OwnRoom(t.account, id) {
 		return TooManyBalances
 	}
+	return w.allot(t, t.account, t.cmd.Account, b.Bank, b.Salt)
+}
+
+// allot gives an account a deposit address.
+func (w *blockWork) allot(t *task, n ledger.Number, account identity.Address, bank custody.Bank, salt custody.Salt) Code {
 	var a custody.Address
-	code := w.keeping(t, b.Bank, func() (code custody.Code) {
-		a, code = w.s.banks.NewAddress(custody.Owner(t.account), b.Bank, b.Salt)
+	code := w.keeping(n, bank, func() (code custody.Code) {
+		a, code = w.s.banks.NewAddress(custody.Owner(n), bank, salt)
 		return code
 	})
 	if code == custody.OK {
 		t.number = uint64(a.Series)<<32 | uint64(a.Index)
-		w.event(Event{Kind: EventNewAddress, Account: t.cmd.Account, Asset: id, Number: t.number})
+		w.event(Event{Kind: EventNewAddress, Account: account, Asset: w.s.banks.Asset(bank), Number: t.number})
 	}
 	return custodyCodes[code]
 }
@@ -285,7 +309,7 @@ func (w *blockWork) withdraw(t *task) Code {
 	if !w.s.ledger.Hold(t.account, id, amount) {
 		return Insufficient
 	}
-	w.keeping(t, b.Bank, func() custody.Code {
+	w.keeping(t.account, b.Bank, func() custody.Code {
 		number, code := w.s.banks.Withdraw(owner, &b.Request, w.now)
 		if code != custody.OK {
 			panic("exchange: a withdrawal that was possible is refused") //nolint:forbidigo // it was checked above

@@ -1,6 +1,7 @@
 package exchange_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 	. "souk/exchange/exchangetest"
 	"souk/exchange/ledger"
 	"souk/exchange/roster"
+	"souk/identity"
 )
 
 // bankWorld is a world with a bank and its chain.
@@ -258,6 +260,74 @@ func TestBankVotes(t *testing.T) {
 	}
 }
 
+// Y-34: a member's server opens the account of somebody who has nothing, once, and so
+// many in an hour; he is credited and can use it.
+func TestBankAdmit(t *testing.T) {
+	w, c := bankWorld(t)
+	newcomer := Address("newcomer")
+	if _, ok := w.State.Ledger().Find(newcomer); ok {
+		t.Fatal("he has an account")
+	}
+	by := func(member string, who identity.Address) exchange.Receipt {
+		t.Helper()
+		return w.Block(w.ByServer(member, &exchange.Admit{Bank: Bank, Account: who, Salt: custody.Salt{7}})).Receipts[0]
+	}
+	r := by(MemberName(0), newcomer)
+	if r.Code != exchange.OK {
+		t.Fatal(r.Code)
+	}
+	n, ok := w.State.Ledger().Find(newcomer)
+	if owner, has := w.State.Banks().OwnerOf(Bank, uint32(r.Number>>32), uint32(r.Number)); !ok || !has || owner != custody.Owner(n) {
+		t.Errorf("the address belongs to %d, not to %d", owner, n)
+	}
+	if got := by(MemberName(1), newcomer).Code; got != exchange.AccountExists {
+		t.Errorf("again: %s", got)
+	}
+	if got := by(MemberName(1), identity.Address{}).Code; got != exchange.BadBody {
+		t.Errorf("nobody: %s", got)
+	}
+	stranger := w.Command("alice", &exchange.Admit{Bank: Bank, Account: Address("friend")})
+	if got := w.Block(stranger).Receipts[0]; got.Code != exchange.NotEntitled {
+		t.Errorf("not a member: %s", got.Code)
+	}
+	c.Pay(uint32(r.Number>>32), uint32(r.Number), Coin)
+	c.Mine(6)
+	bankBlock(t, w, c.Attest()...)
+	if got := w.State.Ledger().Available(n, TBC); got != Coin {
+		t.Errorf("he was credited %d", got)
+	}
+	if got := w.Do("newcomer", &exchange.Transfer{To: Address("alice"), Asset: TBC, Amount: 5}); got != exchange.OK {
+		t.Errorf("he cannot pay: %s", got)
+	}
+
+	for i := 1; i < custody.MaxAdmitted; {
+		var commands []exchange.Command
+		for ; len(commands) < 50 && i < custody.MaxAdmitted; i++ {
+			commands = append(commands, w.ByServer(MemberName(0), &exchange.Admit{Bank: Bank, Account: Address(fmt.Sprint("crowd ", i))}))
+		}
+		for _, r := range w.Block(commands...).Receipts {
+			if r.Code != exchange.OK {
+				t.Fatalf("%d: %s", i, r.Code)
+			}
+		}
+	}
+	last := Address("one too many")
+	if got := by(MemberName(0), last).Code; got != exchange.TooManyOfBank {
+		t.Errorf("beyond the hour's: %s", got)
+	}
+	if _, ok := w.State.Ledger().Find(last); ok {
+		t.Error("he has an account all the same")
+	}
+	if got := by(MemberName(1), last).Code; got != exchange.OK {
+		t.Errorf("another member's: %s", got)
+	}
+	w.Time += 3_600_000
+	if got := by(MemberName(0), Address("next hour")).Code; got != exchange.OK {
+		t.Errorf("in the next hour: %s", got)
+	}
+	checked(t, w)
+}
+
 // TestBankBytes: a member has so many bytes of attestations in a block, and the rest is refused without a trace (B-9).
 func TestBankBytes(t *testing.T) {
 	w, c := bankWorld(t)
@@ -329,7 +399,7 @@ func TestNoBanks(t *testing.T) {
 	w := New(4)
 	w.Fund(EUR, Coin, "alice")
 	for _, body := range samples() {
-		if k := body.Kind(); k >= exchange.KindAttest && k <= exchange.KindDonate {
+		if k := body.Kind(); k >= exchange.KindAttest && k <= exchange.KindAdmit {
 			if code := w.Do("alice", body); code != exchange.NotEntitled {
 				t.Errorf("%s: %s", k, code)
 			}

@@ -93,6 +93,8 @@ func ParseBody(k Kind, data []byte) (Body, bool) {
 		b, ok = into(&s, (*Withdraw).read)
 	case KindDonate:
 		b, ok = into(&s, (*Donate).read)
+	case KindAdmit:
+		b, ok = into(&s, (*Admit).read)
 	}
 	return b, ok && len(s) == 0
 }

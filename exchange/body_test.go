@@ -56,6 +56,7 @@ func samples() []exchange.Body {
 		&exchange.NewAddress{Bank: Bank, Salt: custody.Salt{1, 2, 3}},
 		&exchange.Withdraw{Request: custody.Request{Bank: Bank, Script: Output("shop"), Amount: 5e7, MaxFee: 10_000}},
 		&exchange.Donate{Bank: Bank, Amount: 1e6},
+		&exchange.Admit{Bank: Bank, Account: Address("newcomer"), Salt: custody.Salt{9, 10}},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"souk/asset"
 	"souk/exchange/custody"
+	"souk/identity"
 	"souk/script"
 )
 
@@ -199,6 +200,27 @@ func (n *NewAddress) Append(dst []byte) []byte {
 
 func (n *NewAddress) read(s *cryptobyte.String) bool {
 	return s.ReadUint32((*uint32)(&n.Bank)) && s.CopyBytes(n.Salt[:])
+}
+
+// Admit opens the account of an address that has none, and allots its first deposit
+// address. A member's server sends it for somebody who has nothing yet.
+type Admit struct {
+	Bank    custody.Bank
+	Account identity.Address
+	Salt    custody.Salt
+}
+
+// Kind is KindAdmit.
+func (*Admit) Kind() Kind { return KindAdmit }
+
+// Append appends the body's encoding.
+func (a *Admit) Append(dst []byte) []byte {
+	dst = append(binary.BigEndian.AppendUint32(dst, uint32(a.Bank)), a.Account[:]...)
+	return append(dst, a.Salt[:]...)
+}
+
+func (a *Admit) read(s *cryptobyte.String) bool {
+	return s.ReadUint32((*uint32)(&a.Bank)) && s.CopyBytes(a.Account[:]) && s.CopyBytes(a.Salt[:])
 }
 
 // Withdraw pays an output of a bank's chain. MaxFee is the most that its share of

@@ -101,8 +101,9 @@ const (
 	BadSettings      Code = 173 // delay or allowed outputs are not possible
 	NotSigner        Code = 174 // no input of the batch has a key of the member
 	BanksHalted      Code = 175 // all banks are halted
+	AccountExists    Code = 176 // the address has an account already
 
-	lastCode = BanksHalted
+	lastCode = AccountExists
 )
 
 var codeNames = map[Code]string{
@@ -129,7 +130,7 @@ var codeNames = map[Code]string{
 	BadChainHeight: "bad height of the chain", BadParent: "bad parent", TooManyOfBank: "too many of these at the bank", BadOutput: "bad output",
 	FeeBoundTooLow: "bound of the fee too low", NotAllowed: "output not allowed", UnknownPayout: "unknown withdrawal",
 	UnknownBatch: "unknown batch", InBatch: "withdrawal in a transaction", BadSettings: "bad settings", NotSigner: "not a signer",
-	BanksHalted: "banks are halted",
+	BanksHalted: "banks are halted", AccountExists: "account exists",
 }
 
 // String is a short English name, for people; programs use the number.

@@ -19,7 +19,7 @@ func (s *State) entitled(c *Command, n ledger.Number, now uint64, version uint32
 	case KindVote:
 		_, operator := s.roster.ByOperator(c.Account)
 		return owner && operator
-	case KindReturn, KindAttest, KindSign, KindAnnounceKey:
+	case KindReturn, KindAttest, KindSign, KindAnnounceKey, KindAdmit:
 		_, server := s.roster.ByServer(c.Key)
 		return server && s.ledger.Authorize(n, c.Key, ledger.Server, 0, now) == ledger.OK
 	case KindRemoveDelegate:
@@ -42,7 +42,7 @@ func (s *State) ownedBy(n ledger.Number, key identity.PublicKey) bool {
 
 // memberOnly tells whether commands of a kind are for members of the federation.
 func memberOnly(k Kind) bool {
-	return k == KindVote || k == KindReturn || k == KindAttest || k == KindSign || k == KindAnnounceKey
+	return k == KindVote || k == KindReturn || k == KindAttest || k == KindSign || k == KindAnnounceKey || k == KindAdmit
 }
 
 // removesItself tells whether a remove-delegate names the key that signed it.

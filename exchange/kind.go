@@ -38,6 +38,7 @@ const (
 	KindNewAddress       Kind = 27
 	KindWithdraw         Kind = 28
 	KindDonate           Kind = 29
+	KindAdmit            Kind = 30
 )
 
 // Phase is the part of a block in which a kind of command takes effect
@@ -94,10 +95,11 @@ var kindTable = [...]struct {
 	KindNewAddress:       {"new-address", PhaseDebit, ledger.Transfer},
 	KindWithdraw:         {"withdraw", PhaseDebit, ledger.Withdraw},
 	KindDonate:           {"donate", PhaseDebit, ledger.Transfer},
+	KindAdmit:            {"admit", PhaseDebit, ledger.Server},
 }
 
 // ofBank tells whether commands of the kind are about banks.
-func (k Kind) ofBank() bool { return k >= KindAttest && k <= KindDonate }
+func (k Kind) ofBank() bool { return k >= KindAttest && k <= KindAdmit }
 
 // MaxBody is the largest body of a command of this kind in bytes.
 func (k Kind) MaxBody() int {

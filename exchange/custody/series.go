@@ -50,6 +50,9 @@ type attestor struct {
 	rate   uint64 // units per 1,000 virtual bytes that it has seen; zero for none
 	wrong  uint32 // how often it was wrong
 
+	// How many accounts it has admitted in which hour.
+	admitted, hour uint32
+
 	hasKey    bool
 	key       script.MemberKey
 	announced uint64 // ms
@@ -71,6 +74,32 @@ func (s *State) known(b *bank, id Member) *attestor {
 	a := &attestor{bank: b, member: id}
 	insert(&b.attestors, a, func(x, y *attestor) int { return cmp.Compare(x.member, y.member) })
 	return a
+}
+
+// MaxAdmitted is how many accounts a member may admit at a bank in an hour.
+const MaxAdmitted = 256
+
+// Admit counts an account that a member has opened so that somebody who has
+// nothing yet can pay something in (Y-34): OK, UnknownBank, NotMember or TooMany, of
+// MaxAdmitted an hour of block time.
+func (s *State) Admit(by Member, id Bank, now uint64) Code {
+	b := s.bank(id)
+	switch {
+	case b == nil:
+		return UnknownBank
+	case !s.members.has(by):
+		return NotMember
+	}
+	a, this := s.known(b, by), uint32(now/hour) //nolint:gosec // 490,000 years
+	if a.hour != this {
+		a.admitted, a.hour = 0, this
+	}
+	if a.admitted >= MaxAdmitted {
+		return TooMany
+	}
+	a.admitted++
+	s.touch(a)
+	return OK
 }
 
 // holds tells whether a member's key is in a series that may have coins.

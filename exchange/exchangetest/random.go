@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"souk/asset"
 	"souk/exchange"
@@ -58,7 +59,12 @@ func (r *Random) chain() []exchange.Command {
 		r.Chain.Back(min(2, r.Chain.Tip-BankStart))
 	}
 	r.Chain.Mine(uint32(1 + r.rng.IntN(4))) //nolint:gosec // small
-	return r.Chain.Attest()
+	commands := r.Chain.Attest()
+	if r.rng.IntN(3) == 0 { // some of whom have accounts
+		stranger := Address(fmt.Sprint("stranger ", r.rng.IntN(20)))
+		commands = append(commands, r.World.ByServer(MemberName(r.rng.IntN(2)), &exchange.Admit{Bank: Bank, Account: stranger}))
+	}
+	return commands
 }
 
 // bank is a body about the bank.
@@ -114,7 +120,7 @@ func (r *Random) Block(n int) []exchange.Command {
 		commands[i] = r.Command()
 	}
 	if r.Chain != nil && r.rng.IntN(3) > 0 {
-		commands = append(commands, r.chain()...)
+		commands = slices.Concat(commands, r.chain())
 	}
 	return commands
 }
