@@ -13,3 +13,7 @@ func Count(n int) int {
 	}
 	return max(1, n/divisor)
 }
+
+// Whole tells whether this build makes all repetitions, so that what is rare can
+// be expected to have happened.
+func Whole() bool { return divisor == 1 }
