@@ -15,7 +15,6 @@ package auditor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"souk/asset"
@@ -25,23 +24,35 @@ import (
 	"souk/script"
 )
 
-// What keeps an audit from an answer. None of these says anything about the bank.
+// ErrUntold is the parent of everything that keeps an audit from an answer. It says
+// nothing about the bank.
+var ErrUntold = errors.New("it cannot be told whether the bank is solvent")
+
+// Errors of an audit. Each is an ErrUntold.
 var (
-	// ErrUntold is the parent of the others.
-	ErrUntold = errors.New("it cannot be told whether the bank is solvent")
 	// ErrProof is returned for a leaf that does not stand under the root of the header:
 	// the server that gave it lies or is broken.
-	ErrProof = fmt.Errorf("a leaf is not proven: %w", ErrUntold)
+	ErrProof error = untold("a leaf is not proven")
+	// ErrBackend is returned, with its error, if the own chain backend fails.
+	ErrBackend error = untold("your chain cannot be read")
 	// ErrBehind is returned if the auditor's chain ends before the block that the
 	// members agree on.
-	ErrBehind = fmt.Errorf("your chain ends before the block that the members agree on: %w", ErrUntold)
+	ErrBehind error = untold("your chain ends before the block that the members agree on")
 	// ErrForked is returned if the auditor's chain has another block there.
-	ErrForked = fmt.Errorf("your chain has another block than the members agree on: %w", ErrUntold)
+	ErrForked error = untold("your chain has another block than the members agree on")
 	// ErrMoving is returned if the bank changes faster than it can be read.
-	ErrMoving = fmt.Errorf("the bank changes faster than it can be read: %w", ErrUntold)
+	ErrMoving error = untold("the bank changes faster than it can be read")
 	// ErrContract is returned if the bank is not the one of the founding contract.
-	ErrContract = fmt.Errorf("the bank is not that of the founding contract: %w", ErrUntold)
+	ErrContract error = untold("the bank is not that of the founding contract")
 )
+
+// untold is an error whose parent is ErrUntold.
+type untold string
+
+func (e untold) Error() string { return string(e) }
+
+// Is tells that e is an ErrUntold too.
+func (e untold) Is(target error) bool { return target == ErrUntold }
 
 // Gap is how many addresses beyond those that are used are looked at, unless Config
 // says otherwise: more than members watch, so that an audit need not begin anew for
@@ -79,6 +90,8 @@ type Config struct {
 	// Gap is how many addresses beyond the used ones are looked at, at least custody.Gap;
 	// zero stands for Gap.
 	Gap uint32
+	// Progress is told of every block that was read; nil for nobody.
+	Progress func(height uint32)
 	// Patience is how long the own chain is waited for if it is behind the members'.
 	Patience time.Duration
 }
@@ -166,7 +179,7 @@ func New(c Config) *Auditor {
 	if c.Gap == 0 {
 		c.Gap = Gap
 	}
-	return &Auditor{Config: c, watch: newWatch(c.Backend, max(c.Gap, custody.Gap))}
+	return &Auditor{Config: c, watch: newWatch(&c)}
 }
 
 // Audit audits the bank. An error says nothing about the bank.

@@ -270,7 +270,7 @@ func TestUntold(t *testing.T) {
 	down := w.chain.Node()
 	down.SetFaults(memchain.Faults{Down: errors.New("no node")})
 	c.Backend = down
-	if _, err := audited(t.Context(), c); !errors.Is(err, auditor.ErrUntold) {
+	if _, err := audited(t.Context(), c); !errors.Is(err, auditor.ErrBackend) || !errors.Is(err, auditor.ErrUntold) {
 		t.Errorf("no node: %v", err)
 	}
 	for name, change := range map[string]func(*custody.Definition){

@@ -33,8 +33,10 @@ type spent struct {
 // watch is a bank's addresses, and what the auditor's chain has paid to them and
 // spent of that.
 type watch struct {
-	backend chain.Backend
-	gap     uint32
+	backend  chain.Backend
+	gap      uint32
+	progress func(height uint32)
+
 	filter  *chain.Filter
 	places  map[string]place // by output script
 	deposit []uint32         // by series: indexes below are watched
@@ -49,9 +51,9 @@ type watch struct {
 	spends   map[script.Outpoint]spent
 }
 
-func newWatch(b chain.Backend, gap uint32) *watch {
+func newWatch(c *Config) *watch {
 	return &watch{
-		backend: b, gap: gap, filter: chain.NewFilter(), places: map[string]place{},
+		backend: c.Backend, gap: max(c.Gap, custody.Gap), progress: c.Progress, filter: chain.NewFilter(), places: map[string]place{},
 		payments: map[script.Outpoint]payment{}, spends: map[script.Outpoint]spent{},
 	}
 }
@@ -147,7 +149,7 @@ func (w *watch) walk(ctx context.Context, b *bank) error {
 		w.forget()
 		return fmt.Errorf("block %d, where the bank begins: %w: %w", b.Start.Height, ErrForked, err)
 	case err != nil:
-		return fmt.Errorf("read the chain: %w: %w", ErrUntold, err)
+		return fmt.Errorf("%w: %w", ErrBackend, err)
 	}
 	w.fresh, w.seen = false, b.Tip
 	return nil
@@ -171,6 +173,9 @@ func (w *watch) Connect(b chain.Block, found chain.Found) error {
 	}
 	for _, s := range found.Spends {
 		w.spends[s.At] = spent{s.By, b.Height}
+	}
+	if w.progress != nil {
+		w.progress(b.Height)
 	}
 	return nil
 }

@@ -3,7 +3,7 @@
 // talks to a running server through api, and to files through node and purse.
 //
 // Where to look: founding in found.go, running a server in serve.go, accounts in
-// account.go and connect.go, keys in key.go, assets in asset.go, trading in trade.go, looking in show.go, checking in verify.go, what may be signed in proven.go,
+// account.go and connect.go, keys in key.go, assets in asset.go, trading in trade.go, looking in show.go, checking in verify.go and audit.go, what may be signed in proven.go,
 // members' votes in vote.go, the demonstration in demo.go, how errors are worded in
 // hint.go, what all share here.
 //
@@ -25,6 +25,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"souk/api"
+	"souk/auditor"
 	"souk/exchange"
 	"souk/identity"
 	"souk/purse"
@@ -50,7 +51,7 @@ type app struct {
 }
 
 // Main runs the program and answers its exit status: 0, 1 for an error, 2 for a
-// command line that is not understood.
+// command line that is not understood and for an audit that cannot tell.
 func Main(args []string, in io.Reader, out, errw io.Writer) int {
 	a := &app{in: in, out: out, err: errw}
 	return a.run(args)
@@ -74,7 +75,7 @@ func (a *app) run(args []string) int {
 		fmt.Fprintf(a.err, "souk: %s\n", explain(err))
 	}
 	var usage usageError
-	if errors.As(err, &usage) {
+	if errors.As(err, &usage) || errors.Is(err, auditor.ErrUntold) {
 		return 2
 	}
 	return 1

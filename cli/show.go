@@ -132,32 +132,3 @@ func percent(ppm uint32) string {
 	s := fmt.Sprintf("%d.%04d", ppm/10_000, ppm%10_000)
 	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".") + " %"
 }
-
-func (a *app) auditCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "audit", Short: "Check that every unit of every asset is accounted for", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			return a.with(c.Context(), func(ctx context.Context, s *session) error {
-				audit, err := s.client.Audit(ctx)
-				if err != nil {
-					return err
-				}
-				err = a.show(audit, func(w io.Writer) {
-					p(w, "asset\tsupply\t= available\t+ in orders\t+ escrow\t+ fees\t+ dust\t+ reserve\t\n")
-					for i := range audit.Assets {
-						x := &audit.Assets[i]
-						verdict := "balanced"
-						if !x.Balanced {
-							verdict = "NOT BALANCED"
-						}
-						p(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", x.Symbol, x.Supply, x.Available, x.Held, x.Locked, x.Fees, x.Dust, x.Reserve, verdict)
-					}
-				})
-				if err == nil && !audit.Balanced {
-					err = fmt.Errorf("the books of %s do not balance", s.book.Servers[0])
-				}
-				return err
-			})
-		},
-	}
-}

@@ -91,8 +91,8 @@ func rules() []Rule {
 				"chain", "chain/rpc", "chain/bitcoin", "chain/litecoin", "chain/namecoin", "chain/neutrino"),
 		},
 		{
-			Package: "cli", Floor: 5, Imports: with(state, "store/sealed", "purse", "api", "node", "internal/cluster", "internal/load"),
-			Owns: []string{"github.com/spf13/cobra"},
+			Package: "cli", Floor: 5, Imports: with(state, "store/sealed", "purse", "api", "node", "auditor", "internal/cluster", "internal/load"),
+			Owns: []string{"github.com/spf13/cobra", "rsc.io/qr"},
 		},
 		{Package: "cmd/souk", Floor: 5, Imports: []string{"cli"}},
 		// Federations on one machine, for the demonstration, measurements and tests.

@@ -1,0 +1,162 @@
+package cli_test
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"souk/api"
+	"souk/cli"
+	"souk/exchange/custody"
+	"souk/internal/chainnode"
+	"souk/internal/cluster"
+	"souk/node"
+	"souk/script"
+)
+
+// A-9: what is wrong with the names of nodes is said, with status 2, and no secret is
+// repeated.
+func TestAuditFlags(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.toml")
+	if err := os.WriteFile(file, []byte("http = \"x\"\n[chains.bitcoin]\nkind = \"rpc\"\nurl = \"http://127.0.0.1:1\"\n[log]\nlevel = 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	empty := filepath.Join(t.TempDir(), "empty.toml")
+	if err := os.WriteFile(empty, []byte("http = \"x\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range [][]string{
+		{"no network of that name", "--chain", "dogecoin=http://127.0.0.1:1"},
+		{"write NETWORK=URL", "--chain", "bitcoin"},
+		{"do not belong on the command line", "--chain", "bitcoin=http://alice:hunter2@127.0.0.1:1"},
+		{"a password does not belong", "--chain", "bitcoin=http://127.0.0.1:1,user=alice,password=hunter2"},
+		{"none of cookie", "--chain", "bitcoin=http://127.0.0.1:1,biscuit=x"},
+		{"without a value", "--chain", "bitcoin=http://127.0.0.1:1,cookie="},
+		{"how the node knows", "--chains", file},
+		{"there is no section", "--chains", empty},
+		{"no such file", "--chains", file + ".not"},
+		{"no server is known", "--chain", "bitcoin=light", "--purse", filepath.Join(t.TempDir(), "none")},
+	} {
+		var out strings.Builder
+		status := cli.QuickMain(append([]string{"audit"}, test[1:]...), strings.NewReader(""), &out, &out)
+		if status != 2 || !strings.Contains(out.String(), test[0]) || strings.Contains(out.String(), "hunter2") {
+			t.Errorf("%v: status %d, %s", test, status, out.String())
+		}
+	}
+}
+
+// A-1, A-9: somebody with a node and no server audits a bank: solvent while all is in
+// order, and untold while his node is behind or cannot be reached.
+func TestAuditChain(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts servers and a node")
+	}
+	miner, err := chainnode.StartMiner(t.Context(), chainnode.Config{Kind: chainnode.Btcd, Dir: t.TempDir(), Reward: []byte{0x51}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = miner.Stop() })
+	if err := miner.Mine(t.Context(), 120); err != nil {
+		t.Fatal(err)
+	}
+	binary, err := exec.LookPath("souk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rpc := miner.Node().RPC()
+	dir := t.TempDir()
+	password := filepath.Join(dir, "password")
+	if err := os.WriteFile(password, []byte(rpc.Password+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := cluster.Start(binary, node.LocalSetup{
+		Dir: filepath.Join(dir, "fed"), Name: "practice", Servers: 4, Now: time.Now(),
+		Banks: []node.BankTerms{{Asset: "BTC", Network: "bitcoin-regtest"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if err := c.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s := &shop{t, c, dir, filepath.Join(dir, "pass")}
+	if err := os.WriteFile(s.pass, []byte("my-passphrase\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	id := c.Founding.ID()
+	ask := []string{"audit", "--id", hex.EncodeToString(id[:]), "--purse", filepath.Join(dir, "none")}
+	for _, url := range c.URLs {
+		ask = append(ask, "--server", url)
+	}
+	own := slices.Concat(ask, []string{"--chain", fmt.Sprintf("bitcoin-regtest=%s,user=%s,password-file=%s", rpc.URL, rpc.User, password)})
+
+	out := s.must(own...)
+	for _, want := range []string{"bank of BTC", "coins on chain", `solvent +yes`, "3 of 4 keys sign", "proven by"} {
+		if !regexp.MustCompile(want).MatchString(out) {
+			t.Errorf("the audit does not say %q:\n%s", want, out)
+		}
+	}
+	// A payment to an address of the bank that nobody has agreed on is shown, and not counted.
+	f := c.Founding
+	series := script.Series{K: uint8(custody.Threshold(len(f.Members)))}
+	for i := range f.Members {
+		for _, k := range f.Members[i].Banks {
+			if k.Network == "bitcoin-regtest" {
+				series.Keys = append(series.Keys, k.Key)
+			}
+		}
+	}
+	to, err := series.Output(script.Deposits, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := miner.Pay(t.Context(), to, 1_2345_0000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := miner.Mine(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	var v struct {
+		api.Audit
+		Solvent bool `json:"solvent"`
+		Banks   []struct {
+			Solvent bool   `json:"solvent"`
+			OnChain string `json:"on_chain"`
+			Owed    string `json:"owed"`
+			Header  uint64 `json:"header"`
+			Unknown []struct{ Outpoint, Amount string }
+		} `json:"banks"`
+	}
+	if err := json.Unmarshal([]byte(s.must(slices.Concat(own, []string{"-o", "json"})...)), &v); err != nil {
+		t.Fatal(err)
+	}
+	b := v.Banks[0]
+	if !v.Balanced || !v.Solvent || !b.Solvent || b.OnChain != "1.23450000" || len(v.Assets) == 0 || b.Header == 0 {
+		t.Errorf("%+v", v)
+	}
+	if b.Owed == "0.00000000" && (len(b.Unknown) != 1 || b.Unknown[0].Outpoint != at.String()) {
+		t.Errorf("%+v, paid %s", b, at)
+	}
+	// What keeps it from an answer.
+	for words, args := range map[string][]string{
+		"no node for bitcoin-regtest": slices.Concat(ask, []string{"--chain", "litecoin=http://127.0.0.1:1,user=a,password-file=" + password}),
+		"cannot be reached":           slices.Concat(ask, []string{"--chain", "bitcoin-regtest=http://127.0.0.1:1,user=a,password-file=" + password}),
+	} {
+		if out, status := s.souk(args...); status != 2 || !strings.Contains(out, words) {
+			t.Errorf("%s: status %d, %s", words, status, out)
+		}
+	}
+	if out := s.must(ask...); !strings.Contains(out, "balanced") {
+		t.Errorf("without a node: %s", out)
+	}
+}
