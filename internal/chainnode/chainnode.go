@@ -259,7 +259,7 @@ func (n *Node) configure(dir string, port int) ([]string, error) {
 	case Btcd, Ltcd:
 		n.rpc.User, n.rpc.Password = rand.Text(), rand.Text()
 		text = fmt.Sprintf("[Application Options]\nregtest=1\nnotls=1\nnodnsseed=1\nrpcuser=%s\nrpcpass=%s\n"+
-			"rpclisten=127.0.0.1:%d\nlisten=%s\nminingaddr=%s\ndatadir=%s\nlogdir=%s\nrpcmaxclients=100\n",
+			"rpclisten=127.0.0.1:%d\nlisten=%s\nminingaddr=%s\ndatadir=%s\nlogdir=%s\nrpcmaxclients=100\ntrickleinterval=100ms\n",
 			n.rpc.User, n.rpc.Password, port, n.peer, n.reward, filepath.Join(dir, "data"), filepath.Join(dir, "logs"))
 		if n.kind == Ltcd {
 			text += "rejectreplacement=1\n" // as Litecoin's miners do
@@ -303,6 +303,13 @@ func (n *Node) RPC() rpc.Config { return n.rpc }
 
 // Peer returns the address at which other nodes and light clients meet this one.
 func (n *Node) Peer() string { return n.peer }
+
+// Connect makes the node and another one of its kind tell each other of blocks and
+// transactions.
+func (n *Node) Connect(ctx context.Context, other *Node) error {
+	_, err := n.client.Do(ctx, nil, "addnode", other.peer, "add")
+	return err
+}
 
 // Backend opens a backend of the chain port over the node.
 func (n *Node) Backend() (chain.Backend, error) {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"souk/chain"
 	"souk/internal/chainnode"
 )
 
@@ -50,6 +51,61 @@ func TestStart(t *testing.T) {
 		if err := n.Stop(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// A node that is connected to a miner's follows its blocks.
+func TestConnect(t *testing.T) {
+	for _, kind := range []chainnode.Kind{chainnode.Btcd, chainnode.Ltcd} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+			defer cancel()
+			dir := t.TempDir()
+			m, err := chainnode.StartMiner(ctx, chainnode.Config{Kind: kind, Dir: filepath.Join(dir, "miner")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = m.Stop() }()
+			n, err := chainnode.Start(ctx, chainnode.Config{Kind: kind, Dir: filepath.Join(dir, "node"), Reward: m.Reward()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = n.Stop() }()
+			b, err := n.Backend()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = b.Close() }()
+			if err := n.Connect(ctx, m.Node()); err != nil {
+				t.Fatal(err)
+			}
+			same := func() {
+				t.Helper()
+				want, err := m.Tip(ctx)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for got, err := b.Tip(ctx); got.Hash != want.Hash; got, err = b.Tip(ctx) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(20 * time.Millisecond)
+				}
+			}
+			same()
+			at, err := m.Pay(ctx, m.Script(), 1e8)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := m.Mine(ctx, 1); err != nil {
+				t.Fatal(err)
+			}
+			same()
+			if fate, err := b.Coin(ctx, chain.Coin{At: at, Height: 1}); err != nil || fate.State != chain.Unspent {
+				t.Errorf("the other node says %v of a payment, %v", fate.State, err)
+			}
+		})
 	}
 }
 
