@@ -232,7 +232,6 @@ func BankValue(b *custody.Info, of *ledger.Asset, n *script.Network, now uint64)
 		Limits: LimitsValue(&b.Limits), Waiting: b.Pending, Batches: len(b.Live), Rate: b.Accepted, Series: b.Series,
 		WaitsToBump: b.Waits&custody.WaitsToBump != 0, WaitsToSweep: b.Waits&custody.WaitsToSweep != 0,
 		PegOutBlocks: n.PegOutExtra, Gather: b.Gather, BumpBlocks: b.BumpBlocks, CoolDown: b.CoolDown, Start: blockValue(b.Start),
-		Confirmations: []Confirmation{},
 	}
 	for i, w := range b.Wallets {
 		v.Wallets[i] = Wallet{Total: FormatCoins(w.Total), Coins: w.Coins}
@@ -244,14 +243,20 @@ func BankValue(b *custody.Info, of *ledger.Asset, n *script.Network, now uint64)
 	case b.NextAt != 0:
 		v.Limits = LimitsValue(&b.Next)
 	}
-	for _, c := range n.Confirmations {
-		x := Confirmation{Blocks: c.Blocks}
-		if c.UpTo < asset.MaxSupply {
-			x.UpTo = FormatCoins(c.UpTo)
-		}
-		v.Confirmations = append(v.Confirmations, x)
-	}
+	v.Confirmations = Confirmations(n)
 	return v
+}
+
+// Confirmations is how deep payments of a network must be.
+func Confirmations(n *script.Network) []Confirmation {
+	list := make([]Confirmation, len(n.Confirmations))
+	for i, c := range n.Confirmations {
+		list[i].Blocks = c.Blocks
+		if c.UpTo < asset.MaxSupply {
+			list[i].UpTo = FormatCoins(c.UpTo)
+		}
+	}
+	return list
 }
 
 func blockValue(p custody.Point) Block { return Block{p.Height, p.Hash.String()} }

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strconv"
 	"sync"
+	"time"
 
 	"souk/asset"
+	"souk/exchange"
 	"souk/exchange/custody"
 	"souk/merkle"
 	"souk/script"
@@ -98,6 +101,41 @@ func (c *Client) Withdrawals(ctx context.Context, s *Signer, p BankedPage) (*Wit
 func (c *Client) WithdrawalSettings(ctx context.Context, s *Signer) (*WithdrawalSettings, error) {
 	return get[WithdrawalSettings](ctx, c, ownTarget(s, "withdrawal-settings"), s)
 }
+
+// Admit has a member's server open the signer's account, which nobody has paid yet,
+// with a first deposit address at the bank of an asset. Servers are asked one after the
+// other until one does. The receipt's number is the address: series x 2^32 + index; its
+// code is AccountExists if there is an account already.
+func (c *Client) Admit(ctx context.Context, s *Signer, of string, salt custody.Salt) (exchange.Receipt, error) {
+	if _, err := c.ID(ctx); err != nil {
+		return exchange.Receipt{}, err
+	}
+	target := fmt.Sprintf("%s/admissions?bank=%s&salt=%x", Prefix, url.QueryEscape(of), salt[:])
+	r, err := race(ctx, c, 0, func(ctx context.Context, server *server, _ []*server) (exchange.Receipt, error) {
+		data, err := c.send(ctx, server, &call{method: http.MethodPost, target: target, accept: JSON, sign: s, limit: admitPatience})
+		if err != nil {
+			return exchange.Receipt{}, err
+		}
+		v, err := decode[Receipt](data)
+		if err != nil {
+			return exchange.Receipt{}, err
+		}
+		r, err := v.Parse()
+		if err == nil && r.Code != exchange.OK && r.Code != exchange.AccountExists {
+			err = fmt.Errorf("%s (code %d): %s", r.Code, r.Code, Message(r.Code))
+		}
+		return r, err
+	})
+	var final finalError
+	if errors.As(err, &final) && !errors.Is(err, ErrServers) {
+		err = final.refusal
+	}
+	c.heard([]exchange.Receipt{r})
+	return r, err
+}
+
+// admitPatience is how long a server may take to open an account.
+const admitPatience = 15 * time.Second
 
 // ProvenBank is a bank as its proven leaf has it.
 type ProvenBank struct {

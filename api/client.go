@@ -143,7 +143,8 @@ func (c *Client) After() uint64 { return c.after.Load() }
 // heard notes the blocks of receipts.
 func (c *Client) heard(receipts []exchange.Receipt) {
 	for i := range receipts {
-		for old := c.after.Load(); receipts[i].Height > old && !c.after.CompareAndSwap(old, receipts[i].Height); {
+		height := receipts[i].Height
+		for old := c.after.Load(); height > old && !c.after.CompareAndSwap(old, height); {
 			old = c.after.Load()
 		}
 	}

@@ -30,6 +30,7 @@ const (
 	TooSlow      Code = "too-slow"     // the body did not arrive in time
 	NotProvable  Code = "not-provable" // a proof is not there yet, or not any more
 	HeaderTooBig Code = "header-too-big"
+	TooMany      Code = "too-many" // more of something than this server does in a time; another one may
 )
 
 // Error is an error response, as RFC 9457 has it. It is safe to show to people.
@@ -84,6 +85,8 @@ func (c Code) Status() int {
 		return http.StatusConflict
 	case TooSlow:
 		return http.StatusRequestTimeout
+	case TooMany:
+		return http.StatusTooManyRequests
 	case HeaderTooBig:
 		return http.StatusRequestHeaderFieldsTooLarge
 	case Broken:

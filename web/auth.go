@@ -118,11 +118,14 @@ func (r *reads) take(from netip.Prefix, now time.Time) bool {
 	return r.slots[slot].take(now, readsPerSourceSecond) && r.all.take(now, readsPerSecond)
 }
 
-func (b *bucket) take(now time.Time, rate float64) bool {
+func (b *bucket) take(now time.Time, rate float64) bool { return b.takeOf(now, rate, time.Second) }
+
+// takeOf takes one of so many tokens that come back in a time.
+func (b *bucket) takeOf(now time.Time, rate float64, in time.Duration) bool {
 	if b.last.IsZero() {
 		b.tokens = rate
 	} else if passed := now.Sub(b.last); passed > 0 {
-		b.tokens = min(rate, b.tokens+passed.Seconds()*rate)
+		b.tokens = min(rate, b.tokens+passed.Seconds()/in.Seconds()*rate)
 	}
 	b.last = now
 	if b.tokens < 1 {

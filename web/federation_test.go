@@ -92,7 +92,7 @@ func (n *node) serve(config web.Config) {
 	tb := n.f.tb
 	n.server = web.New(config)
 	if err := n.server.Add(web.Virtual{
-		Founding: n.f.founding, Replica: adapter{n.replica}, Engine: n, Self: n.f.founding.Members[n.index].Consensus,
+		Founding: n.f.founding, Replica: adapter{n.replica}, Engine: n, Self: n.f.founding.Members[n.index].Consensus, Admit: n.admit,
 	}); err != nil {
 		tb.Fatal(err)
 	}

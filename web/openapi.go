@@ -82,6 +82,7 @@ func register(mux *http.ServeMux, v *virtual) huma.API {
 	get(h, "getEscrow", "/escrows/{id}", "A locked escrow that one has a part in", v.escrow)
 	get(h, "getCommand", "/commands/{id}", "What became of a command", v.fate)
 	v.registerPost(h, mux)
+	v.registerAdmission(h)
 	mux.HandleFunc("GET "+api.Prefix+"/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		writeBody(w, http.StatusOK, api.JSON, document)
 	})

@@ -1,8 +1,10 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,6 +36,8 @@ type virtual struct {
 	member   atomic.Pointer[string] // this server's member name, as last seen
 	waiting  atomic.Int64           // reads that wait for a block
 
+	admit      func(context.Context, *exchange.Admit) (exchange.Receipt, error)
+	admissions admissions
 	coinCache  coinCache
 	signatures verdicts
 	derived    derived
@@ -59,7 +63,7 @@ func newVirtual(s *Server, id exchange.ID, of Virtual) *virtual {
 	v := &virtual{
 		server: s, id: id, text: serverText(id), name: of.Founding.Name, contract: of.Founding.Append(nil), self: of.Self,
 		replica: of.Replica, engine: of.Engine, mux: http.NewServeMux(), reads: newReads(),
-		looks: make(chan struct{}, mostLooks), coinCache: coinCache{list: map[custody.Bank]*coinList{}},
+		looks: make(chan struct{}, mostLooks), admit: of.Admit, admissions: admissions{sources: map[netip.Prefix]*bucket{}}, coinCache: coinCache{list: map[custody.Bank]*coinList{}},
 		signatures: verdicts{known: map[[32]byte]bool{}}, derived: newDerived(),
 	}
 	register(v.mux, v)

@@ -99,6 +99,9 @@ type Virtual struct {
 	Engine   Engine
 	// Self is this server's consensus key, which tells which member it is.
 	Self identity.PublicKey
+	// Admit opens an account by this member's server and waits for the receipt; nil: it
+	// opens none. It is called for at most 1,000 accounts an hour (H-104).
+	Admit func(ctx context.Context, body *exchange.Admit) (exchange.Receipt, error)
 }
 
 // Server serves any number of virtual servers. Its methods may be called concurrently.

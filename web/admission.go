@@ -1,0 +1,120 @@
+package web
+
+import (
+	"context"
+	"encoding/hex"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"souk/api"
+	"souk/exchange"
+	"souk/exchange/custody"
+	"souk/identity"
+)
+
+// Admissions an hour, of all and of one source. Each opens an account for ever.
+const (
+	admitsPerHour       = 1000
+	admitsPerSourceHour = 6
+)
+
+// AdmissionInput says who asks for a first deposit address, and at which bank.
+type AdmissionInput struct {
+	Bank string `query:"bank" required:"true" maxLength:"20" doc:"Number or symbol of the bank's asset." example:"BTC"`
+	Salt string `query:"salt" required:"true" minLength:"32" maxLength:"32" doc:"16 random bytes, hexadecimal: what keeps others from finding out whose the address is."`
+	Signed
+}
+
+// registerAdmission mounts the operation that opens accounts, and describes it.
+func (v *virtual) registerAdmission(h huma.API) {
+	op := operation(h, "postAdmission", "/admissions", "Have an account opened, with its first deposit address")
+	op.Method = http.MethodPost
+	op.Description = "For the key of an address that nobody has paid yet. The account is opened by this member; the receipt's number is that of the address: series x 2^32 + index. If there is an account the receipt says so, and nothing happens."
+	huma.Register(h, op, v.admission)
+}
+
+func (v *virtual) admission(ctx context.Context, in *AdmissionInput) (*Reply[api.Receipt], error) {
+	status := v.recent()
+	if e := v.unready(&status); e != nil {
+		return nil, refuse(e)
+	}
+	var salt custody.Salt
+	if n, err := hex.Decode(salt[:], []byte(in.Salt)); err != nil || n != len(salt) {
+		return nil, api.NewError(api.BadRequest, "query.salt", "Draw 16 bytes at random and write them as 32 hexadecimal digits.")
+	}
+	address, key, err := v.reader(&in.Signed, 0)
+	if err != nil {
+		return nil, refuse(err)
+	}
+	exists := false
+	var bank custody.Bank
+	err = v.view(func(s *exchange.State) error {
+		_, exists = s.Ledger().Find(address)
+		b, _, err := bankOf(s, in.Bank)
+		bank = b.ID
+		return err
+	})
+	switch {
+	case err != nil:
+		return nil, refuse(err)
+	case exists:
+		return &Reply[api.Receipt]{api.ReceiptValue(&exchange.Receipt{Code: exchange.AccountExists})}, nil
+	case address != identity.AddressOf(key):
+		return nil, refuse(v.refused())
+	case v.admit == nil:
+		return nil, api.NewError(api.NotFound, "", "This server opens no accounts. Ask a member's server, or have somebody pay the account in the ledger first.")
+	case !v.admissions.take(in.source, v.server.config.Now()):
+		e := api.NewError(api.TooMany, "", "Enough accounts were opened here for now. Ask another server, have somebody pay the account in the ledger first, or come back in an hour.")
+		e.RetryAfter = time.Hour
+		return nil, refuse(e)
+	}
+	ctx, cancel := context.WithTimeout(ctx, v.server.config.Wait)
+	defer cancel()
+	r, err := v.admit(ctx, &exchange.Admit{Bank: bank, Account: address, Salt: salt})
+	if err != nil {
+		return nil, refuse(err)
+	}
+	return &Reply[api.Receipt]{api.ReceiptValue(&r)}, nil
+}
+
+// admissions counts accounts that were opened for strangers.
+type admissions struct {
+	mu      sync.Mutex
+	all     bucket
+	sources map[netip.Prefix]*bucket
+}
+
+// mostSources is how many sources are told apart; when there are more, those that have
+// saved up everything are forgotten.
+const mostSources = 10_000
+
+// take counts an account; false if there were too many in the last hour. Sources on the
+// server's own machine, where a proxy may be, count only among all.
+func (a *admissions) take(from netip.Prefix, now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	own := &bucket{}
+	if !from.Addr().IsLoopback() && from != sourceOf(netip.IPv6Loopback()) {
+		if own = a.sources[from]; own == nil {
+			if len(a.sources) >= mostSources {
+				a.forget(now)
+			}
+			own = &bucket{}
+			a.sources[from] = own
+		}
+	}
+	return len(a.sources) <= mostSources && own.takeOf(now, admitsPerSourceHour, time.Hour) && a.all.takeOf(now, admitsPerHour, time.Hour)
+}
+
+// forget drops sources that asked for nothing for an hour.
+func (a *admissions) forget(now time.Time) {
+	for from, b := range a.sources {
+		if now.Sub(b.last) >= time.Hour {
+			delete(a.sources, from)
+		}
+	}
+}
