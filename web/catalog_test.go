@@ -356,6 +356,9 @@ func TestVerifiedIsWhatWasAsked(t *testing.T) {
 	// A replay of what was proven before the last payment, to one who has seen nothing.
 	old := recorded(t, f, "alice", "/v1/accounts/"+exchangetest.Address("alice").String()+"?proof=1")
 	must(t, c.As(signer("alice")), pay(5))
+	if _, _, err := c.VerifiedAccount(ctx, v, signer("alice")); err != nil { // there is a header of after the payment
+		t.Error(err)
+	}
 	stale := answering(t, f.nodes[0], "/accounts/", old)
 	if x, _, err := clientOf(t, f, stale).VerifiedAccount(soon(), api.NewVerifier(f), signer("alice")); !errors.Is(err, api.ErrOld) {
 		t.Errorf("an old state: %+v, %v", x, err)
