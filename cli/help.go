@@ -28,6 +28,7 @@ var sharedFlags = map[string]string{
 	"book":            flagsOfPurse + " " + flagsToServer,
 	"trades":          flagsOfPurse + " " + flagsToServer,
 	"market":          flagsOfPurse + " " + flagsToServer,
+	"bank":            flagsOfPurse + " " + flagsToServer,
 	"status":          flagsOfPurse + " " + flagsToServer,
 	"audit":           flagsOfPurse + " " + flagsToServer,
 	"vote":            flagsOfPurse + " " + flagsToServer + " " + flagsOfSecret,

@@ -21,11 +21,12 @@ import (
 func (a *app) verifyCommand() *cobra.Command {
 	var checkpoint string
 	c := &cobra.Command{
-		Use:   "verify [balance|order ID|market NAME|asset SYMBOL|receipt COMMAND|trade MARKET ID]",
+		Use:   "verify [balance|order ID|market NAME|asset SYMBOL|receipt COMMAND|trade MARKET ID|address ASSET ADDRESS|series ASSET NUMBER]",
 		Short: "Check a fact against headers that more than two thirds of the members signed", Args: cobra.MaximumNArgs(3),
 		Long: `Check a fact with proofs instead of belief: the founding contract has the id you pinned, the
 headers are signed by the members that the contract and later votes name, a second server confirms them,
-and the fact stands under the state root of a header. Without arguments: your balance.`,
+and the fact stands under the state root of a header. Without arguments: your balance. With
+address: that a deposit address is derived from the bank's keys, and yours.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				args = []string{"balance"}
@@ -92,7 +93,7 @@ func (f *facts) set(field string, value any) {
 
 // verified asks, and answers what was proven.
 func (a *app) verified(ctx context.Context, s *session, v *api.Verifier, args []string) (facts, api.Proven, error) {
-	need := map[string]int{"balance": 1, "order": 2, "market": 2, "asset": 2, "receipt": 2, "trade": 3}
+	need := map[string]int{"balance": 1, "order": 2, "market": 2, "asset": 2, "receipt": 2, "trade": 3, "address": 3, "series": 3}
 	if n, ok := need[args[0]]; !ok || n != len(args) {
 		return facts{}, api.Proven{}, usageError{fmt.Errorf("verify %s: see souk verify --help", args[0])}
 	}
@@ -131,6 +132,8 @@ func (a *app) verified(ctx context.Context, s *session, v *api.Verifier, args []
 		return verifiedReceipt(ctx, s, v, args[1])
 	case "trade":
 		return verifiedTrade(ctx, s, v, args)
+	case "series":
+		return verifiedSeries(ctx, s, v, args)
 	}
 	return a.verifiedOwn(ctx, s, v, args)
 }
@@ -278,8 +281,12 @@ func verifiedTrade(ctx context.Context, s *session, v *api.Verifier, args []stri
 func (a *app) verifiedOwn(ctx context.Context, outer *session, v *api.Verifier, args []string) (f facts, proven api.Proven, err error) {
 	err = a.signed(ctx, func(ctx context.Context, s *session, who *api.Signer) error {
 		s.trust = outer.trust
-		if args[0] == "order" {
+		switch args[0] {
+		case "order":
 			f, proven, err = verifiedOrder(ctx, s, v, who, args[1])
+			return err
+		case "address":
+			f, proven, err = verifiedAddress(ctx, s, who, args)
 			return err
 		}
 		acc, at, err := s.client.VerifiedAccount(ctx, v, who)
