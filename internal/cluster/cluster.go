@@ -8,8 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +18,7 @@ import (
 
 	"souk/api"
 	"souk/exchange"
+	"souk/internal/ports"
 	"souk/node"
 )
 
@@ -66,13 +65,13 @@ func Start(binary string, s node.LocalSetup) (*Cluster, error) {
 
 // Networked is Start with a Network of forwarders between the servers.
 func Networked(binary string, s node.LocalSetup) (*Cluster, error) {
-	first, err := FreePorts(3 * s.Servers)
+	free, err := ports.Claim(3 * s.Servers)
 	if err != nil {
 		return nil, err
 	}
-	s.HTTP, s.Consensus = first, first+s.Servers
+	s.HTTP, s.Consensus = free[0], free[s.Servers]
 	n := &Network{}
-	if err := n.listen(&s, first+2*s.Servers); err != nil {
+	if err := n.listen(&s, free[2*s.Servers]); err != nil {
 		return nil, errors.Join(err, n.close())
 	}
 	c, err := Found(binary, s)
@@ -92,13 +91,8 @@ func (c *Cluster) startAll() (*Cluster, error) {
 	return c, nil
 }
 
-// Found founds a federation and starts nothing: Restart does. Ports that the setup
-// leaves open are taken from below those that outgoing connections use, so that
-// none of these sits on the port of a server that is down.
+// Found founds a federation and starts nothing: Restart does.
 func Found(binary string, s node.LocalSetup) (*Cluster, error) {
-	if err := ports(&s); err != nil {
-		return nil, err
-	}
 	local, err := node.FoundLocal(s)
 	if err != nil {
 		return nil, err
@@ -110,52 +104,6 @@ func Found(binary string, s node.LocalSetup) (*Cluster, error) {
 // a passphrase file where Home.PassphraseFile says.
 func Adopt(binary string, local *node.Local) *Cluster {
 	return &Cluster{Local: local, binary: binary, servers: make([]*process, len(local.Homes))}
-}
-
-// Ports for servers: above what needs privileges and common services, below what
-// systems use for outgoing connections.
-const (
-	lowestPort  = 12_000
-	highestPort = 32_000
-)
-
-// ports fills in the ports of a setup.
-func ports(s *node.LocalSetup) error {
-	if s.HTTP != 0 || s.Consensus != 0 {
-		return nil
-	}
-	first, err := FreePorts(2 * s.Servers)
-	if err != nil {
-		return err
-	}
-	s.HTTP, s.Consensus = first, first+s.Servers
-	return nil
-}
-
-// FreePorts finds n ports of the loopback address in a row that nobody listens on,
-// and answers the first.
-func FreePorts(n int) (int, error) {
-	var err error
-	for range 100 {
-		first := lowestPort + rand.IntN(highestPort-lowestPort-n) //nolint:gosec // no secret
-		if err = allFree(first, n); err == nil {
-			return first, nil
-		}
-	}
-	return 0, fmt.Errorf("find free ports: %w", err)
-}
-
-func allFree(first, n int) error {
-	for port := first; port < first+n; port++ {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			return err
-		}
-		if err := l.Close(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // LogFile is where a server's log is.

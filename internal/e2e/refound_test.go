@@ -21,6 +21,7 @@ import (
 	"souk/exchange"
 	"souk/exchange/market"
 	"souk/internal/cluster"
+	"souk/internal/ports"
 	"souk/node"
 )
 
@@ -157,7 +158,7 @@ func TestRefound(t *testing.T) {
 // remaining machine, and lets the homes join it.
 func refound(t *testing.T, f *federation, remaining []int, dir string) (*exchange.Founding, *node.Local) {
 	t.Helper()
-	ports, err := cluster.FreePorts(8)
+	free, err := ports.Claim(8)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,9 +172,9 @@ func refound(t *testing.T, f *federation, remaining []int, dir string) (*exchang
 		if err := os.WriteFile(home.PassphraseFile(), []byte("correct horse battery staple\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		addr := fmt.Sprintf("127.0.0.1:%d", ports+i)
+		addr := ports.Address(free[i])
 		souk(t, "init", "--home", string(home), "--name", fmt.Sprintf("new-%d", i+1), "--url", "http://"+addr, "--http", addr,
-			"--p2p", fmt.Sprintf("127.0.0.1:%d", ports+2+i), "--passphrase-file", home.PassphraseFile())
+			"--p2p", ports.Address(free[2+i]), "--passphrase-file", home.PassphraseFile())
 		local.Homes = append(local.Homes, home)
 		local.URLs = append(local.URLs, "http://"+addr)
 		cards = append(cards, home.CardFile())

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"souk/exchange/roster"
-	"souk/internal/cluster"
+	"souk/internal/ports"
 	"souk/node"
 	"souk/store/sealed"
 )
@@ -33,11 +33,11 @@ func TestReplaceMember(t *testing.T) {
 
 	dir := t.TempDir()
 	home := node.Home(filepath.Join(dir, "home"))
-	ports, err := cluster.FreePorts(2)
+	free, err := ports.Claim(2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	http, p2p := fmt.Sprintf("127.0.0.1:%d", ports), fmt.Sprintf("127.0.0.1:%d", ports+1)
+	http, p2p := ports.Address(free[0]), ports.Address(free[1])
 	if err := os.MkdirAll(string(home), 0o700); err != nil {
 		t.Fatal(err)
 	}

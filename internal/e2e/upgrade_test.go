@@ -15,6 +15,7 @@ import (
 	"souk/exchange/ledger"
 	"souk/identity"
 	"souk/internal/cluster"
+	"souk/internal/ports"
 	"souk/node"
 	"souk/store/sealed"
 )
@@ -107,14 +108,14 @@ func TestUpgrade(t *testing.T) {
 // second founds another virtual server in the homes of a cluster, at ports of its own.
 func second(t *testing.T, c *cluster.Cluster) *exchange.Founding {
 	t.Helper()
-	first, err := cluster.FreePorts(len(c.Homes))
+	free, err := ports.Claim(len(c.Homes))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var cards []exchange.Card
 	var listens []string
 	for i, h := range c.Homes {
-		listen := "127.0.0.1:" + strconv.Itoa(first+i)
+		listen := ports.Address(free[i])
 		card, _, err := node.NewCard(h, node.CardSetup{
 			P2P: listen, Pass: sealed.FromFile(h.PassphraseFile()), Work: sealed.TestWork, Now: time.Now().Add(-time.Second),
 		})

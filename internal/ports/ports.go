@@ -32,28 +32,39 @@ var (
 	claimed = map[int]net.PacketConn{}
 )
 
-// Claim answers n TCP ports of the loopback address that nobody listens on and
-// that no other call, in this process or another, has been answered. The claim
+// tries is how many places for a row of ports are tried.
+const tries = 200
+
+// Claim answers n TCP ports of the loopback address, in a row, that nobody listens on
+// and that no other call, in this process or another, has been answered. The claim
 // lasts until Release or the end of the process; it is a UDP socket of the same
 // number, which the kernel gives back whatever way the process ends.
 func Claim(n int) ([]int, error) {
 	mu.Lock()
 	defer mu.Unlock()
-	var ports []int
-	span := highest - lowest + 1
-	start := rand.IntN(span)
-	for i := 0; i < span && len(ports) < n; i++ {
-		port := lowest + (start+i)%span
-		if claim, ok := claim(port); ok {
-			claimed[port] = claim
-			ports = append(ports, port)
+	const span = highest - lowest + 1
+	for range tries {
+		if n > span {
+			break
+		}
+		if row, ok := claimRow(lowest+rand.IntN(span-n+1), n); ok { //nolint:gosec // no secret
+			return row, nil
 		}
 	}
-	if len(ports) < n {
-		release(ports)
-		return nil, fmt.Errorf("%w: %d wanted", ErrNone, n)
+	return nil, fmt.Errorf("%w: %d in a row wanted", ErrNone, n)
+}
+
+func claimRow(first, n int) (row []int, ok bool) {
+	for port := first; port < first+n; port++ {
+		c, ok := claim(port)
+		if !ok {
+			release(row)
+			return nil, false
+		}
+		claimed[port] = c
+		row = append(row, port)
 	}
-	return ports, nil
+	return row, true
 }
 
 // Release gives ports back for others to claim.
