@@ -75,6 +75,7 @@ func rules() []Rule {
 		},
 		{Package: "purse", Floor: 3, Imports: with(values, "exchange", "store/sealed")},
 		{Package: "replica", Floor: 3, Imports: with(state, "consensus", "store")},
+		{Package: "custodian", Floor: 3, Imports: with(state, "chain", "threshold")},
 		{Package: "signer", Floor: 3, Imports: []string{"asset", "exchange/custody", "script", "threshold"}},
 
 		// Floor 4: faces.
@@ -91,12 +92,12 @@ func rules() []Rule {
 				"chain", "chain/rpc", "chain/bitcoin", "chain/litecoin", "chain/namecoin", "chain/neutrino"),
 		},
 		{
-			Package: "cli", Floor: 5, Imports: with(state, "store/sealed", "purse", "api", "node", "auditor", "internal/cluster", "internal/load"),
+			Package: "cli", Floor: 5, Imports: with(state, "store/sealed", "purse", "api", "node", "auditor", "chain", "internal/chainnode", "internal/cluster", "internal/load"),
 			Owns: []string{"github.com/spf13/cobra", "rsc.io/qr"},
 		},
 		{Package: "cmd/souk", Floor: 5, Imports: []string{"cli"}},
 		// Federations on one machine, for the demonstration, measurements and tests.
-		{Package: "internal/cluster", Floor: 5, Imports: []string{"api", "exchange", "node", "internal/forward"}},
+		{Package: "internal/cluster", Floor: 5, Imports: []string{"api", "exchange", "node", "internal/forward", "internal/ports"}},
 		// Nodes of chains on one machine, for the same.
 		{
 			Package: "internal/chainnode", Floor: 5,
@@ -118,6 +119,10 @@ func rules() []Rule {
 		},
 		{Package: "sim/check", Floor: Beside, Test: true, Imports: state},
 		{Package: "sim/workload", Floor: Beside, Test: true, Imports: with(state, "exchange/exchangetest")},
+		{
+			Package: "custodian/custodiantest", Floor: Beside, Test: true,
+			Imports: with(state, "exchange/exchangetest", "chain", "chain/memchain", "custodian", "signer"),
+		},
 		{Package: "internal/arch", Floor: Beside},
 		{
 			Package: "internal/bench", Floor: Beside,
