@@ -199,7 +199,17 @@ func (b *bank) makeSeries(ids []Member, now uint64) (*series, error) {
 	if err := r.Check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFounding, err)
 	}
+	for _, old := range b.series {
+		if sameKeys(old.Series, r.Series) {
+			r.next = max(r.next, old.next) // its scripts are the same, and an address has one owner
+		}
+	}
 	return r, nil
+}
+
+// sameKeys tells whether two series of the same recovery have the same scripts.
+func sameKeys(a, b *script.Series) bool {
+	return len(a.Keys) == len(b.Keys) && !slices.ContainsFunc(a.Keys, func(k script.MemberKey) bool { return !slices.Contains(b.Keys, k) })
 }
 
 // CheckLimits tells whether SetLimits would take limits: OK, UnknownBank or BadSettings.
