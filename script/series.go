@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/btcsuite/btcd/btcutil/v2/hdkeychain"
 	"golang.org/x/crypto/cryptobyte"
 )
 
@@ -121,7 +120,7 @@ func checkKeys(k uint8, keys []MemberKey) error {
 // the time of the series itself. It is safe for concurrent use.
 type Branch struct {
 	series         *Series
-	keys, recovery []*hdkeychain.ExtendedKey
+	keys, recovery []parent
 }
 
 // Branch returns the series at a branch below Hardened. The series must be one
@@ -138,17 +137,19 @@ func (s *Series) Branch(branch uint32) (*Branch, error) {
 	return b, err
 }
 
-func branchKeys(keys []MemberKey, branch uint32) ([]*hdkeychain.ExtendedKey, error) {
+func branchKeys(keys []MemberKey, branch uint32) ([]parent, error) {
 	if len(keys) == 0 || len(keys) > MaxKeys {
 		return nil, fmt.Errorf("%d keys: %w", len(keys), ErrSeries)
 	}
-	list := make([]*hdkeychain.ExtendedKey, len(keys))
+	list := make([]parent, len(keys))
 	for i := range keys {
-		child, err := extended(keys[i].Key[:], keys[i].ChainCode[:], false).Derive(branch)
+		child, err := keys[i].Child(branch)
 		if err != nil {
-			return nil, fmt.Errorf("derive branch %d of %x: %w: %w", branch, keys[i].Key, ErrKey, err)
+			return nil, err
 		}
-		list[i] = child
+		if list[i], err = newParent(&child); err != nil {
+			return nil, err
+		}
 	}
 	return list, nil
 }
@@ -187,18 +188,14 @@ func (b *Branch) Derive(index uint32) (*Derived, error) {
 	return d, nil
 }
 
-func childKeys(keys []*hdkeychain.ExtendedKey, index uint32) ([][33]byte, error) {
+func childKeys(keys []parent, index uint32) ([][33]byte, error) {
 	list := make([][33]byte, len(keys))
 	for i := range keys {
-		child, err := keys[i].Derive(index)
+		key, err := keys[i].child(index)
 		if err != nil {
-			return nil, fmt.Errorf("derive index %d: %w: %w", index, ErrKey, err)
+			return nil, fmt.Errorf("derive index %d: %w", index, err)
 		}
-		key, err := child.ECPubKey()
-		if err != nil {
-			return nil, fmt.Errorf("derive index %d: %w: %w", index, ErrKey, err)
-		}
-		list[i] = [33]byte(key.SerializeCompressed())
+		list[i] = key
 	}
 	return list, nil
 }
