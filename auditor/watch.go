@@ -127,9 +127,12 @@ func (w *watch) add(branch *script.Branch, at place) {
 	w.fresh = true
 }
 
+// lateBlocks is how far before the last walk new addresses are looked for, more than
+// members do (W-24).
+const lateBlocks = 288
+
 // walk reads the chain to its end, from where it stopped. If there are new addresses
-// it begins where the members were when the last ones were added: before that, they
-// did not watch these either.
+// it begins before the block where the members were when the last ones were added.
 func (w *watch) walk(ctx context.Context, b *bank) error {
 	switch {
 	case w.blocks == nil:
@@ -138,7 +141,7 @@ func (w *watch) walk(ctx context.Context, b *bank) error {
 		clear(w.payments)
 		clear(w.spends)
 	case w.fresh:
-		w.locator = w.locator.Below(w.seen + 1)
+		w.locator = w.locator.Below(w.seen + 1 - min(w.seen, lateBlocks))
 		last, _ := w.locator.Last()
 		_ = w.Rewind(last) // it has no error
 	}
