@@ -92,7 +92,7 @@ func rules() []Rule {
 				"chain", "chain/rpc", "chain/bitcoin", "chain/litecoin", "chain/namecoin", "chain/neutrino"),
 		},
 		{
-			Package: "cli", Floor: 5, Imports: with(state, "store/sealed", "purse", "api", "node", "auditor", "chain", "internal/chainnode", "internal/cluster", "internal/load"),
+			Package: "cli", Floor: 5, Imports: with(state, "store/sealed", "purse", "api", "node", "auditor", "internal/chainnode", "internal/cluster", "internal/load", "internal/outside"),
 			Owns: []string{"github.com/spf13/cobra", "rsc.io/qr"},
 		},
 		{Package: "cmd/souk", Floor: 5, Imports: []string{"cli"}},
@@ -109,6 +109,7 @@ func rules() []Rule {
 		},
 		{Package: "internal/forward", Floor: 5},
 		{Package: "internal/load", Floor: 5, Imports: state},
+		{Package: "internal/outside", Floor: 5, Imports: with(coins, "chain", "node", "internal/chainnode")},
 		{Package: "internal/ports", Floor: 5},
 
 		// Beside the floors.
@@ -127,7 +128,8 @@ func rules() []Rule {
 		{
 			Package: "internal/bench", Floor: Beside,
 			Imports: with(state, "exchange/exchangetest", "exchange/market/markettest", "consensus", "store/pebble",
-				"store/sealed", "replica", "api", "node", "internal/cluster", "internal/forward", "internal/load"),
+				"store/sealed", "replica", "api", "node", "internal/cluster", "internal/forward", "internal/load",
+				"internal/chainnode", "internal/outside", "script", "exchange/custody"),
 		},
 		{Package: "internal/bulk", Floor: Beside, Test: true},
 		{Package: "internal/e2e", Floor: Beside, Test: true},
