@@ -129,7 +129,7 @@ func rules() []Rule {
 			Package: "internal/bench", Floor: Beside,
 			Imports: with(state, "exchange/exchangetest", "exchange/market/markettest", "consensus", "store/pebble",
 				"store/sealed", "replica", "api", "node", "internal/cluster", "internal/forward", "internal/load",
-				"internal/chainnode", "internal/outside", "script", "exchange/custody"),
+				"internal/chainnode", "internal/outside"),
 		},
 		{Package: "internal/bulk", Floor: Beside, Test: true},
 		{Package: "internal/e2e", Floor: Beside, Test: true},

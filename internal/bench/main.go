@@ -49,6 +49,7 @@ var parts = []part{
 	{"gap", (*run).gap},
 	{"flood", (*run).flood},
 	{"wan", (*run).wan},
+	{"sign", (*run).sign},
 }
 
 func main() {
