@@ -166,6 +166,67 @@ func TestNoRelation(t *testing.T) {
 	}
 }
 
+// credited lets accounts be paid a thousand times and counts in which wallets the bank
+// put their coins. With grind, account 1 knows what the seed of the crediting block
+// will be, and makes up payments until one falls into wallet 0.
+func credited(t *testing.T, seed uint64, grind bool) [][]int {
+	const accounts, wallets, coins = 8, 4, 1000
+	r := rand.New(rand.NewPCG(seed, 9))
+	w := newWorld(t, 4, definition("bitcoin-regtest", wallets))
+	w.unchecked = true
+	w.turn(0, 2)
+	table := make([][]int, accounts)
+	for i := range table {
+		table[i] = make([]int, wallets)
+	}
+	largest := asset.Amount(0)
+	for i := range coins {
+		owner := custody.Owner(1 + r.IntN(accounts))
+		amount := asset.Amount(1e6 + r.Int64N(5*coin))
+		paid := w.deposit(owner, 0, amount)
+		at := &paid.pays[0].At
+		info, _ := w.s.Bank(1)
+		totals := make([]asset.Amount, wallets)
+		for n := range totals {
+			totals[n] = info.Wallets[n].Total
+		}
+		largest = max(largest, amount)
+		next := w.seedAt(w.height + 2) // it is credited two blocks from now
+		may := max(largest, slices.Max(totals)/20)
+		for try := 0; grind && owner == 1 && try < 12 && custody.Deal(next, *at, amount, totals, may) != 0; try++ {
+			at.Index++
+		}
+		w.turn(0, 2)
+		key := custody.CoinKey(1, *at)
+		value, _ := w.s.Leaf(key)
+		c, err := custody.ParseCoin(key, value)
+		if err != nil || c.State != custody.CoinFree {
+			t.Fatalf("coin %d: %+v, %v", i, c, err)
+		}
+		table[owner-1][c.Wallet]++
+	}
+	return table
+}
+
+// Y-40, Y-93: the same of a bank as a whole, from the payment to the coin's leaf: whose a
+// coin is cannot be told from its wallet, unless somebody knows the seeds beforehand,
+// which the test would find out.
+func TestNoRelationInBank(t *testing.T) {
+	const limit = 46_800
+	above, runs := 0, bulk.Count(3)
+	for seed := range uint64(runs) {
+		if chiSquare(credited(t, seed, false)) > limit {
+			above++
+		}
+	}
+	if above > 0 {
+		t.Errorf("accounts and wallets are related in %d of %d runs", above, runs)
+	}
+	if got := chiSquare(credited(t, 0, true)); got < 2*limit {
+		t.Errorf("a biased draw is not noticed: %d", got)
+	}
+}
+
 // Y-93: no leaf but that of the address names both an account and where its coins
 // are; a coin's leaf is the same whoever it is of.
 func TestNothingLinks(t *testing.T) {

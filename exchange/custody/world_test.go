@@ -461,13 +461,13 @@ func (w *world) step() []custody.Event {
 		s.SetMembers(custody.Members{Present: w.members, Count: w.count})
 		return nil
 	})
-	seed := sha256.Sum256(binary.BigEndian.AppendUint64([]byte("seed"), w.height))
+	seed := w.seedAt(w.height)
 	var events []custody.Event
 	if w.twin != nil {
 		w.twin = again(w.t, w.twin)
 	}
 	w.both(func(s *custody.State) any {
-		events = s.Step(custody.Turn{Time: w.now, Seed: merkle.Hash(seed), Reserves: slices.Clone(w.reserves)})
+		events = s.Step(custody.Turn{Time: w.now, Seed: seed, Reserves: slices.Clone(w.reserves)})
 		return events
 	})
 	if w.twin != nil {
@@ -479,6 +479,11 @@ func (w *world) step() []custody.Event {
 	w.events = append(w.events, events...)
 	w.check()
 	return events
+}
+
+// seedAt is the seed of a block of the virtual server.
+func (w *world) seedAt(height uint64) merkle.Hash {
+	return sha256.Sum256(binary.BigEndian.AppendUint64([]byte("seed"), height))
 }
 
 // post does with an event what the exchange does.
