@@ -275,6 +275,9 @@ func TestLateAddress(t *testing.T) {
 			f.Calm()
 		}
 		f.Mine(2)
+		if index > 20 {
+			f.Mine(36)
+		}
 		if got := f.Available([]string{"alice", "bob"}[index%2]); got != 3*coin {
 			t.Errorf("index %d: %d", index, got)
 		}

@@ -56,8 +56,10 @@ const (
 	// rateWithin is in how many blocks a transaction is to be mined at the rate said.
 	rateWithin = 6
 	// lateBlocks is how far behind the end of the chain blocks are read again for new
-	// addresses (W-24).
+	// addresses, and lateEvery after how many blocks for those that nobody has been
+	// given yet (W-24).
 	lateBlocks = 144
+	lateEvery  = 36
 	// patience is how many steps later something is answered again that the ledger
 	// does not have; twice as many each further time, up to patienceMost.
 	patience     = 4
@@ -109,12 +111,16 @@ type Custodian struct {
 	own    own
 	rate   asset.Amount // that the node estimates; zero for none
 	rated  chain.Point  // the tip when it was asked for
+	unsure error        // why there was no answer
 	saying outstanding
 	said   *custody.Attestation // the last one answered, until the ledger has it
 	quiet  moment               // when there was nothing to say
 	keying outstanding
+	public *script.MemberKey // the signer's, once it was asked for
 	works  map[uint64]*work
 	coins  chain.Point // the tip when coins were compared with the ledger's
+
+	signed bool // the last step answered signatures and did not ask the chain
 
 	mu     sync.Mutex
 	status Status
@@ -165,10 +171,12 @@ type picture struct {
 	time     uint64 // ms
 }
 
-// Step looks at the chain and at the ledger, passes on what is signed, and answers
+// Step looks at the ledger and at the chain, passes on what is signed, and answers
 // what the member's server should submit now, in this order. What it answers is good
 // also if there is an error, which says what could not be done. It takes as long as
-// reading scanBlocks blocks takes, or until ctx ends.
+// reading scanBlocks blocks takes, or until ctx ends; signatures are answered at
+// once, and the chain is asked by the next step. While Status says Busy the next step
+// has something to do without anything having happened.
 func (c *Custodian) Step(ctx context.Context) ([]exchange.Body, error) {
 	c.mu.Lock()
 	closed := c.closed
@@ -177,38 +185,49 @@ func (c *Custodian) Step(ctx context.Context) ([]exchange.Body, error) {
 		return nil, ErrClosed
 	}
 	c.steps++
-	var problem error
-	if err := c.cfg.View(func(s *exchange.State) { problem = c.look(s) }); err != nil || problem != nil {
-		err = errors.Join(err, problem)
-		c.report(err)
-		return nil, err
-	}
-	failed := c.follow(ctx)
-	var bodies []exchange.Body
-	var orders []order
-	err := c.cfg.View(func(s *exchange.State) {
-		if c.seen.me == 0 {
-			return
+	bodies, err := c.pay(ctx)
+	if err == nil {
+		if c.signed = len(bodies) > 0 && !c.signed; !c.signed {
+			var more []exchange.Body
+			more, err = c.attest(ctx)
+			bodies = append(bodies, more...)
 		}
-		bodies, problem = c.say(s, failed == nil)
-		orders = c.readBatches(s)
+	}
+	c.report(err)
+	return bodies, err
+}
+
+// pay has transactions signed, and passes on what is.
+func (c *Custodian) pay(ctx context.Context) (bodies []exchange.Body, err error) {
+	var problem error
+	var orders []order
+	err = c.cfg.View(func(s *exchange.State) {
+		if problem = c.look(s); problem == nil && c.seen.me != 0 {
+			orders = c.readBatches(s)
+		}
 	})
-	if err != nil {
-		c.report(err)
+	if err := errors.Join(err, problem); err != nil {
 		return nil, err
 	}
-	failed = errors.Join(failed, problem)
 	for _, o := range orders {
 		if x := c.sign(o); x != nil {
 			bodies = append(bodies, &exchange.Sign{Signature: *x})
 		}
 	}
 	c.passOn(ctx)
-	if err := c.save(); err != nil {
-		failed = errors.Join(failed, err)
-	}
-	c.report(failed)
-	return bodies, failed
+	return bodies, nil
+}
+
+// attest reads the chain, and says what is new.
+func (c *Custodian) attest(ctx context.Context) (bodies []exchange.Body, err error) {
+	failed := c.follow(ctx)
+	var problem error
+	err = c.cfg.View(func(s *exchange.State) {
+		if c.seen.me != 0 {
+			bodies, problem = c.say(s, failed == nil)
+		}
+	})
+	return bodies, errors.Join(err, failed, problem, c.save())
 }
 
 // look reads what the state says before the chain is asked.

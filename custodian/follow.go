@@ -100,6 +100,9 @@ func (o *own) index() {
 	}
 }
 
+// errDeriving is why nothing is said at the start.
+var errDeriving = fmt.Errorf("%w: addresses are being derived", ErrBehind)
+
 // follow reads what is new on the chain. An error says why the member's view is not
 // one to attest.
 func (c *Custodian) follow(ctx context.Context) error {
@@ -108,7 +111,7 @@ func (c *Custodian) follow(ctx context.Context) error {
 		return err
 	}
 	if !complete {
-		return fmt.Errorf("%w: addresses are being derived", ErrBehind)
+		return errDeriving
 	}
 	o := &c.own
 	c.expectCoins()
@@ -125,9 +128,7 @@ func (c *Custodian) follow(ctx context.Context) error {
 	if err := c.readAgain(ctx, left); err != nil {
 		return err
 	}
-	if err := c.estimate(ctx); err != nil {
-		return err
-	}
+	c.estimate(ctx)
 	return c.synced()
 }
 
@@ -285,11 +286,11 @@ func (c *Custodian) readAgain(ctx context.Context, left int) error {
 }
 
 // newRescan begins to read old blocks again if something asks for it: at once for an
-// address that was allotted before it was watched, with the next block for others.
+// address that was allotted before it was watched, every lateEvery blocks for others.
 func (c *Custodian) newRescan() *rescan {
 	w, o := &c.watch, &c.own
 	tip := o.tip().Height
-	if len(w.lost) == 0 && (len(w.fresh) == 0 || !w.late && tip == w.freshAt) {
+	if len(w.lost) == 0 && (len(w.fresh) == 0 || !w.late && tip < w.freshAt+lateEvery) {
 		return nil
 	}
 	r := &rescan{filter: chain.NewFilter(w.fresh...), next: tip + 1, upTo: slices.Clone(c.seen.allotted)}
@@ -306,20 +307,19 @@ func (c *Custodian) newRescan() *rescan {
 }
 
 // estimate asks for the fee rate when the chain has grown, and now and then if there
-// was no answer.
-func (c *Custodian) estimate(ctx context.Context) error {
-	if c.rated == c.own.end && (c.rate != 0 || c.steps%again != 0) {
-		return nil
+// was no answer. Without one the old rate stays, and all else is said.
+func (c *Custodian) estimate(ctx context.Context) {
+	if c.rated == c.own.end && (c.rate != 0 && c.unsure == nil || c.steps%again != 0) {
+		return
 	}
+	c.rated = c.own.end
 	rate, err := c.cfg.Backend.FeeRate(ctx, rateWithin)
 	if errors.Is(err, chain.ErrNoEstimate) {
 		rate, err = c.cfg.Rate, nil
 	}
-	if err != nil {
-		return fmt.Errorf("fee rate: %w", err)
+	if c.unsure = err; err == nil {
+		c.rate = rate
 	}
-	c.rate, c.rated = rate, c.own.end
-	return nil
 }
 
 // synced tells whether the node is far enough to attest what it shows (W-27).

@@ -16,11 +16,9 @@ const coinbaseDepth = 100
 // statement on the chain, if there is something new and the one before was taken.
 func (c *Custodian) say(s *exchange.State, chained bool) (bodies []exchange.Body, err error) {
 	c.readOwn(s.Banks())
-	if key, ok := c.cfg.Signer.Announce(c.cfg.Network.Name); ok && !c.seen.own.HasKey {
-		if c.keying.due(c.steps) {
-			c.keying.answered(c.steps)
-			bodies = append(bodies, &exchange.AnnounceKey{Bank: c.cfg.Bank, Key: key})
-		}
+	if key, ok := c.key(); ok && !c.seen.own.HasKey && c.keying.due(c.steps) {
+		c.keying.answered(c.steps)
+		bodies = append(bodies, &exchange.AnnounceKey{Bank: c.cfg.Bank, Key: key})
 	}
 	if !chained {
 		return bodies, nil
@@ -39,6 +37,18 @@ func (c *Custodian) say(s *exchange.State, chained bool) (bodies []exchange.Body
 		bodies = append(bodies, &exchange.Attest{Attestation: *t})
 	}
 	return bodies, nil
+}
+
+// key is the signer's public key for the bank.
+func (c *Custodian) key() (script.MemberKey, bool) {
+	if c.public == nil {
+		key, ok := c.cfg.Signer.Announce(c.cfg.Network.Name)
+		if !ok {
+			return key, false
+		}
+		c.public = &key
+	}
+	return *c.public, true
 }
 
 // stands is the hash that stands for the member in the ledger at a height: its own, or

@@ -1,6 +1,7 @@
 package custodian
 
 import (
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -20,6 +21,8 @@ type Status struct {
 	Attested uint32         // height that this member has said
 	Rate     uint64         // that it says, in units per 1,000 virtual bytes; zero for none
 	HasKey   bool           // the bank knows a key of this member
+	OtherKey bool           // and it is not the signer's, which will not sign for series that are opened now
+	Busy     bool           // blocks are to be read or addresses to be derived: the next step goes on at once
 	Halted   bool
 
 	Waiting int      // withdrawals that no transaction pays yet
@@ -73,8 +76,16 @@ func (c *Custodian) report(err error) {
 		Bank: c.cfg.Bank, Network: c.cfg.Network.Name, Member: p.me, Node: o.end.Height, Height: o.tip().Height,
 		Agreed: p.info.Tip.Height, Attested: p.own.Height, Rate: uint64(c.rate), HasKey: p.own.HasKey, Halted: p.halted, Waiting: p.info.Pending,
 	}
-	if err != nil {
+	key, ok := c.key()
+	s.OtherKey = ok && s.HasKey && key != p.own.Key
+	s.Busy = err == nil && (c.signed || o.tip() != o.end || c.watch.again != nil) || errors.Is(err, errDeriving)
+	switch {
+	case err != nil:
 		s.Problem = err.Error()
+	case c.unsure != nil:
+		s.Problem = "fee rate: " + c.unsure.Error()
+	case s.OtherKey:
+		s.Problem = "the bank knows another key of this member than the signer has"
 	}
 	for _, number := range slices.Sorted(maps.Keys(c.works)) {
 		w := c.works[number]
@@ -93,7 +104,7 @@ func (c *Custodian) report(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s.Problem != "" && s.Problem != c.status.Problem {
-		c.log.Warn("custodian waits", slog.Any("error", err))
+		c.log.Warn("custodian waits", slog.String("problem", s.Problem))
 	}
 	c.status = s
 }

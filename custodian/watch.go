@@ -22,7 +22,7 @@ type watch struct {
 	covered   []uint32
 	coveredAt uint32
 	fresh     [][]byte // scripts that older blocks have to be read again for
-	freshAt   uint32   // the height when the last of them came
+	freshAt   uint32   // the height when the first of them came
 	late      bool     // one of them was allotted before it was watched
 	lost      []lostCoin
 	again     *rescan
@@ -112,7 +112,10 @@ func (c *Custodian) add(branch *script.Branch, p place) {
 	if int(p.series) < len(c.watch.covered) && p.index < c.watch.covered[p.series]+custody.Gap {
 		return // it was looked for before the last restart
 	}
-	c.watch.fresh, c.watch.freshAt = append(c.watch.fresh, out), c.own.tip().Height
+	if len(c.watch.fresh) == 0 {
+		c.watch.freshAt = c.own.tip().Height
+	}
+	c.watch.fresh = append(c.watch.fresh, out)
 	c.watch.late = c.watch.late || p.index < c.seen.allotted[p.series]
 }
 
