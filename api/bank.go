@@ -136,7 +136,7 @@ type SeriesPage struct {
 type SeriesKey struct {
 	Member uint32 `json:"member" doc:"Number of the member; from 2^31 on: one of a virtual server before this one."`
 	Name   string `json:"name,omitempty" doc:"Absent: not in the roster any more."`
-	Key    string `json:"key" doc:"Extended public key without its place: key and chain code, hexadecimal."`
+	Key    string `json:"key" doc:"Extended public key (xpub), without its place in a tree."`
 }
 
 // Recovery is how a series can be spent without its members.

@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"souk/api"
+	"souk/asset"
+	"souk/exchange"
 )
 
 func (a *app) bankCommand() *cobra.Command {
@@ -38,6 +40,31 @@ the chain and from proofs.`,
 					return err
 				}
 				return a.show(page, func(w io.Writer) { showBank(w, page) })
+			})
+		},
+	}
+}
+
+func (a *app) donateCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "donate ASSET AMOUNT", Short: "Give coins of your account to their bank: to its reserve, or to end a deficit", Args: cobra.ExactArgs(2),
+		Long: `Give coins of your account to their bank. If the bank lacks something, they end that first; the rest is its reserve,
+which pays the fees that nobody else does: to move coins to new keys, and to hurry transactions.`,
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.signed(c.Context(), func(ctx context.Context, s *session, who *api.Signer) error {
+				t, err := vaultOf(ctx, s, args[0])
+				if err != nil {
+					return err
+				}
+				amount, err := asset.Parse(args[1], api.BankDecimals)
+				if err != nil {
+					return usageError{err}
+				}
+				r, err := a.do(ctx, s, who, &exchange.Donate{Bank: t.Bank.ID, Amount: amount})
+				if err != nil {
+					return err
+				}
+				return a.showReceipt(&r, func(w io.Writer) { p(w, "gave %s %s to their bank\n", api.FormatCoins(amount), args[0]) })
 			})
 		},
 	}
@@ -99,7 +126,7 @@ func showBank(w io.Writer, b *api.BankPage) {
 	if b.Sums.Balanced {
 		p(w, "balance\tit has what it owes\n")
 	} else {
-		p(w, "balance\tDEFICIT OF %s; souk vote and donations end it: docs/operations.md\n", b.Sums.Deficit)
+		p(w, "balance\tDEFICIT OF %s: what is paid to the bank ends it, on its chain or by souk donate\n", b.Sums.Deficit)
 	}
 	p(w, "waiting\t%d withdrawals, %d of them for the end of their delay; %d transactions under way\n", b.Waiting, b.Delayed, b.Batches)
 	if b.WaitsToBump {

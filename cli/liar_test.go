@@ -55,10 +55,16 @@ func openShop(t *testing.T) *shop {
 		t.Fatal(err)
 	}
 	s := &shop{t, c, dir, filepath.Join(dir, "pass")}
-	if err := os.WriteFile(s.pass, []byte("my-passphrase\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	s.writePass()
 	return s
+}
+
+// writePass writes the file with everybody's passphrase.
+func (s *shop) writePass() {
+	s.Helper()
+	if err := os.WriteFile(s.pass, []byte("my-passphrase\n"), 0o600); err != nil {
+		s.Fatal(err)
+	}
 }
 
 // souk runs the program and answers what it says, errors included, and its status.
@@ -193,6 +199,20 @@ func (s *shop) units(who *api.Signer, symbol string) (n asset.Amount) {
 	return n
 }
 
+// addressOf is the account of a purse.
+func (s *shop) addressOf(purse string) identity.Address {
+	s.Helper()
+	var shown struct{ Address string }
+	if err := json.Unmarshal([]byte(s.must("key", "show", "--purse", purse, "-o", "json")), &shown); err != nil {
+		s.Fatal(err)
+	}
+	to, err := identity.ParseAddress(shown.Address)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return to
+}
+
 // stock gives alice money, and issues gold, with 4 decimals, after the founding.
 func (s *shop) stock(alice string) {
 	s.Helper()
@@ -201,14 +221,7 @@ func (s *shop) stock(alice string) {
 		s.Fatal(err)
 	}
 	defer c.Close()
-	var shown struct{ Address string }
-	if err := json.Unmarshal([]byte(s.must("key", "show", "--purse", alice, "-o", "json")), &shown); err != nil {
-		s.Fatal(err)
-	}
-	to, err := identity.ParseAddress(shown.Address)
-	if err != nil {
-		s.Fatal(err)
-	}
+	to := s.addressOf(alice)
 	issuer := s.IssuerActor(c)
 	r, err := issuer.Do(s.Context(), &exchange.Issue{Symbol: "GLD", Decimals: 4, MaxSupply: 1e12, Contract: "gold"})
 	if err := cluster.MustOK(r, err); err != nil {

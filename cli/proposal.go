@@ -176,6 +176,8 @@ func (c *scene) describe(x *proposal, a roster.Action) {
 	case roster.SetParams:
 		x.Changes = c.paramsOf(&a)
 		x.Text = "set the rules: " + joined(x.Changes)
+	default:
+		c.describeBank(x, a)
 	}
 }
 

@@ -10,9 +10,12 @@ import (
 	"sync"
 
 	"souk/api"
+	"souk/asset"
 	"souk/exchange"
+	"souk/exchange/custody"
 	"souk/exchange/market"
 	"souk/exchange/roster"
+	"souk/merkle"
 	"souk/node"
 	"souk/purse"
 )
@@ -145,6 +148,24 @@ func provenPair(ctx context.Context, s *session, name string) (api.Pair, error) 
 		return api.Pair{}, err
 	}
 	return k.Pair(ctx, name)
+}
+
+// keptBy is the asset that a bank keeps, proven.
+func keptBy(ctx context.Context, s *session, id custody.Bank) (asset.ID, error) {
+	v, err := s.proofs(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("the asset of bank %d is %w: %w", id, api.ErrUnproven, err)
+	}
+	key := custody.BankKey(id)
+	leaves, err := s.client.VerifiedLeaves(ctx, v, []merkle.Key{key})
+	if err != nil {
+		return 0, err
+	}
+	if leaves.Values[0] == nil {
+		return 0, fmt.Errorf("bank %d: %w", id, api.ErrUnlisted)
+	}
+	b, err := custody.ParseBank(key, leaves.Values[0])
+	return b.Asset, err
 }
 
 // nameless tells whether an error says that there is no such asset or market, which

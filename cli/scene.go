@@ -9,6 +9,7 @@ import (
 
 	"souk/api"
 	"souk/asset"
+	"souk/exchange/custody"
 	"souk/exchange/roster"
 )
 
@@ -21,11 +22,14 @@ type scene struct {
 	status  *api.Status
 	markets []api.Market
 	assets  []api.Asset
+	banks   *api.Banks
 
 	listed func(name string) (api.Listing, error)
 	pair   func(name string) (api.Pair, error)
 	proven func(*api.Member) error // tells whether his number is proven
 	rates  func(market uint32) (roster.SetMarket, error)
+	bank   func(asset string) (*api.ProvenBank, error) // by its asset, proven
+	keeps  func(bank uint32) (asset.ID, error)         // the asset of a bank, proven
 }
 
 func look(ctx context.Context, s *session) (*scene, error) {
@@ -41,12 +45,24 @@ func look(ctx context.Context, s *session) (*scene, error) {
 	if err != nil {
 		return nil, err
 	}
+	banks, err := s.client.Banks(ctx)
+	if err != nil {
+		return nil, err
+	}
 	return &scene{
-		status: status, markets: markets.Markets, assets: assets.Assets,
+		status: status, markets: markets.Markets, assets: assets.Assets, banks: banks,
 		listed: func(name string) (api.Listing, error) { return listed(ctx, s, name) },
 		pair:   func(name string) (api.Pair, error) { return provenPair(ctx, s, name) },
 		proven: func(m *api.Member) error { return provenMember(ctx, s, m) },
 		rates:  func(market uint32) (roster.SetMarket, error) { return rateOf(ctx, s, market) },
+		bank: func(name string) (*api.ProvenBank, error) {
+			t, err := vaultOf(ctx, s, name)
+			if err != nil {
+				return nil, err
+			}
+			return t.Bank, nil
+		},
+		keeps: func(bank uint32) (asset.ID, error) { return keptBy(ctx, s, custody.Bank(bank)) },
 	}, nil
 }
 
@@ -164,6 +180,15 @@ func (c *scene) marketByID(id uint32) (*api.Market, bool) {
 		}
 	}
 	return nil, false
+}
+
+// bankName is what a bank is called: by the asset that it is proven to keep.
+func (c *scene) bankName(id uint32) string {
+	of, err := c.keeps(id)
+	if err != nil {
+		return fmt.Sprintf("bank %d%s", id, unnamed(err))
+	}
+	return "the bank of " + c.symbol(of)
 }
 
 // hasAsset tells whether there is an asset, as far as the server says.

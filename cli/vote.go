@@ -37,7 +37,7 @@ type voter struct {
 func (a *app) voteCommand() *cobra.Command {
 	v := &voter{}
 	c := &cobra.Command{
-		Use: "vote", Short: "Vote as a member: on members, markets, fees, assets and the protocol", Args: cobra.NoArgs,
+		Use: "vote", Short: "Vote as a member: on members, markets, fees, assets, banks and the protocol", Args: cobra.NoArgs,
 		Long: `Vote with the operator key of a home. The home knows its virtual server and where to reach it; with
 several of them --id says which. Equal proposals are one: the first member proposes, the others send
 the same command, or souk vote on HEX as souk vote list shows it. More than two thirds of the members
@@ -51,8 +51,8 @@ decide; the target of a removal does not count. Members are named by name or by 
 	f.StringVar(&v.home, "home", defaultHome, "folder of the server whose operator votes")
 	f.Uint32Var(&v.salt, "salt", 0, "another number for a proposal that passed a short while ago")
 	f.BoolVar(&v.withdraw, "withdraw", false, "take a yes back")
-	c.AddCommand(a.voteList(v), a.voteAgain(v), a.voteFees(v), a.voteCreateMarket(v))
-	for _, b := range ballots {
+	c.AddCommand(a.voteList(v), a.voteAgain(v), a.voteFees(v), a.voteCreateMarket(v), a.voteLimits(v))
+	for _, b := range slices.Concat(ballots, bankBallots) {
 		c.AddCommand(a.voteOn(v, b))
 	}
 	return c

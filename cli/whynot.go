@@ -69,6 +69,8 @@ func (c *scene) whyNot(a roster.Action) string {
 		if p.FeeAsset != 0 && !c.hasAsset(p.FeeAsset) {
 			return fmt.Sprintf("there is no asset %d to pay fees in", p.FeeAsset)
 		}
+	default:
+		return c.whyNotBank(a)
 	}
 	return ""
 }

@@ -92,7 +92,7 @@ func planPayout(ctx context.Context, s *session, who *api.Signer, args []string,
 		return nil, usageError{err}
 	}
 	if x.Script, err = b.Net.ParseAddress(args[2]); err != nil {
-		return nil, usageError{err}
+		return nil, usageError{fmt.Errorf("%s is no address to pay to: %w", args[2], err)}
 	}
 	if err := b.Net.Payable(x.Script, b.Tip+1); err != nil {
 		return nil, usageError{fmt.Errorf("the bank does not pay to %s: %w", args[2], err)}

@@ -125,6 +125,9 @@ func readLimits(l *custody.Limits, s *cryptobyte.String) bool {
 		s.ReadUint64((*uint64)(&l.DelayAbove)) && s.ReadUint64(&l.Delay)
 }
 
+// ParseLimits reads what AppendLimits appended.
+func ParseLimits(data []byte) (l custody.Limits, ok bool) { return parseLimits(data) }
+
 func parseLimits(data []byte) (l custody.Limits, ok bool) {
 	ok = whole(&l, readLimits, data)
 	return l, ok
