@@ -7,7 +7,8 @@
 // Where to look: the server and its listeners here, fairness between connections
 // in conns.go, what every request must pass in guard.go, who may read an account
 // in auth.go, commands in commands.go, public things in public.go, an account's
-// own things in private.go, proofs in proof.go, the OpenAPI document in openapi.go.
+// own things in private.go, banks in bank.go and signing.go, what an account has to do
+// with them in owner.go, new accounts in admission.go, proofs in proof.go, the OpenAPI document in openapi.go.
 //
 // What it says to the world: no cookies, no CORS, and a GET changes nothing. Logs
 // carry no IP, address or amount.
