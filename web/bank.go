@@ -97,6 +97,15 @@ func (v *virtual) bank(_ context.Context, in *BankInput) (*Reply[api.BankPage], 
 	if err != nil {
 		return nil, refuse(err)
 	}
+	v.pages.mu.Lock() // a page takes long: who asks for the same one waits for it
+	defer v.pages.mu.Unlock()
+	height := uint64(0)
+	if err := v.look(func(s *exchange.State) { height = s.Height() }); err != nil {
+		return nil, refuse(err)
+	}
+	if p := v.pages.list[coins.bank]; p != nil && p.Height == height && time.Since(p.made) < coinsFor {
+		return &Reply[api.BankPage]{p.BankPage}, nil
+	}
 	r := api.BankPage{AllSeries: []api.Series{}, Unsettled: []api.Batch{}, Attestors: []api.BankMember{}, CoinsAt: coins.at.Height}
 	var checks []check
 	err = v.view(func(s *exchange.State) error {
@@ -121,10 +130,23 @@ func (v *virtual) bank(_ context.Context, in *BankInput) (*Reply[api.BankPage], 
 		return nil, refuse(err)
 	}
 	v.judge(&r, checks)
+	v.pages.list[coins.bank] = &bankPage{r, time.Now()}
 	return &Reply[api.BankPage]{r}, nil
 }
 
-// memberName answers names of members in the roster.
+// bankPage is a bank's page as it was at a moment.
+type bankPage struct {
+	api.BankPage
+	made time.Time
+}
+
+// pageCache keeps the newest page of each bank, for those who ask for it in the same block.
+type pageCache struct {
+	mu   sync.Mutex
+	list map[custody.Bank]*bankPage
+}
+
+// nameOf answers names of members in the roster.
 func nameOf(s *exchange.State) func(custody.Member) string {
 	return func(id custody.Member) string {
 		m, _ := s.Roster().Member(roster.ID(id))

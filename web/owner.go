@@ -379,13 +379,13 @@ func (v *virtual) withdrawals(_ context.Context, in *WithdrawalsInput) (*Reply[a
 		if err != nil || !ok {
 			return err
 		}
-		all, now := bankedBy(s), v.now(s)
+		all, now, seen := bankedBy(s), v.now(s), map[batchID]*batchSeen{}
 		skip := func(id custody.ID, b custody.Bank) bool {
 			return bank != 0 && b != bank || in.Before != 0 && uint64(id) >= in.Before
 		}
 		for _, w := range s.Banks().Withdrawals(n) {
 			if !skip(w.ID, w.Bank) {
-				r.Withdrawals = append(r.Withdrawals, waitingValue(s, all[w.Bank], &w, now))
+				r.Withdrawals = append(r.Withdrawals, waitingValue(s, all[w.Bank], &w, now, seen))
 			}
 		}
 		for _, w := range s.Banks().Paid(n) {
@@ -406,8 +406,21 @@ func (v *virtual) withdrawals(_ context.Context, in *WithdrawalsInput) (*Reply[a
 	return &Reply[api.Withdrawals]{r}, nil
 }
 
-// waitingValue is a withdrawal that is not settled.
-func waitingValue(s *exchange.State, b banked, w *custody.Withdrawal, now uint64) api.Withdrawal {
+// batchID names a batch.
+type batchID struct {
+	bank   custody.Bank
+	number uint64
+}
+
+// batchSeen is a batch, looked at once for all withdrawals that it pays.
+type batchSeen struct {
+	custody.Batch
+	signed, needed int
+}
+
+// waitingValue is a withdrawal that is not settled. seen are the batches that the
+// request has met.
+func waitingValue(s *exchange.State, b banked, w *custody.Withdrawal, now uint64, seen map[batchID]*batchSeen) api.Withdrawal {
 	v := api.Withdrawal{
 		ID: uint64(w.ID), Bank: uint32(b.id), Symbol: b.symbol, Network: b.network.Name, Amount: api.FormatCoins(w.Amount), MaxFee: api.FormatCoins(w.MaxFee),
 		Asked: w.Asked, From: w.From, Batch: w.Batch, State: api.WithdrawalWaiting,
@@ -417,7 +430,14 @@ func waitingValue(s *exchange.State, b banked, w *custody.Withdrawal, now uint64
 		v.State, v.Reason = waitsFor(s, b, w, now)
 		return v
 	}
-	t, _ := s.Banks().Batch(b.id, w.Batch)
+	id := batchID{b.id, w.Batch}
+	t := seen[id]
+	if t == nil {
+		t = &batchSeen{}
+		t.Batch, _ = s.Banks().Batch(b.id, w.Batch)
+		t.signed, t.needed = signedBy(s, b.id, &t.Batch)
+		seen[id] = t
+	}
 	v.Version = len(t.Versions)
 	if version, height, depth, required, ok := s.Banks().Mined(b.id, w.Batch); ok {
 		v.Version, v.State, v.Height, v.Depth, v.Required = version, api.WithdrawalMined, height, depth, required
@@ -431,7 +451,7 @@ func waitingValue(s *exchange.State, b banked, w *custody.Withdrawal, now uint64
 	if v.State == api.WithdrawalMined {
 		return v
 	}
-	v.Signed, v.Needed = signedBy(s, b.id, &t)
+	v.Signed, v.Needed = t.signed, t.needed
 	if v.State = api.WithdrawalSigning; v.Signed >= v.Needed {
 		v.State = api.WithdrawalSigned
 	}

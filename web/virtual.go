@@ -39,6 +39,7 @@ type virtual struct {
 	admit      func(context.Context, *exchange.Admit) (exchange.Receipt, error)
 	admissions admissions
 	coinCache  coinCache
+	pages      pageCache
 	signatures verdicts
 	derived    derived
 
@@ -63,7 +64,7 @@ func newVirtual(s *Server, id exchange.ID, of Virtual) *virtual {
 	v := &virtual{
 		server: s, id: id, text: serverText(id), name: of.Founding.Name, contract: of.Founding.Append(nil), self: of.Self,
 		replica: of.Replica, engine: of.Engine, mux: http.NewServeMux(), reads: newReads(),
-		looks: make(chan struct{}, mostLooks), admit: of.Admit, admissions: admissions{sources: map[netip.Prefix]*bucket{}}, coinCache: coinCache{list: map[custody.Bank]*coinList{}},
+		looks: make(chan struct{}, mostLooks), admit: of.Admit, admissions: admissions{sources: map[netip.Prefix]*bucket{}}, coinCache: coinCache{list: map[custody.Bank]*coinList{}}, pages: pageCache{list: map[custody.Bank]*bankPage{}},
 		signatures: verdicts{known: map[[32]byte]bool{}}, derived: newDerived(),
 	}
 	register(v.mux, v)
