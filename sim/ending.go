@@ -14,6 +14,9 @@ func (f *federation) calmDown() {
 	f.clients.resting = true
 	f.log("calm", f.faulted)
 	f.net.heal()
+	if f.bank != nil {
+		f.bank.calm()
+	}
 	for _, s := range f.servers {
 		s.skew = int64(f.rng.IntN(300)) - 150
 		s.silent, s.tear, s.busy, s.dead = false, tearNone, 0, false
@@ -44,6 +47,11 @@ func (f *federation) await(deadline uint64, is func() string, what string, then 
 func (f *federation) drained() string {
 	if n := len(f.clients.open); n > 0 {
 		return "commands are not answered"
+	}
+	if f.bank != nil {
+		if missing := f.bank.unrest(); missing != "" {
+			return missing
+		}
 	}
 	for _, s := range f.servers {
 		switch {
@@ -132,6 +140,12 @@ func (f *federation) finish() {
 	if err := f.audit.Reload(); err != nil {
 		f.fail("%w", err)
 		return
+	}
+	if f.bank != nil {
+		if err := f.bank.finish(); err != nil {
+			f.fail("%w", err)
+			return
+		}
 	}
 	f.clients.kept()
 	for _, s := range f.servers {

@@ -71,6 +71,8 @@ type server struct {
 	sub      *replica.Subscription
 	m        *machine
 	pool     *pool
+	vault    vault
+	born     uint64 // us, when the process was started
 	accused  []*evidence
 	asked    uint64 // us, when it last asked for blocks
 	returned uint64 // us, when it last asked for its power back
@@ -148,6 +150,7 @@ func (s *server) boot() {
 	f := s.f
 	s.life++
 	s.up, s.busy, s.joining, s.m, s.accused, s.failing = true, 0, nil, nil, nil, false
+	s.born = f.loop.now
 	s.pool = newPool(s)
 	f.log("boot", s.index, int(s.disk.top))
 	app, err := replica.Open(s.config())
@@ -416,6 +419,7 @@ func (s *server) stop() {
 	s.life++
 	s.sub.Close()
 	s.m, s.pool, s.joining = nil, nil, nil
+	s.vault.signer, s.vault.custodian = nil, nil
 }
 
 // crash takes the power away. What the disk has not synced is lost in part or whole.
@@ -485,6 +489,11 @@ func (s *server) tick() {
 	s.askReturn()
 	for _, e := range s.accusations() {
 		s.f.net.broadcast(s, func(to *server) { to.accuse(e) })
+	}
+	if s.f.bank != nil {
+		if s.f.bank.step(s); s.m == nil {
+			return
+		}
 	}
 	m := s.m
 	m.wake(false)

@@ -14,7 +14,8 @@
 // server's life and disk in server.go, its consensus in machine.go and ballot.go,
 // payloads in pool.go, blocks and snapshots for those behind in sync.go, liars in
 // liar.go, clients in client.go, votes of the members in plan.go, faults in fault.go,
-// and the end of a seed in ending.go.
+// the bank that some seeds have and its chain in banks.go, and the end of a seed in
+// ending.go.
 package sim
 
 import (
@@ -60,6 +61,8 @@ type Report struct {
 	Faults   int
 	Kinds    map[string]int // faults by kind
 	Counts   *check.Counts
+	Deposits int    // credited by banks
+	Payouts  int    // settled by banks
 	Seconds  uint64 // of simulated time
 	Events   int
 }
@@ -107,6 +110,7 @@ type federation struct {
 	net      *network
 	clients  *clients
 	plans    *plans
+	bank     *bank      // nil in most seeds
 	rng      *rand.Rand // of faults
 
 	chain []*entry      // canonical: as the first server to execute each block found it
@@ -189,10 +193,21 @@ func found(o Options) (*federation, error) {
 		f.founding.Protocol = 2
 	}
 	var err error
+	if o.Seed%banksEvery == 0 {
+		if f.shape.servers > mostWithBank {
+			f.shape.servers, f.shape.liars = 4, min(f.shape.liars, 1)
+		}
+		if f.bank, err = newBank(f, o.Seed); err != nil {
+			return nil, err
+		}
+	}
 	if f.audit, err = check.New(f.founding); err != nil {
 		return nil, err
 	}
 	f.load = workload.New(o.Keys, f.founding, o.Seed)
+	if f.bank != nil {
+		f.bank.load = f.load.Banks(o.Seed)
+	}
 	f.net = newNetwork(f, o.Seed)
 	f.clients = newClients(f, o.Seed)
 	f.plans = newPlans(f, o.Seed)
@@ -224,6 +239,9 @@ func (f *federation) start() {
 	}
 	f.clients.start()
 	f.plans.start()
+	if f.bank != nil {
+		f.bank.start()
+	}
 	f.loop.after(2_000_000, f.nextFault)
 }
 
@@ -249,12 +267,15 @@ func (f *federation) close() {
 	for _, s := range f.servers {
 		s.stop()
 	}
+	if f.bank != nil {
+		f.bank.close()
+	}
 }
 
 func (f *federation) report() Report {
 	return Report{
 		Seed: f.options.Seed, Hash: f.loop.sum(), Servers: f.shape.servers, Commands: f.clients.made, Acked: f.clients.acked,
 		Blocks: len(f.chain), Faults: f.faulted, Kinds: f.faults, Counts: f.audit.Counts(), Seconds: f.loop.now / 1_000_000,
-		Events: f.loop.handled,
+		Events: f.loop.handled, Deposits: f.audit.Counts().Events[exchange.EventDeposited], Payouts: f.audit.Payouts().Ends(),
 	}
 }

@@ -134,6 +134,7 @@ func number(t *testing.T, name string) uint64 {
 type tally struct {
 	mu                                               sync.Mutex
 	seeds, commands, acked, blocks, trades, failures int
+	deposits, payouts                                int
 	kinds                                            map[string]int
 	began                                            time.Time
 }
@@ -152,6 +153,8 @@ func (s *tally) add(t *testing.T, r *sim.Report, err error) {
 	s.acked += r.Acked
 	s.blocks += r.Blocks
 	s.trades += r.Counts.Trades
+	s.deposits += r.Deposits
+	s.payouts += r.Payouts
 	for kind, n := range r.Kinds {
 		s.kinds[kind] += n
 	}
@@ -162,8 +165,11 @@ func (s *tally) add(t *testing.T, r *sim.Report, err error) {
 
 func (s *tally) print(t *testing.T) {
 	t.Helper()
-	t.Logf("%d seeds in %s, %d failed: %d commands, %d acknowledged, %d blocks, %d trades", s.seeds, time.Since(s.began).Round(time.Second),
-		s.failures, s.commands, s.acked, s.blocks, s.trades)
+	t.Logf("%d seeds in %s, %d failed: %d commands, %d acknowledged, %d blocks, %d trades, %d deposits, %d payouts", s.seeds, time.Since(s.began).Round(time.Second),
+		s.failures, s.commands, s.acked, s.blocks, s.trades, s.deposits, s.payouts)
+	if s.seeds >= 40 && (s.deposits < s.seeds/2 || s.payouts < s.seeds/4) {
+		t.Errorf("banks did too little: %d deposits, %d payouts", s.deposits, s.payouts)
+	}
 	var all []string
 	for kind, n := range s.kinds {
 		all = append(all, fmt.Sprintf("%s %d", kind, n))

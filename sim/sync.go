@@ -2,6 +2,7 @@ package sim
 
 import (
 	"errors"
+	"os"
 
 	"souk/consensus"
 	"souk/store"
@@ -124,6 +125,9 @@ func (s *server) wipe() {
 		_ = s.app.Close() // its disk is gone
 	}
 	s.disk = newDisk()
+	if s.f.bank != nil {
+		_ = os.RemoveAll(s.f.bank.folder(s)) // the journal goes with it
+	}
 	s.founder = false
 	s.tear = tearNone
 }

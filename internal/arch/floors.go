@@ -116,9 +116,9 @@ func rules() []Rule {
 		{
 			Package: "sim", Floor: Beside, Test: true,
 			Imports: with(state, "exchange/exchangetest", "consensus", "store", "store/memstore", "replica",
-				"sim/check", "sim/workload", "internal/bulk"),
+				"chain", "chain/memchain", "signer", "custodian", "auditor", "sim/check", "sim/workload", "internal/bulk"),
 		},
-		{Package: "sim/check", Floor: Beside, Test: true, Imports: state},
+		{Package: "sim/check", Floor: Beside, Test: true, Imports: with(state, "chain")},
 		{Package: "sim/workload", Floor: Beside, Test: true, Imports: with(state, "exchange/exchangetest")},
 		{
 			Package: "custodian/custodiantest", Floor: Beside, Test: true,

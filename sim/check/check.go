@@ -6,7 +6,8 @@
 //
 // It leaves to the simulation what concerns several servers: that they agree, that
 // what they acknowledged is in the history, that they go on. It shares no arithmetic
-// with the code that it judges. It stands beside the floors.
+// with the code that it judges. Money and orders are in model.go and order.go, what
+// banks pay in banks.go. It stands beside the floors.
 package check
 
 import (
@@ -16,6 +17,7 @@ import (
 
 	"souk/asset"
 	"souk/exchange"
+	"souk/exchange/custody"
 	"souk/exchange/ledger"
 	"souk/exchange/roster"
 	"souk/identity"
@@ -35,6 +37,7 @@ type Auditor struct {
 	height   uint64
 	time     uint64
 	counts   Counts
+	payouts  *Payouts
 }
 
 // Counts is what a history was about.
@@ -63,7 +66,7 @@ func New(f *exchange.Founding) (*Auditor, error) {
 		return nil, err
 	}
 	a := &Auditor{
-		state: s, model: newModel(s), time: s.Time(),
+		state: s, model: newModel(s), time: s.Time(), payouts: NewPayouts(),
 		nonces: map[nonce]exchange.CommandID{}, receipts: map[exchange.CommandID]exchange.Receipt{},
 		counts: Counts{
 			Commands: map[exchange.Kind]int{}, Codes: map[exchange.Code]int{}, Passed: map[roster.ActionKind]int{},
@@ -92,7 +95,10 @@ func (a *Auditor) Block(b *exchange.Block) (*exchange.Result, error) {
 		return nil, fmt.Errorf("I21: block %d follows block %d", b.Height, a.height)
 	}
 	version := a.state.Roster().Version(b.Height)
-	before := a.state.Root()
+	before, halt := a.state.Root(), custody.Halt{}
+	if banks := a.state.Banks(); banks != nil {
+		halt = banks.Halted()
+	}
 	res := a.state.Apply(b)
 	a.height = b.Height
 	a.counts.Blocks++
@@ -110,6 +116,7 @@ func (a *Auditor) Block(b *exchange.Block) (*exchange.Result, error) {
 		func() error { return a.results(res) },
 		func() error { return a.model.block(b, res) },
 		func() error { return a.barred(b, res) },
+		func() error { return a.banks(b, res, halt) },
 		func() error { return a.active(res) },
 		func() error { return a.money(res) },
 	}
