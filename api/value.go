@@ -20,6 +20,22 @@ type Status struct {
 	Orders     int      `json:"orders" doc:"Number of live orders."`
 	Members    []Member `json:"members" nullable:"false" doc:"Member servers by number."`
 	Peers      []Peer   `json:"peers" nullable:"false" doc:"Servers that this one is connected to."`
+	// Banks are how the answering server does its part in the banks; none if there are no banks.
+	Banks []BankHealth `json:"banks,omitempty" nullable:"false" doc:"How the answering server sees the chains of the banks and does its part."`
+}
+
+// BankHealth is how one server does its part in a bank.
+type BankHealth struct {
+	Asset        string `json:"asset"`
+	Network      string `json:"network"`
+	Works        bool   `json:"works" doc:"It sees the chain, attests and signs."`
+	Node         uint32 `json:"node" doc:"Height of the chain as its node has it."`
+	Height       uint32 `json:"height" doc:"Height up to which it has read the chain."`
+	Agreed       uint32 `json:"agreed" doc:"Height that the members agree on."`
+	Attested     uint32 `json:"attested" doc:"Height up to which it has attested."`
+	Waiting      int    `json:"waiting" doc:"Withdrawals that no transaction pays yet."`
+	Transactions int    `json:"transactions" doc:"Transactions of the bank that are not settled."`
+	Problem      string `json:"problem,omitempty" doc:"What keeps it from its part, for its operator."`
 }
 
 // Plan is a protocol version and the height at which it comes into force.

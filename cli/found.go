@@ -45,7 +45,7 @@ func (a *app) initCommand() *cobra.Command {
 
 func (a *app) federationCommand() *cobra.Command {
 	c := &cobra.Command{Use: "federation", Short: "Found, join and refound virtual servers", Args: cobra.NoArgs}
-	c.AddCommand(a.federationInit(), a.federationCreate(), a.federationJoin(), a.federationLeave(), a.federationRefound(), a.federationShow())
+	c.AddCommand(a.federationInit(), a.federationCreate(), a.federationJoin(), a.federationLeave(), a.federationRefound(), a.federationRotate(), a.federationShow())
 	return c
 }
 

@@ -59,11 +59,30 @@ func showStatus(w io.Writer, s *api.Status) {
 	case s.CatchingUp:
 		p(w, "catching up\t%s\n", v.catchingUp())
 	}
+	for i := range s.Banks {
+		b := &s.Banks[i]
+		p(w, "bank of %s\t%s\n", b.Asset, bankRemark(b))
+	}
 	p(w, "\nno.\tmember\tpower\turl\t\n")
 	for i := range s.Members {
 		m := &s.Members[i]
 		p(w, "%d\t%s\t%d\t%s\t%s\n", m.ID, m.Name, m.Power, m.URL, v.remarks(m))
 	}
+}
+
+// bankRemark is how the server that answers does its part in a bank.
+func bankRemark(b *api.BankHealth) string {
+	text := fmt.Sprintf("%s: agreed up to block %d, attested by this server up to %d", b.Network, b.Agreed, b.Attested)
+	if !b.Works {
+		text = b.Network + ": THIS SERVER DOES NOT DO ITS PART: " + b.Problem
+	}
+	if b.Waiting > 0 {
+		text += fmt.Sprintf("; %d withdrawals wait", b.Waiting)
+	}
+	if b.Transactions > 0 {
+		text += fmt.Sprintf("; %d transactions are under way", b.Transactions)
+	}
+	return text
 }
 
 // outlook is what a server's status says of the members, as that server sees them.

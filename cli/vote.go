@@ -323,37 +323,46 @@ type voted struct {
 
 // cast signs and sends the vote of a home's operator, and tells how it stands then.
 func (a *app) cast(ctx context.Context, s *session, now *scene, v *voter, action []byte) error {
-	key, err := node.Home(v.home).Key(node.RoleOperator, a.pass.get("Passphrase of the operator's key: ", false))
+	answer, err := a.castVote(ctx, s, now, v, action)
 	if err != nil {
 		return err
+	}
+	return a.show(&answer, func(w io.Writer) {
+		if v.withdraw {
+			p(w, "%s has withdrawn his yes, in block %d\n", answer.Voter, answer.Height)
+		} else {
+			p(w, "%s approves, in block %d\n", answer.Voter, answer.Height)
+		}
+		answer.Proposal.print(w, answer.Height)
+	})
+}
+
+// castVote signs and sends a vote.
+func (a *app) castVote(ctx context.Context, s *session, now *scene, v *voter, action []byte) (answer voted, err error) {
+	key, err := node.Home(v.home).Key(node.RoleOperator, a.pass.get("Passphrase of the operator's key: ", false))
+	if err != nil {
+		return answer, err
 	}
 	defer key.Wipe()
 	who := api.OwnerOf(key)
 	by, err := now.operator(who.Account, v.home)
 	if err != nil {
-		return err
+		return answer, err
 	}
 	r, err := s.client.As(who).Do(ctx, &exchange.Vote{Approve: !v.withdraw, Action: action})
 	if err != nil {
-		return err
+		return answer, err
 	}
 	if r[0].Code != exchange.OK {
-		return now.refused(r[0].Code, by, action)
+		return answer, now.refused(r[0].Code, by, action)
 	}
-	answer := voted{Receipt: api.ReceiptValue(&r[0]), Voter: by, Approves: !v.withdraw, Proposal: now.proposal(action)}
+	answer = voted{Receipt: api.ReceiptValue(&r[0]), Voter: by, Approves: !v.withdraw, Proposal: now.proposal(action)}
 	if votes, err := votesAfter(ctx, s, r[0].Height); err == nil {
 		if x, ok := findVote(votes, action); ok {
 			answer.Proposal = now.vote(x)
 		}
 	}
-	return a.show(&answer, func(w io.Writer) {
-		if v.withdraw {
-			p(w, "%s has withdrawn his yes, in block %d\n", by, r[0].Height)
-		} else {
-			p(w, "%s approves, in block %d\n", by, r[0].Height)
-		}
-		answer.Proposal.print(w, r[0].Height)
-	})
+	return answer, nil
 }
 
 // operator is the member for whom an account votes.

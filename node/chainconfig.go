@@ -224,5 +224,8 @@ func chainAdvice(network string, c *ChainConfig, err error) string {
 	case errors.Is(err, chain.ErrPruned):
 		return where + ": the node has dropped blocks that are needed: it must keep those from the start of the bank on"
 	}
-	return fmt.Sprintf("%s: %v", where, err)
+	if errors.Is(err, chain.ErrMalformed) {
+		return fmt.Sprintf("%s answers what a sound node does not: %v", where, err)
+	}
+	return err.Error()
 }

@@ -42,7 +42,7 @@ func Doctor(ctx context.Context, h Home) []Finding {
 	for i := range c.Virtual {
 		all = append(all, checkVirtual(ctx, h, &c.Virtual[i], running)...)
 	}
-	return all
+	return append(all, checkChainsOf(ctx, h, &c, running)...)
 }
 
 // checkVirtual looks at one virtual server of a home, whose server is running or not.

@@ -1,6 +1,8 @@
 package node
 
 import (
+	"souk/chain"
+	"souk/exchange"
 	"souk/script"
 	"souk/store/sealed"
 )
@@ -18,4 +20,16 @@ var MachineMemory = machineMemory
 // OpenBankKeys opens a card's keys for banks.
 func OpenBankKeys(h Home, keys string, networks []string, pass sealed.Passphrase) (map[string]script.PrivateMemberKey, error) {
 	return h.bankKeys(keys, networks, pass)
+}
+
+// SetChain makes a node see a chain through a backend.
+func (n *Node) SetChain(b chain.Backend) {
+	n.chains.mu.Lock()
+	defer n.chains.mu.Unlock()
+	n.chains.open[b.Network().Name] = b
+}
+
+// View reads the state of a node's nth virtual server.
+func (n *Node) View(nth int, read func(*exchange.State)) error {
+	return n.virtual[nth].running().replica.View(read)
 }

@@ -34,6 +34,9 @@ func registerMetrics(r *prometheus.Registry, v *virtual) error {
 	if err := r.Register(up); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
+	if err := r.Register(bankCollector{v}); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
 	for _, m := range virtualMetrics {
 		if err := add(m.name, m.help, m.gauge, m.read); err != nil {
 			return fmt.Errorf("metrics: %w", err)

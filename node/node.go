@@ -4,7 +4,8 @@
 //
 // Where to look: the home and its keys in home.go and keys.go, config.toml in
 // config.go, one virtual server at work in virtual.go, what keeps it going in
-// watch.go, founding in found.go, what HTTP sees of a replica in glue.go.
+// watch.go, its banks in keeper.go and their chains in chains.go, founding in found.go,
+// what HTTP sees of a replica in glue.go.
 //
 // Floor 5.
 package node
@@ -45,6 +46,7 @@ type Node struct {
 	server   identity.PrivateKey // signs for the running server; the operator's key is not needed
 	pool     *replica.Pool
 	stores   *stores
+	chains   *chains
 	web      *web.Server
 	listener net.Listener
 	virtual  []*virtual
@@ -76,6 +78,7 @@ func (n *Node) open() (err error) {
 	}
 	n.pool = replica.NewPool(0, 0)
 	n.stores = newStores()
+	n.chains = newChains(n.home, n.config.Chains, n.opts.Log)
 	registry := prometheus.NewRegistry()
 	tlsConfig, err := n.tls()
 	if err != nil {
@@ -155,6 +158,9 @@ func (n *Node) Close() error {
 	n.running.Wait()
 	for _, v := range n.virtual {
 		errs = append(errs, v.close())
+	}
+	if n.chains != nil {
+		errs = append(errs, n.chains.close())
 	}
 	if n.pool != nil {
 		n.pool.Close()

@@ -20,6 +20,7 @@ import (
 	"souk/identity"
 	"souk/merkle"
 	"souk/replica"
+	"souk/signer"
 	"souk/store"
 	"souk/web"
 )
@@ -34,6 +35,8 @@ type virtual struct {
 	log      *slog.Logger
 	key      identity.PrivateKey // signs blocks
 	nodeKey  identity.PrivateKey // names this server among its peers
+	signer   *signer.Signer      // signs for banks; nil without banks
+	own      ownCommands
 
 	mu     sync.Mutex // guards what start and close change
 	parts  *parts     // nil while it is down
@@ -47,6 +50,7 @@ type parts struct {
 	replica *replica.Replica
 	engine  *comet.Engine
 	origin  *os.File
+	keeper  *keeper
 }
 
 func (n *Node) newVirtual(c *VirtualConfig) (*virtual, error) {
@@ -65,6 +69,10 @@ func (n *Node) newVirtual(c *VirtualConfig) (*virtual, error) {
 			return nil, err
 		}
 	}
+	if err := v.openSigner(); err != nil {
+		wipe(v.key, v.nodeKey)
+		return nil, err
+	}
 	return v, nil
 }
 
@@ -80,8 +88,9 @@ func (v *virtual) start() error {
 		return err
 	}
 	v.parts = p
+	p.keeper = v.keep(p)
 	return v.node.web.Add(web.Virtual{
-		Founding: v.founding, Replica: face{p.replica}, Engine: p.engine, Self: v.key.Public(),
+		Founding: v.founding, Replica: face{p.replica}, Engine: p.engine, Self: v.key.Public(), Banks: v.health, Admit: v.mayAdmit(),
 	})
 }
 
@@ -233,6 +242,9 @@ func (v *virtual) close() error {
 	v.mu.Lock()
 	v.closed = true
 	v.mu.Unlock()
+	if v.signer != nil {
+		err = errors.Join(err, v.signer.Close())
+	}
 	wipe(v.key, v.nodeKey)
 	return err
 }
@@ -240,6 +252,9 @@ func (v *virtual) close() error {
 // close closes what is open, in reverse.
 func (p *parts) close() error {
 	var errs []error
+	if p.keeper != nil {
+		errs = append(errs, p.keeper.close())
+	}
 	if p.engine != nil {
 		errs = append(errs, p.engine.Close())
 	}

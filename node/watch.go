@@ -12,8 +12,6 @@ import (
 	"souk/consensus"
 	"souk/consensus/comet"
 	"souk/exchange"
-	"souk/exchange/roster"
-	"souk/replica"
 	"souk/store"
 )
 
@@ -216,14 +214,11 @@ func (w *watcher) askReturn(ctx context.Context, p *parts) {
 	if now.Sub(w.asked) < 2*time.Second {
 		return
 	}
-	c, ok := w.returnCommand(p, uint64(now.UnixMilli()))
-	if !ok {
+	if !w.mayReturn(p, uint64(now.UnixMilli())) {
 		return
 	}
 	w.asked = now
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	answers, err := p.replica.Submit(ctx, replica.Request{Client: "self", Data: c.Append(nil)})
+	answers, err := w.v.submit(ctx, p, &exchange.Return{})
 	if err != nil || len(answers) != 1 {
 		w.v.log.WarnContext(ctx, "could not ask for full power", slog.Any("error", err))
 		return
@@ -235,29 +230,14 @@ func (w *watcher) askReturn(ctx context.Context, p *parts) {
 	}
 }
 
-// returnCommand is the signed request for power, if there is reason for it.
-func (w *watcher) returnCommand(p *parts, now uint64) (c exchange.Command, ok bool) {
-	key := w.v.node.server
+// mayReturn tells whether there is reason to ask for power.
+func (w *watcher) mayReturn(p *parts, now uint64) (may bool) {
 	err := p.replica.View(func(s *exchange.State) {
-		var m roster.Member
 		id, has := s.Roster().ByConsensus(w.v.key.Public())
 		if has {
-			m, has = s.Roster().Member(id)
+			m, ok := s.Roster().Member(id)
+			may = ok && m.Demoted && !m.Barred && now >= m.Until
 		}
-		if !has || !m.Demoted || m.Barred || now < m.Until {
-			return
-		}
-		n, has := s.Ledger().Find(m.Operator)
-		if !has {
-			return
-		}
-		c = exchange.Command{
-			Kind: exchange.KindReturn, Account: m.Operator, Nonce: s.Ledger().TopNonce(n, key.Public()) + 1, Expiry: now + 60_000,
-		}
-		ok = true
 	})
-	if err != nil || !ok {
-		return c, false
-	}
-	return c, c.Sign(w.v.id, key) == nil
+	return err == nil && may
 }

@@ -53,6 +53,9 @@ func (v *virtual) status(context.Context, *Nothing) (*Reply[api.Status], error) 
 	if err != nil {
 		return nil, refuse(err)
 	}
+	if v.health != nil {
+		r.Banks = v.health()
+	}
 	engine := v.recent()
 	r.Stalled = uint64(engine.Stalled.Milliseconds())
 	r.Height, r.CatchingUp, r.Waiting = v.replica.Height(), engine.CatchUp, engine.Waiting

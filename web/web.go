@@ -30,6 +30,7 @@ import (
 	"sync"
 	"time"
 
+	"souk/api"
 	"souk/exchange"
 	"souk/identity"
 )
@@ -103,6 +104,8 @@ type Virtual struct {
 	// Admit opens an account by this member's server and waits for the receipt; nil: it
 	// opens none. It is called for at most 1,000 accounts an hour (H-104).
 	Admit func(ctx context.Context, body *exchange.Admit) (exchange.Receipt, error)
+	// Banks tell how this server does its part in the banks; nil if it has none.
+	Banks func() []api.BankHealth
 }
 
 // Server serves any number of virtual servers. Its methods may be called concurrently.

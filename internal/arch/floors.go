@@ -89,7 +89,7 @@ func rules() []Rule {
 		{
 			Package: "node", Floor: 5, Imports: with(state, "consensus", "consensus/comet",
 				"store", "store/pebble", "store/memstore", "store/sealed", "replica", "api", "web", "internal/ports",
-				"chain", "chain/rpc", "chain/bitcoin", "chain/litecoin", "chain/namecoin", "chain/neutrino"),
+				"chain", "chain/rpc", "chain/bitcoin", "chain/litecoin", "chain/namecoin", "chain/neutrino", "signer", "custodian"),
 		},
 		{
 			Package: "cli", Floor: 5, Imports: with(state, "store/sealed", "purse", "api", "node", "auditor", "internal/chainnode", "internal/cluster", "internal/load", "internal/outside"),

@@ -1,0 +1,286 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"souk/api"
+	"souk/asset"
+	"souk/exchange/custody"
+	"souk/exchange/roster"
+)
+
+// rotation says which banks get a new series, and of whom.
+type rotation struct {
+	voter
+	without []string
+	show    bool
+	wait    bool
+}
+
+func (a *app) federationRotate() *cobra.Command {
+	r := &rotation{}
+	c := &cobra.Command{
+		Use: "rotate [ASSET...]", Short: "Vote for new keys of the banks: those of the members as they are now",
+		Long: `Vote with the operator key of a home that a bank's next series of keys is that of the present members:
+after somebody has joined, has left, or has a new server with new keys. Without an asset it is about all
+banks whose newest series is another one. More than two thirds of the members must give the same command. From
+then on new addresses are of the new series, and the coins of older ones move into it, transaction by
+transaction; old addresses stay good. The table shows what is left in older series.
+
+A key that a member announces is good for a series after the bank's cool-down, for everybody to see it coming.
+Who is gone for ever, but not removed yet, is left out with --without.`,
+		Example: `  souk federation rotate --home ./home
+  souk federation rotate BTC --without dave --home ./home
+  souk federation rotate --show --home ./home`,
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.withHome(c.Context(), r.home, func(ctx context.Context, s *session) error {
+				return a.rotate(ctx, s, r, args)
+			})
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&r.home, "home", defaultHome, "folder of the server whose operator votes")
+	f.StringSliceVar(&r.without, "without", nil, "members to leave out, by name or number")
+	f.BoolVar(&r.show, "show", false, "do not vote, show how it stands")
+	f.BoolVar(&r.wait, "wait", false, "wait until the vote has passed and all coins have moved (see --timeout)")
+	f.BoolVar(&r.withdraw, "withdraw", false, "take a yes back")
+	f.Uint32Var(&r.salt, "salt", 0, "another number for a proposal that passed a short while ago")
+	return c
+}
+
+// turn is a bank in a rotation as it is shown.
+type turn struct {
+	Asset   string      `json:"asset"`
+	Newest  uint32      `json:"newest_series"`
+	Members []string    `json:"members"` // whose keys it has
+	Current bool        `json:"current"` // they are those that are wanted
+	Vote    *voted      `json:"vote,omitempty"`
+	Old     []oldSeries `json:"old_series"` // that still have coins
+	Coins   int         `json:"old_coins"`
+	Amount  string      `json:"old_amount"`
+	Waits   bool        `json:"waits_for_reserve"`
+	Cooling []cooling   `json:"cooling_down"`
+}
+
+// oldSeries is a series whose coins are to move.
+type oldSeries struct {
+	Number uint32 `json:"number"`
+	Coins  int    `json:"coins"`
+	Amount string `json:"amount"`
+}
+
+// cooling is a member whose key is too new for a series.
+type cooling struct {
+	Member memberName `json:"member"`
+	Until  uint64     `json:"until"` // ms
+}
+
+func (a *app) rotate(ctx context.Context, s *session, r *rotation, assets []string) error {
+	now, err := look(ctx, s)
+	if err != nil {
+		return err
+	}
+	if len(now.banks.Banks) == 0 {
+		return errors.New("this virtual server has no banks")
+	}
+	if len(assets) == 0 {
+		for i := range now.banks.Banks {
+			assets = append(assets, now.banks.Banks[i].Symbol)
+		}
+	}
+	without := map[uint32]bool{}
+	for _, text := range r.without {
+		m, err := now.member(text)
+		if err != nil {
+			return err
+		}
+		without[m.ID] = true
+	}
+	turns := []*turn{}
+	for _, name := range assets {
+		t, err := a.rotateOne(ctx, s, r, now, name, without)
+		if err != nil {
+			return fmt.Errorf("bank of %s: %w", name, err)
+		}
+		turns = append(turns, t)
+	}
+	if r.wait {
+		if err := a.awaitSweep(ctx, s, turns, without); err != nil {
+			return err
+		}
+	}
+	return a.show(turns, func(w io.Writer) {
+		for i, t := range turns {
+			if i > 0 {
+				p(w, "\n")
+			}
+			t.print(w, now.status.Height)
+		}
+	})
+}
+
+// rotateOne votes for one bank's new series, unless the newest is as it should be.
+func (a *app) rotateOne(ctx context.Context, s *session, r *rotation, now *scene, name string, without map[uint32]bool) (*turn, error) {
+	b, err := now.bank(name)
+	if err != nil {
+		return nil, err
+	}
+	page, err := s.client.Bank(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	t, wanted := turnOf(page, without)
+	if r.show || t.Current {
+		return t, nil
+	}
+	if err := mayRotate(page, wanted, t.Cooling); err != nil {
+		return nil, err
+	}
+	action := roster.AppendAction(nil, roster.OpenSeries{Bank: uint32(b.ID), Members: seriesMembers(wanted)}, r.salt)
+	v, err := a.castVote(ctx, s, now, &r.voter, action)
+	if err != nil {
+		return nil, err
+	}
+	if page, err = s.client.Bank(ctx, name); err != nil {
+		return nil, err
+	}
+	t, _ = turnOf(page, without)
+	t.Vote = &v
+	return t, nil
+}
+
+// turnOf is how a bank stands, and whose keys its newest series should have.
+func turnOf(b *api.BankPage, without map[uint32]bool) (*turn, []*api.BankMember) {
+	t := &turn{Asset: b.Symbol, Newest: b.Series - 1, Members: []string{}, Old: []oldSeries{}, Cooling: []cooling{}, Waits: b.WaitsToSweep}
+	var wanted []*api.BankMember
+	for i := range b.Attestors {
+		m := &b.Attestors[i]
+		if m.Barred || without[m.Member] {
+			continue
+		}
+		wanted = append(wanted, m)
+		if until := m.KeySince + b.CoolDown; m.Key != "" && m.KeySince != 0 && until > b.Time {
+			t.Cooling = append(t.Cooling, cooling{memberName{m.Member, m.Name}, until})
+		}
+	}
+	var sum asset.Amount
+	for i := range b.AllSeries {
+		x := &b.AllSeries[i]
+		if x.Number == t.Newest {
+			t.Current = len(x.Keys) == len(wanted)
+			for _, k := range x.Keys {
+				t.Members = append(t.Members, memberName{k.Member, k.Name}.String())
+				t.Current = t.Current && slices.ContainsFunc(wanted, func(m *api.BankMember) bool { return m.Member == k.Member && m.Key == k.Key })
+			}
+			continue
+		}
+		if x.Coins == 0 {
+			continue
+		}
+		t.Old = append(t.Old, oldSeries{x.Number, x.Coins, x.Amount})
+		t.Coins += x.Coins
+		if amount, err := asset.Parse(x.Amount, api.BankDecimals); err == nil {
+			sum += amount
+		}
+	}
+	t.Amount = api.FormatCoins(sum)
+	return t, wanted
+}
+
+// mayRotate says who keeps a series of some members from being opened.
+func mayRotate(b *api.BankPage, wanted []*api.BankMember, cool []cooling) error {
+	var keyless []string
+	for _, m := range wanted {
+		if m.Key == "" {
+			keyless = append(keyless, memberName{m.Member, m.Name}.String())
+		}
+	}
+	switch n := len(wanted); {
+	case len(keyless) > 0:
+		return fmt.Errorf("%s has no key at this bank yet: his server announces it by itself once it runs with a [chains.%s]; or leave him out with --without", strings.Join(keyless, ", "), b.Network)
+	case len(cool) > 0:
+		return fmt.Errorf("the key of %s is new, and good for a series from %s on: vote then, or leave him out with --without", cool[0].Member, when(cool[0].Until))
+	case n == 2 || n == 3:
+		return fmt.Errorf("a series of %d members is not possible: one, or 4 to 15", n)
+	}
+	return nil
+}
+
+// awaitSweep waits until votes have passed and nothing is left in older series.
+func (a *app) awaitSweep(ctx context.Context, s *session, turns []*turn, without map[uint32]bool) error {
+	for i, t := range turns {
+		last := ""
+		for {
+			page, err := s.client.Bank(ctx, t.Asset)
+			if err != nil {
+				return err
+			}
+			now, _ := turnOf(page, without)
+			now.Vote = t.Vote
+			turns[i] = now
+			if now.Current && now.Coins == 0 {
+				break
+			}
+			if line := now.progress(); line != last {
+				last = line
+				p(a.err, "%s\n", line)
+			}
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("bank of %s: %s: %w", t.Asset, now.progress(), ctx.Err())
+			case <-time.After(500 * time.Millisecond):
+			}
+		}
+	}
+	return nil
+}
+
+// progress is how far a rotation has come, on one line.
+func (t *turn) progress() string {
+	switch {
+	case !t.Current:
+		return fmt.Sprintf("%s: the vote has not passed yet", t.Asset)
+	case t.Coins == 0:
+		return fmt.Sprintf("%s: all coins are of series %d", t.Asset, t.Newest)
+	case t.Waits:
+		return fmt.Sprintf("%s: %d coins with %s are still of older series, and the reserve is too short to pay for moving them: souk bank, and somebody donates", t.Asset, t.Coins, t.Amount)
+	}
+	return fmt.Sprintf("%s: %d coins with %s are still of older series, and move as transactions are mined", t.Asset, t.Coins, t.Amount)
+}
+
+func (t *turn) print(w io.Writer, height uint64) {
+	p(w, "bank of %s: newest series %d, of %s (%s)\n", t.Asset, t.Newest, strings.Join(t.Members, ", "), keysText(custody.Threshold(len(t.Members)), len(t.Members)))
+	if t.Vote != nil {
+		p(w, "%s approves\n", t.Vote.Voter)
+		t.Vote.Proposal.print(w, max(height, t.Vote.Height))
+	} else if t.Current {
+		p(w, "its keys are those of the present members\n")
+	}
+	for _, c := range t.Cooling {
+		p(w, "the key of %s is good for a series from %s on\n", c.Member, when(c.Until))
+	}
+	for _, o := range t.Old {
+		p(w, "  series %d still has %d coins with %s\n", o.Number, o.Coins, o.Amount)
+	}
+	if t.Current {
+		p(w, "%s\n", t.progress())
+	}
+}
+
+// seriesMembers are the numbers of members, ascending.
+func seriesMembers(members []*api.BankMember) []roster.ID {
+	var all []roster.ID
+	for _, m := range members {
+		all = append(all, roster.ID(m.Member))
+	}
+	slices.Sort(all)
+	return all
+}
