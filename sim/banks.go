@@ -53,7 +53,15 @@ type bank struct {
 	liar    *server // whose node lies for a while
 	mute    *server // whose custodian does nothing for a while
 	ends    uint64  // us, when the chain stops growing; zero for not yet
+	sent    []sent  // the last payments of people
 	steps   int
+}
+
+// sent is what somebody paid to the bank.
+type sent struct {
+	id     script.Hash
+	out    []byte
+	amount asset.Amount
 }
 
 // vault is a server's part in the bank.
@@ -158,7 +166,21 @@ func (b *bank) pay() {
 		b.chain.PegOut(out, amount)
 		return
 	}
-	b.chain.Pay(out, amount)
+	at := b.chain.Pay(out, amount)
+	if b.sent = append(b.sent, sent{at.Tx, out, amount}); len(b.sent) > 40 {
+		b.sent = b.sent[1:]
+	}
+}
+
+// malleate gives payments that wait, some of them again, other ids: what stands in
+// their inputs is not the bank's to choose.
+func (b *bank) malleate() {
+	for i := range b.sent {
+		if x := &b.sent[i]; b.rng.IntN(3) == 0 && b.chain.Evict(x.id) {
+			b.count("malleated id")
+			x.id = b.chain.Pay(x.out, x.amount).Tx
+		}
+	}
 }
 
 // reorganise replaces blocks. What they held comes again, at another place.
@@ -172,6 +194,9 @@ func (b *bank) reorganise(depth int) {
 		b.count("chain reorganises deep")
 	}
 	b.chain.Disconnect(depth)
+	if b.rng.IntN(4) == 0 {
+		b.malleate()
+	}
 	if b.rng.IntN(2) == 0 {
 		b.chain.MineEmpty(1)
 	}
@@ -370,6 +395,9 @@ func (b *bank) step(s *server) {
 	bodies, err := s.vault.custodian.Step(context.Background())
 	if err != nil {
 		b.f.loop.note(s.name + ": " + err.Error())
+	}
+	if !b.f.calm && b.rng.IntN(50) == 0 {
+		bodies = append(bodies, b.load.Admit())
 	}
 	if len(bodies) == 0 {
 		return

@@ -92,6 +92,15 @@ func (b *Banks) ByServer(server string, second bool, body exchange.Body, now uin
 	return b.sign(server, signer, body, now+lifetime)
 }
 
+// Admit is what a server asks for somebody who may have no account yet.
+func (b *Banks) Admit() exchange.Body {
+	x := &exchange.Admit{Bank: exchangetest.Bank, Account: b.keys.Address(stranger(b.rng.IntN(strangers)))}
+	for i := range x.Salt {
+		x.Salt[i] = byte(b.rng.IntN(256))
+	}
+	return x
+}
+
 // Address is the output of some deposit address of the bank, mostly one that is allotted
 // to somebody, and what somebody pays there.
 func (b *Banks) Address(s *exchange.State) (out []byte, amount asset.Amount) {
