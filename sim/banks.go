@@ -28,7 +28,7 @@ import (
 // banksEvery is which seeds have a bank, with at most so many servers: keys and
 // signatures cost more than all else.
 const (
-	banksEvery   = 4
+	banksEvery   = 6
 	mostWithBank = 5
 )
 
