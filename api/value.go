@@ -198,7 +198,7 @@ type Balance struct {
 	Asset     uint32 `json:"asset"`
 	Symbol    string `json:"symbol"`
 	Available string `json:"available" doc:"Can be spent."`
-	Held      string `json:"held" doc:"Set aside for live orders."`
+	Held      string `json:"held" doc:"Set aside for live orders, and for withdrawals with their bounds."`
 }
 
 // Nonce is what a key needs to know to make its next command.
@@ -303,7 +303,7 @@ type AssetAudit struct {
 	Symbol    string `json:"symbol"`
 	Supply    string `json:"supply"`
 	Available string `json:"available" doc:"Sum over all accounts."`
-	Held      string `json:"held" doc:"Sum over all accounts, for live orders."`
+	Held      string `json:"held" doc:"Sum over all accounts, for live orders and withdrawals."`
 	Locked    string `json:"locked" doc:"In escrow."`
 	Fees      string `json:"fees"`
 	Dust      string `json:"dust"`

@@ -230,7 +230,7 @@ func marketNames(ctx context.Context, s *session, acc *api.Account) (map[uint32]
 
 func showAccount(w io.Writer, acc *api.Account, names map[uint32]string) {
 	p(w, "%s\n", acc.Address)
-	p(w, "asset\tavailable\tin orders\n")
+	p(w, "asset\tavailable\theld\n")
 	for _, b := range acc.Balances {
 		p(w, "%s\t%s\t%s\n", b.Symbol, b.Available, b.Held)
 	}

@@ -58,7 +58,8 @@ followed until it is credited.`,
 	return c
 }
 
-// watching is signed for commands that may go on for long: limit is for each request.
+// watching is signed for commands that may go on for long, or wait for the user: limit is
+// for what they ask servers in between.
 func (a *app) watching(c *cobra.Command, long bool, run func(context.Context, *session, *api.Signer, time.Duration) error) error {
 	limit := a.timeout
 	if long {

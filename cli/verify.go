@@ -306,7 +306,7 @@ func (a *app) verifiedOwn(ctx context.Context, outer *session, v *api.Verifier, 
 				return err
 			}
 			available, held := asset.Format(b.Available, x.Decimals), asset.Format(b.Held, x.Decimals)
-			f.lines = append(f.lines, [2]string{x.Symbol, fmt.Sprintf("%s available, %s in orders", available, held)})
+			f.lines = append(f.lines, [2]string{x.Symbol, fmt.Sprintf("%s available, %s held", available, held)})
 			balances = append(balances, map[string]string{"symbol": x.Symbol, "available": available, "held": held})
 		}
 		f.set("balances", balances)

@@ -45,7 +45,7 @@ followed until it is mined.`,
   souk withdraw cancel 7
   souk withdraw settings --only --allow BTC:bc1q... --delay 24h`,
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.watching(c, f.watch, func(ctx context.Context, s *session, who *api.Signer, limit time.Duration) error {
+			return a.watching(c, true, func(ctx context.Context, s *session, who *api.Signer, limit time.Duration) error {
 				var x *payout
 				err := within(ctx, limit, func(ctx context.Context) (err error) {
 					x, err = planPayout(ctx, s, who, args, &f)

@@ -64,7 +64,10 @@ func only(s *exchange.State, name string) (custody.Bank, error) {
 		return 0, nil
 	}
 	b, _, err := bankOf(s, name)
-	return b.ID, err
+	if err != nil {
+		return 0, api.NewError(api.NotFound, "query.bank", "There is no bank of %q. /v1/banks lists them by asset.", cut(name))
+	}
+	return b.ID, nil
 }
 
 // derived remembers addresses that were derived, and series at the branch of deposits.
