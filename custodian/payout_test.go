@@ -13,6 +13,7 @@ import (
 	"souk/exchange/custody"
 	"souk/exchange/exchangetest"
 	"souk/exchange/roster"
+	"souk/internal/bulk"
 )
 
 // Two of four can sign nothing: their signatures are in the ledger and nothing comes
@@ -265,7 +266,7 @@ func TestAnnounce(t *testing.T) {
 // fees rise fifty times: each is paid once, to the unit, its fee within its bound, and
 // of all that was ever signed for it any two conflict (W-10 to W-13).
 func TestFifty(t *testing.T) {
-	for seed := range uint64(2) {
+	for seed := range uint64(bulk.Count(2)) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { fifty(t, seed) })
 	}
 }
@@ -280,8 +281,9 @@ func fifty(t *testing.T, seed uint64) {
 	c := &chaos{f: f, backups: map[int][][]byte{}}
 	f.Lose = func(*custodiantest.Member, exchange.Body) bool { return f.Random.IntN(5) == 0 }
 	asked, bounds := 0, []asset.Amount{3_000, 100_000, 2_000_000}
-	for round := 0; asked < 50 || round < 200; round++ {
-		if asked < 50 && f.Random.IntN(3) == 0 {
+	n := max(10, bulk.Count(50))
+	for round := 0; asked < n || round < 4*n; round++ {
+		if asked < n && f.Random.IntN(3) == 0 {
 			name := []string{"alice", "bob", "carol"}[f.Random.IntN(3)]
 			amount := asset.Amount(20_000 + f.Random.Int64N(60_000_000))
 			book.Withdraw(name, fmt.Sprintf("to %d", asked), amount, bounds[f.Random.IntN(3)])
@@ -290,8 +292,8 @@ func fifty(t *testing.T, seed uint64) {
 		c.round()
 	}
 	c.calm()
-	if book.Asked() != 50 {
-		t.Fatalf("%d of 50 were taken", book.Asked())
+	if book.Asked() != n {
+		t.Fatalf("%d of %d were taken", book.Asked(), n)
 	}
 	if err := book.Settled(); err != nil {
 		t.Errorf("%v; %+v", err, f.Members[0].Custodian.Status())
@@ -394,13 +396,15 @@ func TestDrain(t *testing.T) {
 	}
 	f.Block()
 	book := custodiantest.NewBook(f)
-	for i := range 1000 {
+	n := bulk.Count(1000)
+	for i := range n {
 		book.Withdraw(names[i%20], fmt.Sprintf("to %d", i), 1e6+asset.Amount(i), 1e5)
 		if i%250 == 249 {
 			f.Block()
 		}
 	}
-	if book.Asked() != 1000 {
+	f.Block()
+	if book.Asked() != n {
 		t.Fatalf("%d were taken", book.Asked())
 	}
 	batches := map[uint64]bool{}

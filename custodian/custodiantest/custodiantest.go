@@ -118,7 +118,7 @@ func New(cfg Config) (*Federation, error) {
 		c.Sign(exchangetest.Key(c.Name))
 	}
 	tip := f.Chain.Tip()
-	f.Founding.Banks[0].Network = cfg.Network
+	f.Founding.Banks[0].Network, f.Founding.Banks[0].Wallets = cfg.Network, 2
 	f.Founding.Banks[0].Start = custody.Point{Height: tip.Height, Hash: tip.Hash}
 	if cfg.Found != nil {
 		cfg.Found(f.Founding)
