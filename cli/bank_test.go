@@ -197,6 +197,23 @@ func TestBankByCommandLine(t *testing.T) {
 	b.rules(as, shop)
 	b.liars(alice, x.Address)
 	b.ballots(as)
+	b.newcomer()
+}
+
+// newcomer is somebody whom nobody has paid: a member's server opens his account.
+func (b *bankShop) newcomer() {
+	b.Helper()
+	carol := b.person("carol")
+	as := func(args ...string) []string { return b.as(carol, b.URLs, args...) }
+	out := b.must(as("deposit", "BTC", "--no-qr")...)
+	b.matches(out, `a member's server has opened your account, in block \d+`, `address +bcrt1q`)
+	x := b.address(as("deposit", "BTC")...)
+	if !strings.Contains(out, x.Address) {
+		b.Errorf("another address than %+v: %s", x, out)
+	}
+	b.chain.Pay(x.Series, x.Index, exchangetest.Coin)
+	b.mine(2)
+	b.shows(as("account", "show"), `BTC +1\.00000000`)
 }
 
 // euros gives somebody an account.
