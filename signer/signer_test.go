@@ -55,6 +55,25 @@ func TestSign(t *testing.T) {
 	}
 }
 
+// W-1: coins that holders of a recovery could take later are signed as members sign.
+func TestSignRecoverable(t *testing.T) {
+	f := BankFounding(4)
+	r := &script.Recovery{K: 2, Intervals: script.RecoveryIntervals}
+	for _, name := range []string{"dora", "emil", "fanny"} {
+		r.Keys = append(r.Keys, MemberKey(name).Public())
+	}
+	f.Banks[0].Recovery = r
+	w := foundedWorld(t, f)
+	w.deposit(3*Coin, Coin)
+	w.signed(w.batch(w.withdraw(35e7)), 1)
+	holder, err := signer.Open(t.TempDir()+"/j", signer.Keys{BankNetwork: MemberKey("dora")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = holder.Sign(w.State.Banks(), w.me, Bank, 1, 1)
+	refused(t, err, signer.ErrStranger)
+}
+
 // W-1, W-3: who asks for something else gets nothing.
 func TestSignRefuses(t *testing.T) {
 	w := newWorld(t)

@@ -19,16 +19,21 @@ import (
 // and the signer of the first member.
 type world struct {
 	*World
-	t     *testing.T
+	t     testing.TB
 	chain *Chain
 	dir   string
 	own   *signer.Signer
 	me    custody.Member
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{World: From(BankFounding(4)), t: t, dir: t.TempDir() + "/journal"}
+	return foundedWorld(t, BankFounding(4))
+}
+
+func foundedWorld(t testing.TB, f *exchange.Founding) *world {
+	t.Helper()
+	w := &world{World: From(f), t: t, dir: t.TempDir() + "/journal"}
 	w.chain = NewChain(w.World)
 	w.Fund(EUR, Coin, "alice", "bob")
 	id, ok := w.State.Roster().ByServer(Key(MemberName(0) + "/server").Public())
