@@ -1,6 +1,8 @@
 package cli_test
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -14,6 +16,7 @@ import (
 	"time"
 
 	"souk/api"
+	"souk/asset"
 	"souk/cli"
 	"souk/exchange"
 	"souk/exchange/custody"
@@ -21,6 +24,8 @@ import (
 	"souk/internal/cluster"
 	"souk/node"
 	"souk/script"
+	"souk/store/sealed"
+	"souk/threshold"
 )
 
 // A-9: what is wrong with the names of nodes is said, with status 2, and no secret is
@@ -101,10 +106,10 @@ func TestAuditChain(t *testing.T) {
 	}
 	own := slices.Concat(ask, []string{"--chain", fmt.Sprintf("bitcoin-regtest=%s,user=%s,password-file=%s", rpc.URL, rpc.User, password)})
 
-	out := s.must(own...)
+	first := s.must(own...)
 	for _, want := range []string{"bank of BTC", "coins on chain", `solvent +yes`, "3 of 4 keys sign", "proven by"} {
-		if !regexp.MustCompile(want).MatchString(out) {
-			t.Errorf("the audit does not say %q:\n%s", want, out)
+		if !regexp.MustCompile(want).MatchString(first) {
+			t.Errorf("the audit does not say %q:\n%s", want, first)
 		}
 	}
 	// Somebody pays to an address of nobody's: on the chain at once, and, once the members
@@ -132,6 +137,18 @@ func TestAuditChain(t *testing.T) {
 	}
 	if !b.Solvent || b.Free != b.Owed || b.Reserve != b.Owed || len(b.Unknown)+len(b.Missing) != 0 || b.Header == 0 {
 		t.Errorf("%+v", b)
+	}
+	// The holders of three keys move the coin away, past the ledger: whether or not the
+	// members have seen it yet, the audit says how much is missing.
+	steal(t, c, miner, at, 1_2345_0000)
+	if err := miner.Mine(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	out, status := s.souk(own...)
+	for _, want := range []string{`solvent +NO`, "MISSING +1.23450000 +" + at.String(), "insolvent: the bank of BTC lacks 1.23450000 BTC"} {
+		if status != 1 || !regexp.MustCompile(want).MatchString(out) {
+			t.Errorf("status %d, the audit does not say %q:\n%s", status, want, out)
+		}
 	}
 	// What keeps it from an answer.
 	for words, args := range map[string][]string{
@@ -174,10 +191,9 @@ func audited(t *testing.T, out string) bankAudited {
 	return v.Banks[0]
 }
 
-// depositScript is the output of a deposit address, made of the founders' cards.
-func depositScript(t *testing.T, f *exchange.Founding, index uint32) []byte {
-	t.Helper()
-	series := script.Series{K: uint8(custody.Threshold(len(f.Members)))}
+// depositSeries is the first series, made of the founders' cards.
+func depositSeries(f *exchange.Founding) *script.Series {
+	series := &script.Series{K: uint8(custody.Threshold(len(f.Members)))}
 	for i := range f.Members {
 		for _, k := range f.Members[i].Banks {
 			if k.Network == "bitcoin-regtest" {
@@ -185,9 +201,60 @@ func depositScript(t *testing.T, f *exchange.Founding, index uint32) []byte {
 			}
 		}
 	}
-	out, err := series.Output(script.Deposits, index)
+	return series
+}
+
+// depositScript is the output of a deposit address.
+func depositScript(t *testing.T, f *exchange.Founding, index uint32) []byte {
+	t.Helper()
+	out, err := depositSeries(f).Output(script.Deposits, index)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// steal signs with the keys of three homes what no ledger has recorded.
+func steal(t *testing.T, c *cluster.Cluster, miner *chainnode.Miner, at script.Outpoint, amount asset.Amount) {
+	t.Helper()
+	network, _ := script.ByName("bitcoin-regtest")
+	plan := &threshold.Plan{
+		Network: network, Version: script.Version, Sequence: script.SequenceReplace,
+		Inputs:  []threshold.Coin{{At: at, Amount: amount, Branch: script.Deposits, Index: 7}},
+		Outputs: []script.Output{{Script: miner.Script(), Amount: amount - 10_000}},
+	}
+	session, err := (&threshold.Multisig{Series: []*script.Series{depositSeries(c.Founding)}}).Open(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256([]byte(network.Name))
+	path := []uint32{script.Hardened + 8640, script.Hardened + binary.BigEndian.Uint32(sum[:4])>>1, script.Hardened}
+	var said []threshold.Partial
+	for _, home := range c.Homes[:3] {
+		seed, err := sealed.Read(filepath.Join(string(home), "keys", "bank.key"), "bank seed", sealed.FromFile(filepath.Join(string(home), "passphrase")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := script.NewPrivateMemberKey(seed, path...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		some, err := session.Sign(key, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said = append(said, some...)
+	}
+	raw, _, err := session.Combine(said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	backend, err := miner.Node().Backend()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = backend.Close() }()
+	if err := backend.Broadcast(t.Context(), raw); err != nil {
+		t.Fatal(err)
+	}
 }
