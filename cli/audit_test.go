@@ -73,7 +73,7 @@ func TestAuditChain(t *testing.T) {
 	if err := miner.Mine(t.Context(), 120); err != nil {
 		t.Fatal(err)
 	}
-	binary, err := exec.LookPath("souk")
+	program, err := exec.LookPath("souk")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestAuditChain(t *testing.T) {
 	if err := os.WriteFile(password, []byte(rpc.Password+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := cluster.Start(binary, node.LocalSetup{
+	c, err := cluster.Start(program, node.LocalSetup{
 		Dir: filepath.Join(dir, "fed"), Name: "practice", Servers: 4, Now: time.Now(),
 		Banks:  []node.BankTerms{{Asset: "BTC", Network: "bitcoin-regtest"}},
 		Chains: map[string]node.ChainConfig{"bitcoin-regtest": {Kind: "rpc", URL: rpc.URL, User: rpc.User, PasswordFile: password}},
