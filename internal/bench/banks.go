@@ -37,8 +37,8 @@ func (r *run) sign() error {
 	if err != nil {
 		return err
 	}
-	defer coin.Stop() //nolint:errcheck // measured
-	if err := coin.Mine(ctx, signRounds*signInputs+20); err != nil { // as many rewards as there will be payments
+	defer coin.Stop()                                                 //nolint:errcheck // measured
+	if err := coin.Mine(ctx, (signRounds+6)*signInputs); err != nil { // as many rewards as there will be payments
 		return err
 	}
 	network := coin.Network()
@@ -60,7 +60,7 @@ func (r *run) sign() error {
 		return err
 	}
 	s := &signing{client: client, who: api.OwnerOf(key), coin: coin}
-	if err := s.fill(ctx, signRounds*signInputs); err != nil {
+	if err := s.fill(ctx, (signRounds+5)*signInputs); err != nil { // change is not there at once
 		return err
 	}
 	var took []time.Duration
@@ -188,20 +188,19 @@ func (s *signing) round(ctx context.Context) (took time.Duration, inputs int, er
 	return took, inputs, s.coin.Mine(ctx, 1)
 }
 
-// inputs counts the coins that a transaction of the bank spends.
+// inputs is how many coins a transaction of the bank spends.
 func (s *signing) inputs(ctx context.Context, batch uint64) (n int, err error) {
-	for after := ""; ; {
-		page, err := s.client.Coins(ctx, "BTC", after)
+	err = s.until(ctx, "the transaction's inputs", func() (bool, error) {
+		page, err := s.client.Bank(ctx, "BTC") // which may be a moment old
 		if err != nil {
-			return 0, err
+			return false, err
 		}
-		for i := range page.Coins {
-			if page.Coins[i].Batch == batch {
-				n++
+		for i := range page.Unsettled {
+			if x := &page.Unsettled[i]; x.Number == batch {
+				n = x.Inputs
 			}
 		}
-		if after = page.Next; after == "" {
-			return n, nil
-		}
-	}
+		return n > 0, nil
+	})
+	return n, err
 }

@@ -305,3 +305,23 @@ func (l *ledger) Connect(b chain.Block, found chain.Found) error {
 	}
 	return nil
 }
+
+// Received answers what outputs with a script hold or held, in blocks of the chain.
+func (m *Miner) Received(ctx context.Context, out []byte) (sum asset.Amount, err error) {
+	v := &receipts{}
+	_, err = chain.Walk(ctx, m.backend, chain.Locator{}, chain.NewFilter(out), v)
+	return v.sum, err
+}
+
+type receipts struct{ sum asset.Amount }
+
+// Rewind implements chain.Visitor.
+func (*receipts) Rewind(chain.Point) error { return errors.New("the chain changed meanwhile") }
+
+// Connect implements chain.Visitor.
+func (r *receipts) Connect(_ chain.Block, found chain.Found) error {
+	for _, p := range found.Payments {
+		r.sum += p.Amount
+	}
+	return nil
+}
