@@ -19,6 +19,7 @@ import (
 	"souk/exchange/custody"
 	. "souk/exchange/exchangetest"
 	"souk/exchange/ledger"
+	"souk/exchange/roster"
 	"souk/internal/bulk"
 	"souk/merkle"
 	"souk/script"
@@ -143,7 +144,7 @@ func TestTheftFromBatch(t *testing.T) {
 	}
 	batch, _ := w.State.Banks().Batch(Bank, info.Live[0])
 	s := w.open(batch.Inputs, []script.Output{{Script: Output("thief"), Amount: batch.Inputs[0].Amount - 5_000}})
-	raw, _, err := s.Combine(w.partials(s, 3))
+	raw, _, err := s.Combine(w.partials(s, w.needed))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -337,6 +338,41 @@ func TestRecovery(t *testing.T) {
 	if len(r.Series) != 1 || s.Recovery == nil || s.Recovery.Blocks != 1000 || s.Recovery.Keys[0] != MemberKey("vault").Public() ||
 		s.Coins != 1 || s.Amount != 3*Coin || s.Opens != mined+1000 || s.K != 3 || len(s.Members) != 4 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// a series of members who come back has the scripts of an older one. Coins are found
+// and counted once, whichever of the two they are of.
+func TestSameKeysAgain(t *testing.T) {
+	w := newWorldOf(t, 5, nil)
+	open := func(members ...roster.ID) {
+		t.Helper()
+		w.made++
+		var votes []exchange.Command
+		for _, name := range slices.Collect(w.names)[:w.needed] {
+			action := roster.AppendAction(nil, roster.OpenSeries{Bank: uint32(Bank), Members: members}, uint32(w.made))
+			votes = append(votes, w.Command(name, &exchange.Vote{Approve: true, Action: action}))
+		}
+		w.must(votes...)
+	}
+	w.deposit("alice", 3*Coin)
+	w.turn(4)
+	for range 2 {
+		open(1, 2, 3, 4)
+		w.deposit("bob", Coin)
+		w.turn(8)
+		w.agrees(w.audit())
+		open(1, 2, 3, 4, 5)
+		w.deposit("bob", Coin)
+		w.turn(2)
+		w.agrees(w.audit())
+		w.turn(8)
+		w.agrees(w.audit())
+	}
+	w.auditor = nil
+	r := w.audit()
+	if w.agrees(r); len(r.Series) != 5 || r.OnChain != r.Free {
+		t.Errorf("%d series, %d on the chain, %d free", len(r.Series), r.OnChain, r.Free)
 	}
 }
 

@@ -169,7 +169,7 @@ func (s *sums) have(c *custody.Input, by *custody.BatchRecord) {
 	switch {
 	case there && gone && !own:
 		s.miss(Missing{At: c.At, Amount: c.Amount, By: x.by, Height: x.height})
-	case there && (place{c.Series, c.Branch, c.Index}) == p.place:
+	case there && s.watch.place(c) == p.place:
 		if p.Amount < c.Amount {
 			s.miss(Missing{At: c.At, Amount: c.Amount - p.Amount, Height: p.height})
 		}

@@ -39,6 +39,7 @@ type watch struct {
 
 	filter  *chain.Filter
 	places  map[string]place // by output script
+	twins   []uint32         // by series: the first one with the same scripts, perhaps itself
 	deposit []uint32         // by series: indexes below are watched
 	changes [][]uint32       // by series and wallet: numbers below are watched
 	fresh   bool             // addresses have been added since the last walk
@@ -68,11 +69,12 @@ func (w *watch) covers(b *bank) bool {
 		return false
 	}
 	for i := range b.series {
-		if w.deposit[i] < bound(b.series[i].Allotted, custody.Gap, script.Hardened) {
+		n := w.twins[i]
+		if w.deposit[n] < bound(b.series[i].Allotted, custody.Gap, script.Hardened) {
 			return false
 		}
 		for wallet, used := range b.Changes {
-			if w.changes[i][wallet] < bound(used, custody.Gap, 1<<24) {
+			if w.changes[n][wallet] < bound(used, custody.Gap, 1<<24) {
 				return false
 			}
 		}
@@ -91,9 +93,10 @@ func (w *watch) extend(b *bank) error {
 		if i == len(w.deposit) {
 			w.deposit = append(w.deposit, 0)
 			w.changes = append(w.changes, make([]uint32, len(b.Changes)))
+			w.twins = append(w.twins, twin(b.series[:i+1]))
 		}
 		s := &b.series[i].Series
-		number := uint32(i)
+		number := w.twins[i]
 		deposits, err := s.Branch(script.Deposits)
 		if err != nil {
 			return fmt.Errorf("series %d: %w: %w", i, ErrUntold, err)
@@ -102,17 +105,39 @@ func (w *watch) extend(b *bank) error {
 		if err != nil {
 			return fmt.Errorf("series %d: %w: %w", i, ErrUntold, err)
 		}
-		for end := bound(b.series[i].Allotted, w.gap, script.Hardened); w.deposit[i] < end; w.deposit[i]++ {
-			w.add(deposits, place{number, script.Deposits, w.deposit[i]})
+		for end := bound(b.series[i].Allotted, w.gap, script.Hardened); w.deposit[number] < end; w.deposit[number]++ {
+			w.add(deposits, place{number, script.Deposits, w.deposit[number]})
 		}
 		for wallet, used := range b.Changes {
-			for n := &w.changes[i][wallet]; *n < bound(used, w.gap, 1<<24); *n++ {
+			for n := &w.changes[number][wallet]; *n < bound(used, w.gap, 1<<24); *n++ {
 				index, _ := script.ChangeIndex(uint8(wallet), *n)
 				w.add(change, place{number, script.Change, index})
 			}
 		}
 	}
 	return nil
+}
+
+// twin is the first series that has the same scripts as the last one: members who come
+// back bring their keys (Y-23).
+func twin(series []custody.SeriesRecord) uint32 {
+	last := &series[len(series)-1]
+	for i := range series {
+		s := &series[i]
+		if s.K == last.K && sameRecovery(s.Recovery, last.Recovery) && len(s.Keys) == len(last.Keys) &&
+			!slices.ContainsFunc(s.Keys, func(k script.MemberKey) bool { return !slices.Contains(last.Keys, k) }) {
+			return uint32(i)
+		}
+	}
+	return 0 // not reached: it is its own
+}
+
+// place is a coin's place, whichever of two series with the same scripts it is counted to.
+func (w *watch) place(c *custody.Input) place {
+	if int64(c.Series) < int64(len(w.twins)) {
+		return place{w.twins[c.Series], c.Branch, c.Index}
+	}
+	return place{c.Series, c.Branch, c.Index}
 }
 
 // add watches an address. In one of 2^127 cases there is none at an index.

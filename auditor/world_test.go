@@ -38,18 +38,22 @@ type world struct {
 	watched map[string]custody.Payment
 	bodies  []*exchange.Attest // what the members have to say
 	made    int
+	needed  int // members who sign and vote
 	auditor *auditor.Auditor
 }
 
-func newWorld(t failer, recovery *script.Recovery) *world {
+func newWorld(t failer, recovery *script.Recovery) *world { return newWorldOf(t, 4, recovery) }
+
+// newWorldOf is a world of so many members, as many of whom sign as have to.
+func newWorldOf(t failer, members int, recovery *script.Recovery) *world {
 	network, _ := script.ByName(BankNetwork)
 	c := memchain.New(network, true)
 	start := c.Mine(5)[4]
-	f := BankFounding(4)
+	f := BankFounding(members)
 	f.Banks[0].Start = custody.Point{Height: start.Height, Hash: start.Hash}
 	f.Banks[0].Recovery, f.Banks[0].Wallets = recovery, 2
 	w := &world{
-		World: From(f), t: t, chain: c, node: c.Node(), keys: map[string][]script.PrivateMemberKey{},
+		World: From(f), t: t, needed: custody.Threshold(members), chain: c, node: c.Node(), keys: map[string][]script.PrivateMemberKey{},
 		locator: chain.Locator{start.Point}, filter: chain.NewFilter(), watched: map[string]custody.Payment{},
 	}
 	for i := range f.Members {
@@ -222,14 +226,14 @@ func (w *world) work() {
 	info, _ := w.State.Banks().Bank(Bank)
 	for _, number := range info.Live {
 		s, batch := w.plan(number)
-		partials := w.partials(s, 3)
+		partials := w.partials(s, w.needed)
 		raw, _, err := s.Combine(partials)
 		if err != nil {
 			w.t.Fatalf("combine: %v", err)
 		}
 		if w.State.Banks().Halted().Reason == 0 {
 			var commands []exchange.Command
-			for id, name := range slices.Collect(w.names)[:3] {
+			for id, name := range slices.Collect(w.names)[:w.needed] {
 				x := custody.Signature{Bank: Bank, Batch: number, Version: uint8(len(batch.Versions)), Signatures: make([][]byte, len(batch.Inputs))}
 				some := false
 				for _, p := range partials {
@@ -303,7 +307,7 @@ func (w *world) rotate() {
 	}
 	w.must(announce...)
 	w.Time += 200
-	for _, name := range slices.Collect(w.names)[:3] {
+	for _, name := range slices.Collect(w.names)[:w.needed] {
 		votes = append(votes, w.Command(name, &exchange.Vote{Approve: true, Action: roster.AppendAction(nil, open, uint32(w.made))}))
 	}
 	w.must(votes...)
@@ -317,7 +321,7 @@ func (w *world) steal() (custody.Coin, bool) {
 			continue
 		}
 		s := w.open([]custody.Input{c.Input}, []script.Output{{Script: Output("thief"), Amount: c.Amount - 5_000}})
-		raw, _, err := s.Combine(w.partials(s, 3))
+		raw, _, err := s.Combine(w.partials(s, w.needed))
 		if err != nil {
 			w.t.Fatalf("steal: %v", err)
 		}
