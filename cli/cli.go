@@ -114,7 +114,7 @@ func (a *app) root() *cobra.Command {
 	group("trade", a.accountCommand(), a.depositCommand(), a.depositsCommand(), a.withdrawCommand(), a.donateCommand(), a.sendCommand(), a.orderCommand(), a.fillsCommand(), a.escrowCommand(), a.keyCommand(),
 		a.assetCommand(), a.mintCommand(), a.burnCommand())
 	group("look", a.bookCommand(), a.tradesCommand(), a.marketCommand(), a.bankCommand(), a.statusCommand(), a.verifyCommand(), a.auditCommand())
-	group("operate", a.initCommand(), a.cardCommand(), a.recoveryKeyCommand(), a.federationCommand(), a.serveCommand(), a.configCommand(), a.voteCommand(), a.exportCommand(),
+	group("operate", a.initCommand(), a.cardCommand(), a.recoveryKeyCommand(), a.federationCommand(), a.serveCommand(), a.configCommand(), a.voteCommand(), a.exportCommand(), a.backupCommand(), a.restoreCommand(),
 		a.doctorCommand(), a.demoCommand(), a.versionCommand())
 	refuseUnknown(c)
 	strictArgs(c)

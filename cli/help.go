@@ -41,6 +41,8 @@ var sharedFlags = map[string]string{
 	"serve":             flagsOfSecret,
 	"doctor":            flagsOfSecret + " timeout",
 	"export":            flagsOfSecret + " id",
+	"backup":            "",
+	"restore":           flagsOfSecret,
 	"demo":              "timeout",
 	"version":           "",
 }

@@ -154,6 +154,8 @@ func (v *vault) withdraw(ctx context.Context, t *testing.T, to []byte, amount as
 	})
 }
 
+func alicesKey() identity.PrivateKey { return identity.NewKey([32]byte{1}) }
+
 func output(b byte) []byte {
 	out := make([]byte, 22)
 	out[1], out[2] = 20, b
