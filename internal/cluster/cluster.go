@@ -106,6 +106,14 @@ func Adopt(binary string, local *node.Local) *Cluster {
 	return &Cluster{Local: local, binary: binary, servers: make([]*process, len(local.Homes))}
 }
 
+// Add adds a server that has joined the federation, and answers its number. Nothing is started.
+func (c *Cluster) Add(home node.Home, url string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.Homes, c.URLs, c.servers = append(c.Homes, home), append(c.URLs, url), append(c.servers, nil)
+	return len(c.Homes) - 1
+}
+
 // LogFile is where a server's log is.
 func (c *Cluster) LogFile(i int) string { return filepath.Join(string(c.Homes[i]), "log") }
 

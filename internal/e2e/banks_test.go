@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,15 +19,18 @@ import (
 	"souk/internal/chainnode"
 	"souk/internal/cluster"
 	"souk/internal/outside"
+	"souk/internal/ports"
 	"souk/node"
 	"souk/script"
+	"souk/store/sealed"
 )
 
 // banked is a federation whose assets have banks on chains of this machine.
 type banked struct {
 	*federation
 	coins  map[string]*outside.Coin // by symbol
-	chains string                   // file that tells souk audit of the world's nodes
+	setup  node.LocalSetup
+	chains string // file that tells souk audit of the world's nodes
 }
 
 // withBanks founds a federation of four with a bank for each kind of node. If light is
@@ -67,7 +71,7 @@ func withBanks(t *testing.T, light bool, kinds ...chainnode.Kind) *banked {
 			t.Fatal(errors.Join(err, c.Close()))
 		}
 	}
-	b.federation = follow(t, c)
+	b.federation, b.setup = follow(t, c), s
 	return b
 }
 
@@ -378,4 +382,139 @@ func TestBankHalt(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	b.sound()
+}
+
+// A fifth member joins, and is gone again: each time the coins move to the keys of
+// those who are members, also what arrives at old addresses meanwhile, and at every
+// moment whoever counts finds all of it.
+func TestRotation(t *testing.T) {
+	b := withBanks(t, false, chainnode.Btcd)
+	alice := b.saver("alice")
+	for range 6 {
+		alice.pay("BTC", 1e8)
+	}
+	b.mine("BTC", 4)
+	eventually(t, time.Minute, "it is credited", func() error { return alice.has("BTC", "6.00000000") })
+	r, err := b.client.As(alice.who).Do(within(t, 30*time.Second), &exchange.Donate{Bank: 1, Amount: 5e7}) // what moving costs
+	must(t, r, err)
+
+	fifth := b.join("server-5")
+	b.rotate(5, 0, 1, 2, 3)
+	alice.pay("BTC", 1e8)
+	b.swept(alice)
+	eventually(t, time.Minute, "what came to an old address is credited", func() error { return alice.has("BTC", "6.50000000") })
+
+	m, err := b.member(0, fifth)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.vote(b.Founding.ID(), []int{0, 1, 2}, "remove-member", strconv.Itoa(int(m.ID)))
+	eventually(t, time.Minute, "there are four members", func() error {
+		s, err := b.client.Status(t.Context())
+		if err == nil && len(s.Members) != 4 {
+			err = fmt.Errorf("%d members", len(s.Members))
+		}
+		return err
+	})
+	if err := b.Stop(fifth); err != nil {
+		t.Fatal(err)
+	}
+	b.rotate(4, 0, 1, 2)
+	alice.pay("BTC", 1e8)
+	b.swept(alice)
+	eventually(t, time.Minute, "what came to an old address is credited", func() error { return alice.has("BTC", "7.50000000") })
+	id, out := alice.withdraw("BTC", 7e8)
+	alice.paid("BTC", id, out)
+	b.mine("BTC", 8)
+	b.attested("BTC")
+	b.solvent()
+}
+
+// join makes a home for another member, whom all others vote in, and starts his server.
+func (b *banked) join(name string) int {
+	t := b.t
+	t.Helper()
+	home := node.Home(filepath.Join(t.TempDir(), name))
+	free, err := ports.Claim(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	http, p2p := ports.Address(free[0]), ports.Address(free[1])
+	if err := errors.Join(os.MkdirAll(string(home), 0o700), os.WriteFile(home.PassphraseFile(), []byte("correct horse battery staple\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	_, err = node.Init(home, node.Setup{
+		Name: name, URL: "http://" + http, P2P: p2p, Listen: http, Chains: b.setup.Chains,
+		Pass: sealed.FromFile(home.PassphraseFile()), Work: sealed.TestWork, Now: time.Now(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.vote(b.Founding.ID(), []int{0, 1, 2}, "add-member", home.CardFile())
+	souk(t, "federation", "join", filepath.Join(filepath.Dir(string(b.Homes[0])), "founding"), "--home", string(home), "--listen", p2p)
+	i := b.Add(home, "http://"+http)
+	if err := b.Restart(i); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.CaughtUp(within(t, time.Minute), i); err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+// rotate has some members vote for a series of all, once all keys have cooled down.
+func (b *banked) rotate(keys int, voters ...int) {
+	b.t.Helper()
+	for n, i := range voters {
+		eventually(b.t, 2*time.Minute, b.Homes[i].CardFile()+" votes for a rotation", func() error {
+			_, err := try(b.t, "", "federation", "rotate", "--home", string(b.Homes[i]), "--passphrase-file", b.Homes[i].PassphraseFile())
+			if err != nil && n == 0 { // a key cools down
+				time.Sleep(time.Second)
+			}
+			return err
+		})
+	}
+	eventually(b.t, time.Minute, "there is a new series", func() error {
+		page, err := b.client.Bank(b.t.Context(), "BTC")
+		if err == nil && len(page.AllSeries[0].Keys) != keys {
+			err = fmt.Errorf("%d keys", len(page.AllSeries[0].Keys))
+		}
+		return err
+	})
+}
+
+// swept mines until all coins are of the newest series.
+func (b *banked) swept(s *saver) {
+	b.t.Helper()
+	eventually(b.t, 3*time.Minute, "all coins have moved", func() error {
+		b.mine("BTC", 1)
+		b.solvent()
+		page, err := b.client.Bank(b.t.Context(), "BTC")
+		if err != nil {
+			return err
+		}
+		for _, x := range page.AllSeries[1:] {
+			if x.Coins > 0 {
+				return fmt.Errorf("series %d has %d coins, %s", x.Number, x.Coins, x.Amount)
+			}
+		}
+		list, err := b.client.Deposits(b.t.Context(), s.who, api.BankedPage{})
+		if err != nil {
+			return err
+		}
+		for i := range list.Deposits {
+			if d := &list.Deposits[i]; d.State != api.DepositCredited {
+				return fmt.Errorf("a deposit is %s", d.State)
+			}
+		}
+		return nil
+	})
+}
+
+// solvent wants whoever counts to find all coins.
+func (b *banked) solvent() {
+	b.t.Helper()
+	if out, err := b.audit(); err != nil {
+		b.t.Fatalf("%v\n%s", err, out)
+	}
 }
