@@ -67,6 +67,7 @@ const (
 	PassOver     = 60 * 60 * 1000           // ms for which others may overtake a withdrawal that cannot be paid yet
 	RecordFor    = 30 * 24 * 60 * 60 * 1000 // ms for which a settled withdrawal is remembered
 	MaxDelay     = 30 * 24 * 60 * 60 * 1000 // ms, the longest delay of a withdrawal
+	maxTries     = 16_384                   // times it is tried whether a withdrawal can be paid, in a look
 	hour         = 60 * 60 * 1000
 	manyCoins    = 64 // coins of a wallet above which the small ones are put together
 	putTogether  = 50 // how many at a time

@@ -76,10 +76,14 @@ func (b *bank) hasOld() bool {
 // planner makes the transactions of one bank in one block.
 type planner struct {
 	*step
-	bank *bank
-	rate uint64
-	left int     // batches that may still be made
-	all  []*coin // free coins of all wallets; nil if that is to be found out
+	bank  *bank
+	rate  uint64
+	left  int          // batches that may still be made
+	all   []*coin      // free coins of all wallets; nil if that is to be found out
+	most  asset.Amount // that may still be paid out in this hour
+	tries int          // how often it may still be tried whether a withdrawal can be paid
+
+	input uint64 // the weight of the lightest input; zero if that is to be found out
 
 	fresh bool // no free coin is of an older series
 }
@@ -95,11 +99,17 @@ func (p *planner) record(d *draft, wallet uint8) {
 }
 
 // payouts puts waiting withdrawals into batches, when it is time (Y-54). The time of
-// the look stays as it was if only the number of batches of a block ended it.
+// the look stays as it was if only the number of batches of a block ended it. Only
+// what is put into a batch is taken from what the hour allows (Y-55).
 func (p *planner) payouts() {
 	b := p.bank
-	queue := p.queue()
+	queue, next := p.queue()
 	for p.may() && len(queue) > 0 {
+		if p.tries <= 0 {
+			next = queue[0].ID
+			queue = nil
+			break
+		}
 		d, wallet, ok := p.next(&queue)
 		if !ok {
 			queue = nil
@@ -107,9 +117,11 @@ func (p *planner) payouts() {
 		if d == nil {
 			continue
 		}
-		b.used = add(b.used, b.paying(d))
+		sum := b.paying(d)
+		b.used, p.most = add(b.used, sum), sub(p.most, sum)
 		p.record(d, wallet)
 	}
+	b.cursor = next
 	if len(queue) == 0 || p.left > 0 || len(b.live) >= MaxLive {
 		b.planned = p.Time
 	}
@@ -125,33 +137,22 @@ func (b *bank) paying(d *draft) (sum asset.Amount) {
 }
 
 // queue returns the withdrawals that may be paid now, by id, from where the last
-// look ended; at most MaxScan are looked at, and at most what the hour allows is
-// returned (Y-55).
-func (p *planner) queue() []*withdrawal {
+// look ended, and where the next one is to go on; at most MaxScan are looked at.
+func (p *planner) queue() (queue []*withdrawal, next ID) {
 	b := p.bank
 	b.drain(p.Time)
+	p.most, p.tries = b.MaxPerHour-min(b.used, b.MaxPerHour), maxTries
 	from, _ := slices.BinarySearchFunc(b.pending, b.cursor, func(x *withdrawal, id ID) int { return cmp.Compare(x.ID, id) })
 	n := min(len(b.pending), MaxScan)
-	if n == len(b.pending) {
-		from = 0
-	}
-	var queue []*withdrawal
-	left := b.MaxPerHour - min(b.used, b.MaxPerHour)
 	for i := range n {
-		x := b.pending[(from+i)%len(b.pending)]
-		if x.From > p.Time || !p.affordable(x) {
-			continue
+		if x := b.pending[(from+i)%len(b.pending)]; x.From <= p.Time && p.affordable(x) {
+			queue = append(queue, x)
 		}
-		if x.Amount > left {
-			break
-		}
-		left -= x.Amount
-		queue = append(queue, x)
 	}
 	if n < len(b.pending) {
-		b.cursor = b.pending[(from+n)%len(b.pending)].ID
+		next = b.pending[(from+n)%len(b.pending)].ID
 	}
-	return queue
+	return queue, next
 }
 
 // affordable tells whether a withdrawal's bound pays at least for its own output.
@@ -183,23 +184,72 @@ func (b *bank) usedUp(limit asset.Amount, now uint64) asset.Amount {
 func (p *planner) next(queue *[]*withdrawal) (d *draft, wallet uint8, ok bool) {
 	b := p.bank
 	first := (*queue)[0]
+	if d, wallet, ok = p.lead(*queue); d == nil && ok {
+		take(queue, []*withdrawal{first})
+		return nil, 0, true
+	} else if d == nil || first.Amount > p.most {
+		return nil, 0, false
+	}
+	take(queue, d.paying)
+	return d, b.home(d, wallet), true
+}
+
+// anyWallet stands for the wallet of a draft of several.
+const anyWallet = MaxWallets
+
+// lead makes the draft that the first of a queue leads. A nil draft is as in next.
+func (p *planner) lead(queue []*withdrawal) (d *draft, wallet uint8, ok bool) {
+	b, first := p.bank, queue[0]
+	if !p.alone(first) {
+		return nil, 0, true
+	}
 	for _, i := range b.fullest() {
-		if d := p.fill(*queue, b.wallets[i].free, b.outflow(i)); d != nil {
-			take(queue, d.paying)
+		if d := p.fill(queue, b.wallets[i].free, b.outflow(i)); d != nil {
 			return d, i, true
 		}
 	}
-	if aged := p.Time >= after(max(first.From, first.Asked), PassOver); !aged && b.later(add(first.Amount, first.MaxFee)) {
-		take(queue, []*withdrawal{first})
+	need := add(first.Amount, first.MaxFee)
+	if aged := p.Time >= after(max(first.From, first.Asked), PassOver); !aged && b.later(need) {
 		return nil, 0, true
 	} else if d := p.mix(first); d != nil {
-		take(queue, d.paying)
-		return d, b.poorest(d.coins), true
-	} else if aged && b.free < add(first.Amount, first.MaxFee) && add(b.free, b.change) >= add(first.Amount, first.MaxFee) {
+		return d, anyWallet, true
+	} else if aged && b.free < need && p.afterwards(first) {
 		return nil, 0, false
 	}
-	take(queue, []*withdrawal{first})
 	return nil, 0, true
+}
+
+// home is the wallet that a draft's change goes to.
+func (b *bank) home(d *draft, wallet uint8) uint8 {
+	if wallet == anyWallet {
+		return b.poorest(d.coins)
+	}
+	return wallet
+}
+
+// alone tells whether a withdrawal's bound pays at least for a transaction of one
+// input that pays nothing else. Those that do not can only go along with others.
+func (p *planner) alone(x *withdrawal) bool {
+	if p.input == 0 {
+		p.input = p.bank.newest().InputWeight(false)
+		for _, r := range p.bank.series {
+			p.input = min(p.input, r.InputWeight(false))
+		}
+	}
+	return fee(p.rate, script.TransactionWeight([]uint64{p.input}, []uint64{script.OutputWeight(x.Script)})) <= x.MaxFee
+}
+
+// afterwards tells whether a withdrawal could be paid, within its bound, if all
+// change were back. What could not be must not keep others waiting.
+func (p *planner) afterwards(x *withdrawal) bool {
+	all := p.bank.allFree()
+	for _, t := range p.bank.live {
+		if amount := t.back(); amount > 0 {
+			all = append(all, &coin{bank: p.bank, at: t.changeAt(len(t.Versions)), change: true, content: content{amount: amount, series: t.ChangeSeries}})
+		}
+	}
+	slices.SortFunc(all, (*coin).compare)
+	return p.pay([]*withdrawal{x}, all) != nil
 }
 
 // mix makes a draft that pays one withdrawal from the coins of several wallets, if
@@ -277,58 +327,104 @@ func (b *bank) later(amount asset.Amount) bool {
 }
 
 // fill makes a draft that pays the first of a queue, and as many of the others as
-// the limits allow; nil if these coins cannot pay the first.
+// the limits allow; nil if these coins cannot pay the first. Those that could be paid
+// alone come first; those that only go along with others take what room is left, for
+// they may turn out to be dropped.
 func (p *planner) fill(queue []*withdrawal, coins []*coin, outflow asset.Amount) *draft {
+	p.tries--
 	d := p.pay(queue[:1], coins)
-	if d == nil {
-		return nil
+	if d == nil || queue[0].Amount > p.most {
+		return d
 	}
-	paying := queue[:1:1]
-	sum := add(queue[0].Amount, queue[0].MaxFee)
+	r := &room{paying: queue[:1:1], sum: add(queue[0].Amount, queue[0].MaxFee), paid: queue[0].Amount, outflow: outflow, most: p.most}
+	var along []*withdrawal
 	for _, x := range queue[1:] {
-		more, ok := sum.Add(add(x.Amount, x.MaxFee))
-		if !ok || more > outflow {
+		if p.tries <= 0 || len(r.paying) == MaxOutputs {
 			break
 		}
-		if sum = more; len(paying) == MaxOutputs {
-			break
+		if !r.has(x) {
+			continue
 		}
-		paying = append(paying, x)
+		if !p.alone(x) || !p.payable(x, coins) {
+			along = append(along, x)
+			continue
+		}
+		r.put(x)
 	}
 	// What cannot be paid together is tried by half.
-	for len(paying) > 1 {
+	for paying := r.paying; len(paying) > 1; paying = paying[:len(paying)/2] {
 		if more := p.pay(paying, coins); more != nil {
-			return more
+			d = more
+			break
 		}
-		paying = paying[:len(paying)/2]
+	}
+	if len(d.paying) < len(r.paying) {
+		return d
+	}
+	for _, x := range along {
+		if len(r.paying) < MaxOutputs && r.has(x) {
+			r.put(x)
+		}
+	}
+	if more := p.pay(r.paying, coins); more != nil && len(more.paying) > len(d.paying) {
+		return more
 	}
 	return d
 }
 
+// payable tells whether some coins can pay a withdrawal alone.
+func (p *planner) payable(x *withdrawal, coins []*coin) bool {
+	p.tries--
+	return p.pay([]*withdrawal{x}, coins) != nil
+}
+
+// room is what a batch may still take in.
+type room struct {
+	paying  []*withdrawal
+	sum     asset.Amount // of amounts and bounds
+	paid    asset.Amount // of amounts
+	outflow asset.Amount // that sum may reach
+	most    asset.Amount // that paid may reach
+}
+
+func (r *room) has(x *withdrawal) bool {
+	sum, ok := r.sum.Add(add(x.Amount, x.MaxFee))
+	return ok && sum <= r.outflow && x.Amount <= r.most-r.paid
+}
+
+func (r *room) put(x *withdrawal) {
+	r.paying = append(r.paying, x)
+	r.sum, r.paid = add(r.sum, add(x.Amount, x.MaxFee)), add(r.paid, x.Amount)
+}
+
 // pay makes a draft that pays withdrawals from some coins, each share within its
-// bound. Those whose bounds are too low are left out; nil if the first is one of
-// them or the coins do not do (Y-56).
+// bound. While some bounds are too low, the lower half of those is left out; nil if
+// the first is the only one or the coins do not do (Y-56).
 func (p *planner) pay(paying []*withdrawal, coins []*coin) *draft {
 	b := p.bank
-	first := paying[0]
 	paying = slices.Clone(paying)
-	for len(paying) > 0 && paying[0] == first {
+	for {
 		d := p.choose(paying, coins)
 		if d == nil {
 			return nil
 		}
 		d.shares = b.share(d)
-		n := len(paying)
-		for i := n - 1; i >= 0; i-- {
-			if d.shares[i] > paying[i].MaxFee {
-				paying = slices.Delete(paying, i, i+1)
+		var low []*withdrawal
+		for i, x := range paying {
+			if d.shares[i] > x.MaxFee && (i > 0 || len(paying) == 1) {
+				low = append(low, x)
 			}
 		}
-		if len(paying) == n {
+		switch {
+		case len(low) == 0 && d.shares[0] <= paying[0].MaxFee:
 			return d
+		case len(low) == 0 || len(paying) == 1:
+			return nil
 		}
+		slices.SortStableFunc(low, func(x, y *withdrawal) int { return cmp.Compare(x.MaxFee, y.MaxFee) })
+		low = low[:(len(low)+1)/2]
+		paying = slices.DeleteFunc(paying, func(x *withdrawal) bool { return slices.Contains(low, x) })
 	}
-	return nil
 }
 
 // choose picks the inputs of a payout: one coin that does, the smallest, or else the
