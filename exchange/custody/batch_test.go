@@ -445,3 +445,77 @@ func TestTogether(t *testing.T) {
 		t.Fatalf("%+v", info)
 	}
 }
+
+// ghost is a statement of member 4 on the change of a batch that the next step makes.
+func ghost(t *testing.T, w *world) script.Outpoint {
+	t.Helper()
+	ahead := again(t, w.s)
+	ahead.Step(custody.Turn{Time: w.now + 1000, Seed: w.seedAt(w.height + 1), Reserves: w.reserves})
+	info, _ := ahead.Bank(1)
+	b, ok := ahead.Batch(1, ahead.LastBatch(1))
+	if !ok || len(info.Live) == 0 {
+		t.Fatal("no batch")
+	}
+	at := script.Outpoint{Tx: b.Versions[0].Tx, Index: uint32(b.ChangeAt)}
+	lie := &custody.Attestation{Bank: 1, Payments: []custody.Payment{{Height: info.Tip.Height, At: at, Amount: 20_000, Branch: script.Deposits}}}
+	w.both(func(s *custody.State) any { return s.Attest(4, lie) })
+	return at
+}
+
+// Y-58, Y-95: what a member said of an outpoint before it was change goes when a
+// child spends that; a state that was loaded goes on in the same way.
+func TestChildOfWhatWasSaid(t *testing.T) {
+	w := newWorld(t, 4, definition("litecoin-regtest", 1))
+	w.turn(0, 2)
+	w.gift(0, coin)
+	w.deposit(1, 0, 10*coin)
+	w.deposit(1, 0, 10*coin)
+	w.turn(0, 8)
+	w.twin = again(t, w.s)
+	w.withdraw(1, 0, "alice", coin, 1_000_000)
+	at := ghost(t, w)
+	w.step()
+	w.sign(0, w.members...)
+	w.rates[0] = 3000
+	for range 12 {
+		w.turn(0, 1)
+		w.sign(0, w.members...)
+	}
+	if child, ok := w.s.Batch(1, 2); !ok || child.Inputs[0].At != at {
+		t.Fatalf("%+v", child)
+	}
+	w.work(0, 10)
+	if len(w.paid) != 1 {
+		t.Fatalf("%+v", w.paid)
+	}
+}
+
+// Y-74, Y-95: a child is given up because somebody took the change that it spends,
+// before its parent is deep: that change does not count as lost any more.
+func TestChildOfStolenChange(t *testing.T) {
+	w := newWorld(t, 4, definition("litecoin-regtest", 1))
+	w.turn(0, 2)
+	w.gift(0, coin)
+	w.deposit(1, 0, 50*coin)
+	w.turn(0, 9)
+	w.twin = again(t, w.s)
+	w.withdraw(1, 0, "alice", 45*coin, 1_000_000)
+	w.step()
+	w.sign(0, w.members...)
+	w.rates[0] = 3000
+	w.turn(0, 3)
+	child, ok := w.s.Batch(1, 2)
+	if !ok || child.Kind != custody.Child {
+		t.Fatalf("%+v", child)
+	}
+	w.send(0, 1, 1)
+	w.chains[0].pool = append(w.chains[0].pool, &tx{id: hashOf("thief"), spends: []script.Outpoint{child.Inputs[0].At}})
+	w.turn(0, 2)
+	if info, _ := w.s.Bank(1); w.s.Halted().Reason != custody.Theft || info.Sums.Lost != 0 || len(info.Live) != 1 {
+		t.Fatalf("%+v, %+v", w.s.Halted(), info)
+	}
+	w.turn(0, 6)
+	if len(w.paid) != 1 {
+		t.Fatalf("%+v", w.paid)
+	}
+}

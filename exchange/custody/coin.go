@@ -61,9 +61,15 @@ func (c *coin) voteOf(by Member) int {
 	})
 }
 
-// addCoin puts a coin into the indexes.
+// addCoin puts a coin into the indexes. What members said of its outpoint before goes.
 func (s *State) addCoin(c *coin) {
 	b := c.bank
+	if old := b.coins[c.at]; old != nil {
+		if old.state != seen {
+			broken("there are two coins %s", c.at)
+		}
+		s.dropCoin(old)
+	}
 	b.coins[c.at] = c
 	s.touch(c)
 }

@@ -134,9 +134,6 @@ func (s *State) end(c *coin, at location, tx script.Hash) {
 func (w *step) bring(t *batch, version int, at location) {
 	b := t.bank
 	out := t.changeAt(version)
-	if c := b.coins[out]; c != nil {
-		w.dropCoin(c) // somebody spoke of it too early
-	}
 	c := &coin{
 		bank: b, at: out, change: true, location: at, wallet: t.Wallet,
 		content: content{amount: t.Versions[version-1].Change, series: t.ChangeSeries, branch: script.Change, index: t.ChangeIndex},
@@ -211,6 +208,7 @@ func (w *step) unspend(child *batch, c *coin) {
 	parent := b.versions[c.at.Tx]
 	parent.child = false
 	b.expect(parent)
+	w.miss(c, func() { c.stolen = false })
 	w.dropCoin(c)
 	w.touch(parent)
 }
@@ -279,7 +277,6 @@ func (w *step) exchange(t *batch, version int, at location) bool {
 		if c.missing() {
 			b.lost = sub(b.lost, c.amount)
 		}
-		c.state = seen
 		w.dropCoin(c)
 	}
 	if t.Versions[version-1].Change > 0 {
