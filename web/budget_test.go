@@ -170,7 +170,8 @@ func TestUntakenResponses(t *testing.T) {
 		return resp.StatusCode
 	}
 	time.Sleep(time.Second)
-	if held := heap() - before; held > 5*limit {
+	// Without a bound it would be some hundred MiB; the connections themselves take some.
+	if held := heap() - before; held > 10*limit {
 		t.Errorf("responses that nobody takes hold %d MiB, of %d MiB that they may", held>>20, limit>>20)
 	}
 	if status := get("/livez"); status != http.StatusOK {
