@@ -66,7 +66,7 @@ func TestReserveShort(t *testing.T) {
 	w.turn(0, 3)
 	w.withdraw(1, 0, "alice", coin, 2000)
 	w.step()
-	w.sign(0, 1, 2, 3)
+	w.sign(0, w.members...)
 	w.rates[0] = 20_000
 	w.turn(0, 3)
 	if info, _ := w.s.Bank(1); info.Waits != custody.WaitsToBump {
@@ -92,7 +92,7 @@ func TestChild(t *testing.T) {
 	w.turn(0, 3)
 	w.withdraw(1, 0, "alice", coin, 2000)
 	w.step()
-	w.sign(0, 1, 2, 3)
+	w.sign(0, w.members...)
 	w.rates[0] = 30_000
 	w.turn(0, 3)
 	child, ok := w.s.Batch(1, 2)
@@ -104,7 +104,7 @@ func TestChild(t *testing.T) {
 	if rate := both * 1000 / 340; rate < 20_000 {
 		t.Fatalf("both pay %d", both)
 	}
-	w.sign(0, 1, 2, 3)
+	w.sign(0, w.members...)
 	w.rates[0] = 40_000
 	w.turn(0, 3)
 	if b, ok := w.s.Batch(1, 3); !ok || b.Kind != custody.Child {
@@ -138,7 +138,7 @@ func TestChildOfTheft(t *testing.T) {
 	w.step()
 	parent, _ := w.s.Batch(1, 1)
 	for range 8 {
-		w.sign(0, 1, 2, 3)
+		w.sign(0, w.members...)
 		w.rates[0] += 10_000
 		w.turn(0, 1)
 	}
@@ -206,7 +206,7 @@ func TestToOwnAddress(t *testing.T) {
 	w.available[1] -= coin + 10_000
 	w.held[1] += coin + 10_000
 	w.step()
-	w.sign(0, 1, 2, 3)
+	w.sign(0, w.members...)
 	w.sendAll(0)
 	x := w.chains[0].pool[0]
 	b, _ := w.s.Batch(1, 1)

@@ -25,21 +25,31 @@ func (p *planner) bump() {
 
 // bumps tells whether a batch should pay more, and at which rate: some blocks have
 // gone by since its newest version was made, enough members have signed it, it is
-// not mined, and the rate has risen, or still more blocks have gone by.
+// not mined, and the rate has risen, or still more blocks have gone by. Nobody
+// verifies signatures here. As long as not all have signed, some of those that are
+// there may be none, and nobody can pass it on; then it takes more blocks.
 func (p *planner) bumps(t *batch) (rate uint64, ok bool) {
 	b, v := p.bank, t.newestVersion()
-	if _, mined := b.mined(t); mined || t.child || len(t.Versions) == MaxVersions || !b.signed(t) {
+	waited := b.tip - min(b.tip, v.Tip)
+	if t.child || len(t.Versions) == MaxVersions || waited < b.BumpBlocks {
 		return 0, false
 	}
-	waited := b.tip - min(b.tip, v.Tip)
-	if waited < b.BumpBlocks {
+	if _, mined := b.mined(t); mined {
+		return 0, false
+	}
+	enough, all := b.signed(t)
+	patience := b.BumpBlocks
+	if !all {
+		patience *= slowFactor
+	}
+	if !enough || waited < patience {
 		return 0, false
 	}
 	if p.rate > v.Rate {
 		return p.rate, true
 	}
 	most := max(MaxRate, 10*uint64(b.network.MinRelay))
-	if waited >= slowFactor*b.BumpBlocks && v.Rate < most {
+	if waited >= slowFactor*patience && v.Rate < most {
 		return min(v.Rate*bumpPerMille/1000+1, most), true
 	}
 	return 0, false
@@ -87,10 +97,12 @@ func (b *bank) weightOf(t *batch) uint64 {
 }
 
 // child makes a batch that spends the change of one which nodes do not replace, and
-// pays for both.
+// pays for both, and for what is not mined before them. It needs no place among those
+// that may be live: they all may wait for it.
 func (p *planner) child(t *batch, rate uint64) {
 	b, v := p.bank, t.newestVersion()
-	if v.Change == 0 || !p.may() {
+	before := b.unminedBefore(t)
+	if v.Change == 0 || len(before) >= MaxChildren {
 		return
 	}
 	c := &coin{
@@ -98,8 +110,13 @@ func (p *planner) child(t *batch, rate uint64) {
 		content: content{amount: v.Change, series: t.ChangeSeries, branch: script.Change, index: t.ChangeIndex},
 	}
 	weight := b.weight([]*coin{c}, nil, true)
-	both := fee(rate, weight+b.weightOf(t))
-	f := max(sub(both, min(both, v.Fee)), fee(rate, weight))
+	all, paid := weight, asset.Amount(0)
+	for _, x := range append(before, t) {
+		all += b.weightOf(x)
+		paid = add(paid, x.newestVersion().Fee)
+	}
+	total := fee(rate, all)
+	f := max(sub(total, min(total, paid)), fee(rate, weight))
 	change, ok := v.Change.Sub(f)
 	if !ok || change < b.network.Dust {
 		return
@@ -111,8 +128,35 @@ func (p *planner) child(t *batch, rate uint64) {
 	b.unexpect(t)
 	t.child = true
 	p.addCoin(c)
-	p.record(&draft{kind: Child, rate: rate, coins: []*coin{c}, fee: f, change: change}, t.Wallet)
+	p.all = nil
+	p.step.record(b, &draft{kind: Child, rate: rate, coins: []*coin{c}, fee: f, change: change}, t.Wallet)
 	p.touch(t)
+}
+
+// unminedBefore are the batches whose change a child spends, and so on, as far as
+// they are not mined.
+func (b *bank) unminedBefore(t *batch) (list []*batch) {
+	for t.Kind == Child {
+		if t = b.versions[t.Inputs[0].At.Tx]; t == nil || t.Settled != 0 {
+			break
+		}
+		if _, mined := b.mined(t); mined {
+			break
+		}
+		list = append(list, t)
+	}
+	return list
+}
+
+// waitingToBeMined counts the live batches that are not mined. Children are not
+// counted.
+func (b *bank) waitingToBeMined() (n int) {
+	for _, t := range b.live {
+		if _, mined := b.mined(t); !mined && t.Kind != Child {
+			n++
+		}
+	}
+	return n
 }
 
 // changeAt is the outpoint of the change of a version.
@@ -121,29 +165,74 @@ func (t *batch) changeAt(version int) script.Outpoint {
 }
 
 // sweep moves coins of older series, and coins whose recovery is near, to the newest
-// series: one wallet's at a time (Y-24).
+// series: one wallet's at a time, the largest first (Y-24). What is worth too little
+// for the rate waits for a lower one.
 func (p *planner) sweep() {
 	b := p.bank
+	var coins [MaxWallets][]*coin
+	for i := range b.wallets {
+		for _, c := range slices.Backward(b.wallets[i].free) {
+			switch {
+			case !b.stale(c):
+			case !p.worth(c):
+				b.waits |= WaitsForRate
+			case c.fit() && len(coins[i]) < MaxInputs:
+				coins[i] = append(coins[i], c)
+			}
+		}
+	}
 	if b.busy(Sweep) || !p.may() {
 		return
 	}
 	for _, i := range b.fullest() {
-		var coins []*coin
-		for _, c := range b.wallets[i].free {
-			if c.fit() && b.stale(c) && len(coins) < MaxInputs {
-				coins = append(coins, c)
-			}
-		}
-		if len(coins) == 0 {
+		if len(coins[i]) == 0 {
 			continue
 		}
-		if p.gather(Sweep, coins, i) {
+		if p.gather(Sweep, coins[i], 1, i) {
 			return
 		}
-		if other := p.carrier(i); other != nil && p.gather(Sweep, append(coins[:min(len(coins), MaxInputs-1)], other), other.wallet) {
+		small := coins[i][max(0, len(coins[i])-MaxInputs+1):]
+		if other := p.carrier(i); other != nil && p.gather(Sweep, append([]*coin{other}, small...), 2, other.wallet) {
 			return
 		}
 	}
+}
+
+// worth tells whether a coin may be moved at the reserve's cost: it is worth three
+// times what its input costs, or the rate is low.
+func (p *planner) worth(c *coin) bool {
+	return p.low() || p.substantial(c)
+}
+
+func (p *planner) substantial(c *coin) bool {
+	return c.amount/3 >= fee(p.rate, p.bank.series[c.series].InputWeight(false))
+}
+
+// low tells whether the rate is low.
+func (p *planner) low() bool { return p.rate <= 2*uint64(p.bank.network.MinRelay) }
+
+// Waiting returns how many free coins of a bank should move to the newest series, and
+// how much they are worth, and of how many and how much it is that they wait for a
+// lower rate (Y-24).
+func (s *State) Waiting(id Bank) (coins, small int, sum, smallSum asset.Amount) {
+	b := s.bank(id)
+	if b == nil {
+		return 0, 0, 0, 0
+	}
+	rate, ok := s.rate(b)
+	p := &planner{bank: b, rate: rate}
+	for i := range b.wallets {
+		for _, c := range b.wallets[i].free {
+			if !b.stale(c) {
+				continue
+			}
+			coins, sum = coins+1, add(sum, c.amount)
+			if ok && !p.worth(c) {
+				small, smallSum = small+1, add(smallSum, c.amount)
+			}
+		}
+	}
+	return coins, small, sum, smallSum
 }
 
 // carrier is a coin that can pay for stale coins of a wallet which are worth less
@@ -175,17 +264,22 @@ func (b *bank) busy(kind BatchKind) bool {
 	return slices.ContainsFunc(b.live, func(t *batch) bool { return t.Kind == kind })
 }
 
-// gather makes one coin of several, paid by the reserve.
-func (p *planner) gather(kind BatchKind, coins []*coin, wallet uint8) bool {
+// gather makes one coin of several, paid by the reserve: of the first half of them,
+// and so on, but not of fewer than least, if it cannot pay for all.
+func (p *planner) gather(kind BatchKind, coins []*coin, least int, wallet uint8) bool {
 	b := p.bank
 	for b.weight(coins, nil, true) > script.MaxWeight {
-		coins = coins[1:]
+		coins = coins[:len(coins)-1]
+	}
+	f := fee(p.rate, b.weight(coins, nil, true))
+	for f > p.reserve() && len(coins)/2 >= least {
+		coins = coins[:len(coins)/2]
+		f = fee(p.rate, b.weight(coins, nil, true))
 	}
 	total := asset.Amount(0)
 	for _, c := range coins {
 		total = add(total, c.amount)
 	}
-	f := fee(p.rate, b.weight(coins, nil, true))
 	change, ok := total.Sub(f)
 	if !ok || change < b.network.Dust {
 		return false
@@ -203,7 +297,7 @@ func (p *planner) gather(kind BatchKind, coins []*coin, wallet uint8) bool {
 // together makes one coin of many small ones while rates are low (Y-59).
 func (p *planner) together() {
 	b := p.bank
-	if p.rate > 2*uint64(b.network.MinRelay) || b.busy(Together) || !p.may() {
+	if !p.low() || b.busy(Together) || !p.may() {
 		return
 	}
 	for i := range b.wallets {
@@ -212,11 +306,11 @@ func (p *planner) together() {
 		}
 		var coins []*coin
 		for _, c := range b.wallets[i].free {
-			if c.fit() && len(coins) < putTogether {
+			if c.fit() && p.substantial(c) && len(coins) < putTogether {
 				coins = append(coins, c)
 			}
 		}
-		if len(coins) > 1 && p.gather(Together, coins, uint8(i)) {
+		if len(coins) > 1 && p.gather(Together, coins, len(coins), uint8(i)) {
 			return
 		}
 	}

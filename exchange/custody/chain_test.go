@@ -302,7 +302,7 @@ func TestOtherVersionAfterReorganisation(t *testing.T) {
 	w.turn(0, 3)
 	w.withdraw(1, 0, "alice", 4*coin, 100_000)
 	w.step()
-	w.sign(0, 1, 2, 3)
+	w.sign(0, w.members...)
 	w.rates[0] = 5000
 	w.turn(0, 3)
 	b, _ := w.s.Batch(1, 1)

@@ -57,7 +57,8 @@ const (
 	MaxInputs    = 200    // of a batch
 	MaxVersions  = 8      // of a batch
 	MaxBatches   = 4      // new transactions of a bank in a block
-	MaxLive      = 16     // batches of a bank that are not settled
+	MaxLive      = 16     // batches of a bank that are not mined, children not counted
+	MaxChildren  = 8      // of one another, that are not mined
 	MaxCredits   = 1000   // of a bank in a block
 	MaxForget    = 1000   // old records dropped in a block
 	Gap          = 20     // addresses beyond the used ones that members watch

@@ -262,7 +262,7 @@ func (s *State) parseBank(id Bank, r *reader) record {
 		b.changes[i] = r.u32()
 		r.ok(b.changes[i] <= 1<<24)
 	}
-	r.ok(b.waits <= WaitsToBump|WaitsToSweep && count > 0 && count <= maxSeries)
+	r.ok(b.waits <= allWaits && count > 0 && count <= maxSeries)
 	r.ok(b.floor <= b.tip && b.tip <= maxHeight && b.floor >= d.Start.Height && b.tip-b.floor <= Keep)
 	r.ok(b.ruled <= maxHeight && (b.nextAt == 0) == (b.next == Limits{}) && (b.nextAt == 0 || b.next.check(n) == nil))
 	if r.bad {

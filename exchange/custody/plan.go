@@ -8,13 +8,17 @@ import (
 	"souk/script"
 )
 
-// Wait says what a bank cannot do for want of a reserve.
+// Wait says what a bank waits for, or cannot do for want of a reserve.
 type Wait uint8
 
 // Bits of Wait.
 const (
 	WaitsToBump  Wait = 1 << iota // a transaction should pay more
 	WaitsToSweep                  // coins of older series should move
+	WaitsForRate                  // coins of older series wait for a lower rate
+	WaitsToMine                   // withdrawals wait, and no more transactions may be made before one is mined
+
+	allWaits = WaitsToBump | WaitsToSweep | WaitsForRate | WaitsToMine
 )
 
 // rate is what transactions pay now: the lower median of what the members see, in
@@ -45,7 +49,7 @@ func (w *step) plan(b *bank) {
 		}
 		return
 	}
-	p := &planner{step: w, bank: b, rate: rate, left: MaxBatches}
+	p := &planner{step: w, bank: b, rate: rate, left: MaxBatches, places: MaxLive - b.waitingToBeMined()}
 	waits := b.waits
 	b.waits = 0
 	p.bump()
@@ -55,6 +59,9 @@ func (w *step) plan(b *bank) {
 	}
 	p.sweep()
 	p.together()
+	if p.places <= 0 && len(b.pending) > 0 {
+		b.waits |= WaitsToMine
+	}
 	if b.waits != waits {
 		w.touch(b)
 	}
@@ -76,12 +83,13 @@ func (b *bank) hasOld() bool {
 // planner makes the transactions of one bank in one block.
 type planner struct {
 	*step
-	bank  *bank
-	rate  uint64
-	left  int          // batches that may still be made
-	all   []*coin      // free coins of all wallets; nil if that is to be found out
-	most  asset.Amount // that may still be paid out in this hour
-	tries int          // how often it may still be tried whether a withdrawal can be paid
+	bank   *bank
+	rate   uint64
+	left   int          // batches that may still be made in this block
+	places int          // batches that may still be made until others are mined
+	all    []*coin      // free coins of all wallets; nil if that is to be found out
+	most   asset.Amount // that may still be paid out in this hour
+	tries  int          // how often it may still be tried whether a withdrawal can be paid
 
 	input uint64 // the weight of the lightest input; zero if that is to be found out
 
@@ -90,10 +98,12 @@ type planner struct {
 
 func (p *planner) reserve() asset.Amount { return p.reserves[p.bank.id-1] }
 
-func (p *planner) may() bool { return p.left > 0 && len(p.bank.live) < MaxLive }
+// may tells whether one more batch may be made.
+func (p *planner) may() bool { return p.left > 0 && p.places > 0 }
 
 func (p *planner) record(d *draft, wallet uint8) {
 	p.left--
+	p.places--
 	p.all = nil
 	p.step.record(p.bank, d, wallet)
 }
@@ -122,7 +132,7 @@ func (p *planner) payouts() {
 		p.record(d, wallet)
 	}
 	b.cursor = next
-	if len(queue) == 0 || p.left > 0 || len(b.live) >= MaxLive {
+	if len(queue) == 0 || p.left > 0 || p.places <= 0 {
 		b.planned = p.Time
 	}
 	p.touch(b)
@@ -497,7 +507,7 @@ func (p *planner) pick(coins []*coin, sum asset.Amount, try func(chosen []*coin,
 	total := asset.Amount(0)
 	for _, old := range passes {
 		for _, c := range slices.Backward(coins) {
-			if !c.fit() || (c.series != newest) != old {
+			if !c.fit() || (c.series != newest) != old || old && !p.worth(c) {
 				continue
 			}
 			if len(chosen) == MaxInputs {

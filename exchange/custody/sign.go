@@ -82,9 +82,10 @@ func (s *State) Sign(by Member, x *Signature) Code {
 	return OK
 }
 
-// signed tells whether enough members gave a signature for every input of a batch's
-// newest version.
-func (b *bank) signed(t *batch) bool {
+// signed tells whether enough members, and whether all who could, gave a signature
+// for every input of a batch's newest version. What they gave is not verified.
+func (b *bank) signed(t *batch) (enough, all bool) {
+	enough, all = true, true
 	for i := range t.Inputs {
 		r := b.series[t.Inputs[i].Series]
 		n := 0
@@ -93,11 +94,9 @@ func (b *bank) signed(t *batch) bool {
 				n++
 			}
 		}
-		if n < int(r.K) {
-			return false
-		}
+		enough, all = enough && n >= int(r.K), all && n == len(r.members)
 	}
-	return true
+	return enough, all
 }
 
 // Signatures returns what members gave for a version: by member, ascending, their
