@@ -35,6 +35,7 @@ var sharedFlags = map[string]string{
 	"init":              flagsOfSecret,
 	"card":              flagsOfSecret,
 	"recovery-key":      "",
+	"recovery":          "",
 	"federation":        "",
 	"federation rotate": flagsOfPurse + " " + flagsToServer + " " + flagsOfSecret,
 	"config":            "",

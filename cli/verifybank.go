@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"souk/api"
+	"souk/script"
 )
 
 // verifiedSeries proves the keys of a series.
@@ -32,6 +33,15 @@ func verifiedSeries(ctx context.Context, s *session, v *api.Verifier, args []str
 		f.lines = append(f.lines, [2]string{fmt.Sprintf("member no. %d", x.Members[i]), k.String()})
 	}
 	f.set("keys", keys)
+	if r := x.Recovery; r != nil {
+		var holders []string
+		for _, k := range r.Keys {
+			holders = append(holders, k.String())
+		}
+		f.line("recovery", fmt.Sprintf("%d of %d other keys", r.K, len(r.Keys)), "recovery", map[string]any{
+			"threshold": r.K, "keys": holders, "blocks": r.Blocks, "seconds": uint64(r.Intervals) * script.IntervalSeconds,
+		})
+	}
 	f.line("addresses", strconv.FormatUint(uint64(x.Allotted), 10), "addresses", x.Allotted)
 	return f, proven, nil
 }

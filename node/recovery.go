@@ -24,6 +24,24 @@ func NewRecovery() (identity.Words, error) {
 	return w, nil
 }
 
+// RecoveryKey is the private key of a recovery's words for a network. The caller wipes it.
+func RecoveryKey(w identity.Words, n *script.Network) (script.PrivateMemberKey, error) {
+	seed, err := w.Seed("")
+	if err != nil {
+		return script.PrivateMemberKey{}, fmt.Errorf("derive recovery keys: %w", err)
+	}
+	defer clear(seed)
+	return recoveryKey(seed, n)
+}
+
+func recoveryKey(seed []byte, n *script.Network) (script.PrivateMemberKey, error) {
+	k, err := script.NewPrivateMemberKey(seed, script.Hardened+recoveryPurpose, script.Hardened+networkIndex(n.Name))
+	if err != nil {
+		return k, fmt.Errorf("derive the recovery key for %s: %w", n.Name, err)
+	}
+	return k, nil
+}
+
 // RecoveryKeys are the public keys of a recovery's words for every network, ascending by name.
 func RecoveryKeys(w identity.Words) ([]exchange.BankKey, error) {
 	seed, err := w.Seed("")
@@ -33,9 +51,9 @@ func RecoveryKeys(w identity.Words) ([]exchange.BankKey, error) {
 	defer clear(seed)
 	var all []exchange.BankKey
 	for _, n := range script.Networks() {
-		k, err := script.NewPrivateMemberKey(seed, script.Hardened+recoveryPurpose, script.Hardened+networkIndex(n.Name))
+		k, err := recoveryKey(seed, n)
 		if err != nil {
-			return nil, fmt.Errorf("derive the recovery key for %s: %w", n.Name, err)
+			return nil, err
 		}
 		all = append(all, exchange.BankKey{Network: n.Name, Key: k.Public()})
 		k.Wipe()

@@ -76,6 +76,7 @@ func rules() []Rule {
 		{Package: "purse", Floor: 3, Imports: with(values, "exchange", "store/sealed")},
 		{Package: "replica", Floor: 3, Imports: with(state, "consensus", "store")},
 		{Package: "custodian", Floor: 3, Imports: with(state, "chain", "threshold")},
+		{Package: "recovery", Floor: 3, Imports: with(coins, "chain", "threshold")},
 		{Package: "signer", Floor: 3, Imports: []string{"asset", "exchange/custody", "script", "threshold"}},
 
 		// Floor 4: faces.
@@ -92,7 +93,7 @@ func rules() []Rule {
 				"chain", "chain/rpc", "chain/bitcoin", "chain/litecoin", "chain/namecoin", "chain/neutrino", "signer", "custodian"),
 		},
 		{
-			Package: "cli", Floor: 5, Imports: with(state, "store/sealed", "purse", "api", "node", "auditor", "internal/chainnode", "internal/cluster", "internal/load", "internal/outside"),
+			Package: "cli", Floor: 5, Imports: with(state, "store/sealed", "purse", "api", "node", "auditor", "chain", "recovery", "internal/chainnode", "internal/cluster", "internal/load", "internal/outside"),
 			Owns: []string{"github.com/spf13/cobra", "rsc.io/qr"},
 		},
 		{Package: "cmd/souk", Floor: 5, Imports: []string{"cli"}},
