@@ -91,6 +91,27 @@ func haltText(h *api.Halt) string {
 	return "ALL BANKS ARE HALTED: " + why + ". Nothing is credited or paid until the members lift it (souk vote lift-banks), and only if no bank has a deficit."
 }
 
+// warnDeposit says what keeps a bank from crediting deposits now, as a server says.
+func (a *app) warnDeposit(ctx context.Context, s *session, symbol string) {
+	page, err := s.client.Bank(ctx, symbol)
+	if err != nil {
+		return // it is about the bank's state only; the address is proven
+	}
+	if page.Halt != nil {
+		p(a.err, "DO NOT PAY NOW. %s\n", haltText(page.Halt))
+	}
+	seeing := 0
+	for i := range page.Attestors {
+		if m := &page.Attestors[i]; m.Height > 0 && !m.Late && !m.Barred {
+			seeing++
+		}
+	}
+	if seeing < page.NeedsVotes {
+		p(a.err, "DO NOT PAY NOW: %d of %d members see the chain, and %d must, or nothing is credited. souk bank %s shows who.\n",
+			seeing, len(page.Attestors), page.NeedsVotes, symbol)
+	}
+}
+
 func showBanks(w io.Writer, b *api.Banks) {
 	if b.Halt != nil {
 		p(w, "%s\n\n", haltText(b.Halt))

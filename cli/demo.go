@@ -216,7 +216,7 @@ Your account has 1 BTC, of this machine's own bitcoin network, and 100,000 EUR o
   souk order cancel client:cheap
   souk fills
 
-Coins in and out; a block comes every five seconds, and somebody pays 1 coin to every deposit address of yours:
+Coins in and out; a block comes every five seconds, and somebody pays 1 coin to every deposit address of this purse:
 
   souk deposit LTC --watch
   souk withdraw BTC 0.5 %[7]s --yes --watch
@@ -228,11 +228,15 @@ A second account, and a payment to it:
   souk send "$(souk key show --purse %[4]s --address)" 100 EUR
   souk account show --purse %[4]s
 
-Do not believe it, check it; and kill a server of the list above, if you like:
+Do not believe it, check it:
 
   souk verify
   souk audit --chains %[8]s
   souk status
+
+Kill a server of the list above, if you like, and start it again:
+
+  souk serve --home HOME --passphrase-file HOME/passphrase
 `, quoted(self), quoted(own), quoted(pass), quoted(filepath.Join(dir, "second")), d.cluster.URLs[0], d.report.VirtualServer, outside,
 		quoted(filepath.Join(dir, chainsFile)))
 }

@@ -45,6 +45,7 @@ followed until it is credited.`,
 				if err != nil {
 					return err
 				}
+				a.warnDeposit(ctx, s, args[0])
 				if err := a.showAddress(own, args[0], plain); err != nil || !watch {
 					return err
 				}

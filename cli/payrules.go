@@ -67,6 +67,9 @@ func (a *app) setRules(ctx context.Context, s *session, who *api.Signer, f *rule
 	if len(f.allow) > custody.MaxAllowed {
 		return usageError{fmt.Errorf("--allow: at most %d addresses", custody.MaxAllowed)}
 	}
+	if f.only && len(f.allow) == 0 {
+		return usageError{errors.New("--only without --allow: your account could pay nobody, for as long as it takes to change that; name the addresses that it may pay")}
+	}
 	for _, text := range f.allow {
 		symbol, address, ok := strings.Cut(text, ":")
 		if !ok {

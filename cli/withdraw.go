@@ -16,6 +16,7 @@ import (
 	"souk/asset"
 	"souk/exchange"
 	"souk/exchange/custody"
+	"souk/identity"
 	"souk/script"
 )
 
@@ -92,6 +93,9 @@ func planPayout(ctx context.Context, s *session, who *api.Signer, args []string,
 		return nil, usageError{err}
 	}
 	if x.Script, err = b.Net.ParseAddress(args[2]); err != nil {
+		if _, souk := identity.ParseAddress(args[2]); souk == nil {
+			return nil, usageError{fmt.Errorf("%s is an account of the exchange, not an address of its chain: souk send pays it", args[2])}
+		}
 		return nil, usageError{fmt.Errorf("%s is no address to pay to: %w", args[2], err)}
 	}
 	if err := b.Net.Payable(x.Script, b.Tip+1); err != nil {
