@@ -285,6 +285,22 @@ func TestLateAddress(t *testing.T) {
 	}
 }
 
+// A crowd of payments in one block, more than a member has room for before others say
+// them too (W-21).
+func TestCrowd(t *testing.T) {
+	f := federation(t, custodiantest.Config{})
+	_, out := f.Address("alice")
+	f.Calm()
+	const n = custody.MaxAlone + 500
+	for range n {
+		f.Chain.Pay(out, coin/1000)
+	}
+	f.Mine(4)
+	if got := f.Available("alice"); got != n*coin/1000 {
+		t.Errorf("%d of %d are credited", got/(coin/1000), n)
+	}
+}
+
 // A copy of the ledger that was behind learns of many addresses at once, long after
 // they were paid to: what they got is found (W-24).
 func TestLateCopy(t *testing.T) {

@@ -111,11 +111,13 @@ func (c *Custodian) statement(banks *custody.State) (*custody.Attestation, error
 		t.From, t.Parent = from, o.at(from-1)
 		upTo = max(upTo, from+n-1)
 	}
-	c.addPayments(banks, t, upTo)
+	all := c.addPayments(banks, t, upTo)
 	c.addSpends(banks, t, upTo)
 	rate := uint64(c.rate)
 	if len(t.Hashes)+len(t.Payments)+len(t.Spends) == 0 && (rate == 0 || c.seen.own.Rate != 0) {
-		c.quiet = now
+		if all {
+			c.quiet = now
+		}
 		return nil, nil //nolint:nilnil // nothing is no statement
 	}
 	t.Rate = rate
@@ -136,20 +138,31 @@ func (c *Custodian) mine(banks *custody.State, t *custody.Attestation, height ui
 	return len(t.Hashes) > 0 && height >= t.From || c.stands(banks, height) == c.own.at(height)
 }
 
-func (c *Custodian) addPayments(banks *custody.State, t *custody.Attestation, upTo uint32) {
-	tip := c.own.tip().Height
+// addPayments adds what the ledger does not have, as far as it has room for the member;
+// all is false if there is more. What there is no room for comes when others have said
+// it too, or it is agreed.
+func (c *Custodian) addPayments(banks *custody.State, t *custody.Attestation, upTo uint32) (all bool) {
+	tip, room := c.own.tip().Height, banks.Room(c.cfg.Bank, c.seen.me)
+	all = true
 	for i := range c.own.payments {
 		p := &c.own.payments[i]
 		if p.Height > upTo || len(t.Payments) == custody.MaxPayments {
-			return
+			break
 		}
 		if p.coinbase && tip-p.Height+1 < coinbaseDepth {
 			continue // it could not be paid out
 		}
-		if c.mine(banks, t, p.Height) && banks.WantsPayment(c.cfg.Bank, c.seen.me, &p.Payment, c.own.at(p.Height)) {
-			t.Payments = append(t.Payments, p.Payment)
+		hash := c.own.at(p.Height)
+		if !c.mine(banks, t, p.Height) || !banks.WantsPayment(c.cfg.Bank, c.seen.me, &p.Payment, hash) {
+			continue
 		}
+		if !room.Takes(&p.Payment, hash) {
+			all = false
+			continue
+		}
+		t.Payments = append(t.Payments, p.Payment)
 	}
+	return all
 }
 
 func (c *Custodian) addSpends(banks *custody.State, t *custody.Attestation, upTo uint32) {

@@ -46,9 +46,10 @@ type block struct {
 	agreed script.Hash // zero for none
 	votes  []hashVote  // ascending by hash
 
-	coins   []*coin  // agreed to stand in it: payments, and change that settled in it
-	spent   []*coin  // coins that are spent for good, by a transaction in it
-	settled []*batch // whose transaction is agreed to stand in it and deep
+	coins   []*coin    // agreed to stand in it: payments, and change that settled in it
+	paid    wideAmount // of coins, what is no change
+	spent   []*coin    // coins that are spent for good, by a transaction in it
+	settled []*batch   // whose transaction is agreed to stand in it and deep
 }
 
 type hashVote struct {
@@ -123,15 +124,11 @@ func (s *State) Attest(by Member, t *Attestation) Code {
 	if code := b.checkHashes(by, t); code != OK {
 		return code
 	}
-	news, code := b.checkPayments(by, t)
-	if code != OK {
-		return code
-	}
 	if code := b.checkSpends(by, t); code != OK {
 		return code
 	}
-	if b.open[by]+news > MaxOpen {
-		return TooMany
+	if code := b.checkPayments(by, t); code != OK {
+		return code
 	}
 	a := s.known(b, by)
 	if len(t.Hashes) > 0 {
@@ -196,22 +193,89 @@ func (b *bank) hashOf(by Member, t *Attestation, height uint32) (script.Hash, bo
 	return k.agreed, !k.agreed.IsZero()
 }
 
-// checkPayments counts the payments that the member says for the first time.
-func (b *bank) checkPayments(by Member, t *Attestation) (news int, code Code) {
+func (b *bank) checkPayments(by Member, t *Attestation) Code {
+	room := b.room(by)
+	full := false
 	for i := range t.Payments {
 		p := &t.Payments[i]
 		if p.Amount == 0 || p.Amount > asset.MaxSupply || p.Branch > script.Deposits || p.Index >= script.Hardened ||
 			uint64(p.Series) >= uint64(len(b.series)) {
-			return 0, BadForm
+			return BadForm
 		}
-		if _, ok := b.hashOf(by, t, p.Height); !ok {
-			return 0, BadHeight
+		hash, ok := b.hashOf(by, t, p.Height)
+		if !ok {
+			return BadHeight
 		}
-		if c := b.coins[p.At]; c == nil || c.state == seen && c.voteOf(by) < 0 {
-			news++
-		}
+		full = full || !room.Takes(p, hash)
 	}
-	return news, OK
+	if full {
+		return TooMany
+	}
+	return OK
+}
+
+// opened is how much a member says of payments that are not agreed.
+type opened struct {
+	all   int
+	alone int // which nobody else says
+}
+
+// Room is how much more a member may say of payments that are not agreed (Y-18).
+type Room struct {
+	bank  *bank
+	by    Member
+	all   int
+	alone int
+}
+
+func (b *bank) room(by Member) *Room {
+	o := b.open[by]
+	return &Room{bank: b, by: by, all: MaxOpen - o.all, alone: MaxAlone - o.alone}
+}
+
+// Room returns what room a member has at a bank that there is.
+func (s *State) Room(id Bank, by Member) *Room { return s.bank(id).room(by) }
+
+// Takes tells whether there is room to say that a payment stands in the block with
+// this hash, and takes it.
+func (r *Room) Takes(p *Payment, hash script.Hash) bool {
+	v := said{location{p.Height, hash}, content{p.Amount, p.Series, p.Branch, p.Index, p.PegOut}, nil}
+	more := r.bank.opens(r.by, p.At, &v)
+	if more.all > 0 && r.all < more.all || more.alone > 0 && r.alone < more.alone {
+		return false
+	}
+	r.all -= more.all
+	r.alone -= more.alone
+	return true
+}
+
+// opens is what a statement adds to those of a member that are open.
+func (b *bank) opens(by Member, at script.Outpoint, v *said) (more opened) {
+	c := b.coins[at]
+	switch {
+	case (c == nil || c.state == seen) && b.isChange(at):
+		return opened{}
+	case c == nil && (v.amount < b.MinDeposit || v.height < b.network.SegwitHeight):
+		return opened{}
+	case c == nil:
+		return opened{1, 1}
+	case !c.undecided():
+		return opened{}
+	}
+	if i := c.voteOf(by); i < 0 {
+		more.all = 1
+	} else if len(c.said[i].who) == 1 {
+		more.alone = -1
+	}
+	if i, ok := c.find(v); !ok || len(c.said[i].who) == 1 && c.said[i].who[0] == by {
+		more.alone++
+	}
+	return more
+}
+
+// find returns where a statement on a coin stands, or should.
+func (c *coin) find(v *said) (int, bool) {
+	return slices.BinarySearchFunc(c.said, v, func(x said, v *said) int { return x.compare(v) })
 }
 
 func (b *bank) checkSpends(by Member, t *Attestation) Code {
@@ -304,26 +368,28 @@ func (s *State) sayPayment(b *bank, by Member, t *Attestation, p *Payment) {
 	if c.state == gone || c.unmined || c.state != seen && c.location == v.location {
 		return
 	}
+	if i := c.voteOf(by); i >= 0 && c.said[i].compare(&v) == 0 {
+		return
+	}
+	b.recount(c, func() { c.say(by, &v) })
+	b.hear(c)
+	b.stir(c)
+	s.touch(c)
+}
+
+// say makes a member stand behind a statement and behind no other.
+func (c *coin) say(by Member, v *said) {
 	if i := c.voteOf(by); i >= 0 {
-		if c.said[i].compare(&v) == 0 {
-			return
-		}
 		c.said[i].who = slices.DeleteFunc(c.said[i].who, func(m Member) bool { return m == by })
 		if len(c.said[i].who) == 0 {
 			c.said = slices.Delete(c.said, i, i+1)
 		}
-	} else if c.state == seen {
-		b.open[by]++
 	}
-	order := func(x, y said) int { return x.compare(&y) }
-	i, ok := slices.BinarySearchFunc(c.said, v, order)
+	i, ok := c.find(v)
 	if !ok {
-		c.said = slices.Insert(c.said, i, v)
+		c.said = slices.Insert(c.said, i, *v)
 	}
 	insert(&c.said[i].who, by, cmp.Compare[Member])
-	b.hear(c)
-	b.stir(c)
-	s.touch(c)
 }
 
 // saySpend notes that a member saw a coin being spent in a block. Coins that the

@@ -2,8 +2,10 @@ package custody
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
 
+	"souk/asset"
 	"souk/script"
 )
 
@@ -36,6 +38,9 @@ type coin struct {
 	judged   []Member
 	spent    location // of a spend that is agreed
 	spentBy  script.Hash
+
+	slot int // among the coins of its block
+	row  int // among the coins of its address
 }
 
 func (c *coin) compare(other *coin) int {
@@ -53,6 +58,10 @@ func (c *coin) missing() bool {
 
 // doubtful tells whether a credited coin is not known to stand anywhere.
 func (c *coin) doubtful() bool { return c.location == location{} && !c.unmined }
+
+// undecided tells whether statements on a coin are open: it is not agreed to stand
+// anywhere, and never was credited.
+func (c *coin) undecided() bool { return c.state == seen && c.location == location{} }
 
 func (c *coin) voteOf(by Member) int {
 	return slices.IndexFunc(c.said, func(v said) bool {
@@ -89,8 +98,66 @@ func (b *bank) hear(c *coin) {
 // credited lists a coin with the address that it was paid to.
 func (b *bank) credited(c *coin) {
 	if a := b.addresses[place{c.series, c.index}]; a != nil && c.branch == script.Deposits && !c.change {
+		c.row = len(a.coins)
 		a.coins = append(a.coins, c)
 	}
+}
+
+// wideAmount is a sum of any number of amounts.
+type wideAmount struct{ high, low uint64 }
+
+func (t wideAmount) add(a asset.Amount) wideAmount {
+	low, carry := bits.Add64(t.low, uint64(a), 0)
+	return wideAmount{t.high + carry, low}
+}
+
+func (t wideAmount) sub(a asset.Amount) wideAmount {
+	low, borrow := bits.Sub64(t.low, uint64(a), 0)
+	return wideAmount{t.high - borrow, low}
+}
+
+// amount is the sum, or the most that can exist.
+func (t wideAmount) amount() asset.Amount {
+	if t.high > 0 || asset.Amount(t.low) > asset.MaxSupply {
+		return asset.MaxSupply
+	}
+	return asset.Amount(t.low)
+}
+
+// put lists a coin in the block in which it is agreed to stand.
+func (k *block) put(c *coin) {
+	c.slot = len(k.coins)
+	k.coins = append(k.coins, c)
+	if !c.change {
+		k.paid = k.paid.add(c.amount)
+	}
+}
+
+// take takes a coin off the list, if it is there.
+func (k *block) take(c *coin) {
+	if k == nil || c.slot >= len(k.coins) || k.coins[c.slot] != c {
+		return
+	}
+	last := len(k.coins) - 1
+	k.coins[c.slot] = k.coins[last]
+	k.coins[c.slot].slot = c.slot
+	k.coins[last] = nil
+	k.coins = k.coins[:last]
+	if !c.change {
+		k.paid = k.paid.sub(c.amount)
+	}
+}
+
+// forget takes a coin off the list of those that were paid to an address.
+func (a *address) forget(c *coin) {
+	if a == nil || c.row >= len(a.coins) || a.coins[c.row] != c {
+		return
+	}
+	last := len(a.coins) - 1
+	a.coins[c.row] = a.coins[last]
+	a.coins[c.row].row = c.row
+	a.coins[last] = nil
+	a.coins = a.coins[:last]
 }
 
 // dropCoin forgets a coin.
@@ -99,34 +166,43 @@ func (s *State) dropCoin(c *coin) {
 	b.forgetVotes(c)
 	c.spends = nil
 	b.hear(c)
-	if k := b.blocks[c.height]; k != nil {
-		k.coins = slices.DeleteFunc(k.coins, func(x *coin) bool { return x == c })
-	}
+	b.blocks[c.height].take(c)
 	b.stirred = slices.DeleteFunc(b.stirred, func(x *coin) bool { return x == c })
-	if a := b.addresses[place{c.series, c.index}]; a != nil && c.branch == script.Deposits {
-		a.coins = slices.DeleteFunc(a.coins, func(x *coin) bool { return x == c })
-	}
+	b.addresses[place{c.series, c.index}].forget(c)
 	delete(b.coins, c.at)
 	s.drop(c)
 }
 
 // forgetVotes forgets the statements on where and what a coin is.
 func (b *bank) forgetVotes(c *coin) {
-	if c.state == seen {
-		for i := range c.said {
-			for _, m := range c.said[i].who {
-				b.closeVote(m)
-			}
-		}
-	}
-	c.said = nil
+	b.recount(c, func() { c.said = nil })
 	b.hear(c)
 }
 
-// closeVote counts one statement of a member as open no more.
-func (b *bank) closeVote(m Member) {
-	if b.open[m]--; b.open[m] == 0 {
-		delete(b.open, m)
+// recount counts anew what is open of the statements on a coin, around a change of it.
+func (b *bank) recount(c *coin, change func()) {
+	c.countOpen(b.open, -1)
+	change()
+	c.countOpen(b.open, 1)
+}
+
+// countOpen adds the statements on a coin that are open to those of their members,
+// once or minus once.
+func (c *coin) countOpen(open map[Member]opened, times int) {
+	if !c.undecided() {
+		return
+	}
+	for i := range c.said {
+		for _, m := range c.said[i].who {
+			o := open[m]
+			o.all += times
+			if len(c.said[i].who) == 1 {
+				o.alone += times
+			}
+			if open[m] = o; o == (opened{}) {
+				delete(open, m)
+			}
+		}
 	}
 }
 

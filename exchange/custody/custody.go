@@ -50,6 +50,7 @@ const (
 	Keep         = 2016   // agreed blocks that are remembered
 	Late         = 6      // blocks after which a member is behind, and what he alone says is wrong
 	MaxOpen      = 16_384 // payments that a member says and that are not agreed
+	MaxAlone     = 2048   // of these, which nobody else says
 	MaxUnused    = 20     // addresses of an account and series to which nothing was paid
 	MaxPending   = 65_536 // withdrawals of a bank that wait
 	MaxOwn       = 64     // withdrawals of an account in a bank that wait
@@ -174,16 +175,16 @@ type bank struct {
 	blocks    map[uint32]*block
 	attestors []*attestor // ascending by member
 	coins     map[script.Outpoint]*coin
-	heard     []*coin        // of which somebody says something, by outpoint
-	open      map[Member]int // what a member says and is not agreed
-	wallets   []wallet       // by number
-	free      asset.Amount   // of credited coins that no batch spends
-	change    asset.Amount   // that batches will bring back
-	lost      asset.Amount   // of credited coins that are in doubt or stolen
-	pending   []*withdrawal  // ascending by id
-	waiting   []*withdrawal  // the same by (time from which on, id)
-	live      []*batch       // ascending
-	settled   []*batch       // by (height, number)
+	heard     []*coin           // of which somebody says something, by outpoint
+	open      map[Member]opened // what members say and is not agreed
+	wallets   []wallet          // by number
+	free      asset.Amount      // of credited coins that no batch spends
+	change    asset.Amount      // that batches will bring back
+	lost      asset.Amount      // of credited coins that are in doubt or stolen
+	pending   []*withdrawal     // ascending by id
+	waiting   []*withdrawal     // the same by (time from which on, id)
+	live      []*batch          // ascending
+	settled   []*batch          // by (height, number)
 	versions  map[script.Hash]*batch
 	signs     map[uint64][]*slots // by batch
 
@@ -218,7 +219,7 @@ func newBank(id Bank, d Definition, n *script.Network) *bank {
 		Definition: d, id: id, network: n,
 		changes: make([]uint32, d.Wallets), wallets: make([]wallet, d.Wallets),
 		addresses: map[place]*address{}, blocks: map[uint32]*block{}, coins: map[script.Outpoint]*coin{},
-		open: map[Member]int{}, versions: map[script.Hash]*batch{}, signs: map[uint64][]*slots{}, look: true,
+		open: map[Member]opened{}, versions: map[script.Hash]*batch{}, signs: map[uint64][]*slots{}, look: true,
 	}
 }
 

@@ -414,13 +414,7 @@ func (s *State) attachCoin(c *coin) bool {
 		b.credited(c)
 	}
 	b.hear(c)
-	if c.state == seen {
-		for i := range c.said {
-			for _, m := range c.said[i].who {
-				b.open[m]++
-			}
-		}
-	}
+	c.countOpen(b.open, 1)
 	if c.state == free {
 		sum, ok := b.free.Add(c.amount)
 		if !ok || sum > asset.MaxSupply {
@@ -442,7 +436,7 @@ func (s *State) attachCoin(c *coin) bool {
 	if k := b.blocks[at.height]; k != nil && (at != location{}) && c.state == gone {
 		k.spent = append(k.spent, c)
 	} else if k != nil && (at != location{}) {
-		k.coins = append(k.coins, c)
+		k.put(c)
 	}
 	return true
 }

@@ -103,7 +103,7 @@ func (b *bank) renumber(s *State, number func(Member) Member) {
 		}
 		slices.SortFunc(list, (*slots).compare)
 	}
-	open := map[Member]int{}
+	open := map[Member]opened{}
 	for _, m := range slices.Sorted(maps.Keys(b.open)) {
 		open[number(m)] = b.open[m]
 	}

@@ -118,9 +118,7 @@ func (b *bank) addSettled(t *batch) {
 func (s *State) end(c *coin, at location, tx script.Hash) {
 	b := c.bank
 	s.miss(c, func() { c.state, c.spent, c.spentBy, c.stolen = gone, at, tx, false })
-	if k := b.blocks[c.height]; k != nil {
-		k.coins = slices.DeleteFunc(k.coins, func(x *coin) bool { return x == c })
-	}
+	b.blocks[c.height].take(c)
 	c.spends = nil
 	b.forgetVotes(c)
 	if k := b.blocks[at.height]; k != nil {
@@ -146,7 +144,7 @@ func (w *step) bring(t *batch, version int, at location) {
 // place lists a coin in its block.
 func (s *State) place(c *coin) {
 	if k := c.bank.blocks[c.height]; k != nil {
-		k.coins = append(k.coins, c)
+		k.put(c)
 	}
 }
 
@@ -220,9 +218,7 @@ func (w *step) bury(c *coin) {
 	b.withdraw(c)
 	b.lost = sub(b.lost, c.amount)
 	c.state = gone
-	if k := b.blocks[c.height]; k != nil {
-		k.coins = slices.DeleteFunc(k.coins, func(x *coin) bool { return x == c })
-	}
+	b.blocks[c.height].take(c)
 	c.stolen = false
 	c.spends = nil
 	b.forgetVotes(c)

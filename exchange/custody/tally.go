@@ -178,9 +178,10 @@ func (s *State) chain(b *bank) {
 		return
 	}
 	s.touch(b)
-	b.stirAll()
 	s.rule(b)
+	b.stirred = nil // of which some are forgotten, and all are looked at
 	s.prune(b)
+	b.stirAll()
 }
 
 // reorganise makes another hash the agreed one at a height; nothing above is agreed
@@ -194,12 +195,7 @@ func (s *State) reorganise(b *bank, first *block, hash script.Hash) {
 			if c.state != seen {
 				deep = true
 			}
-			s.miss(c, func() {
-				c.location = location{}
-				if c.state == seen {
-					c.content = content{}
-				}
-			})
+			b.recount(c, func() { s.unplace(c) })
 		}
 		for _, t := range k.settled {
 			deep = true
@@ -210,7 +206,7 @@ func (s *State) reorganise(b *bank, first *block, hash script.Hash) {
 			c.spent, c.spentBy = location{}, script.Hash{}
 			s.touch(c)
 		}
-		k.coins, k.spent, k.settled = nil, nil, nil
+		k.coins, k.paid, k.spent, k.settled = nil, wideAmount{}, nil, nil
 		k.agreed = script.Hash{}
 		s.touch(k)
 		if h == first.height {
@@ -231,6 +227,16 @@ func (s *State) reorganise(b *bank, first *block, hash script.Hash) {
 	if deep {
 		s.stop(b, Reorganisation, first.height)
 	}
+}
+
+// unplace makes a coin one that is not known to stand anywhere.
+func (s *State) unplace(c *coin) {
+	s.miss(c, func() {
+		c.location = location{}
+		if c.state == seen {
+			c.content = content{}
+		}
+	})
 }
 
 // agreedAt is the agreed hash at a height; zero for none.
@@ -258,8 +264,10 @@ func (s *State) locate(c *coin) {
 			continue
 		}
 		s.name(c, v)
-		s.miss(c, func() { c.location, c.content = v.location, v.content })
-		b.blocks[c.height].coins = append(b.blocks[c.height].coins, c)
+		b.recount(c, func() {
+			s.miss(c, func() { c.location, c.content = v.location, v.content })
+		})
+		b.blocks[c.height].put(c)
 		if c.state != seen {
 			b.forgetVotes(c)
 		}
@@ -390,27 +398,32 @@ func (s *State) prune(b *bank) {
 		s.drop(k)
 		b.floor++
 	}
-	for _, c := range slices.Clone(b.heard) {
+	s.pruneHeard(b)
+}
+
+// pruneHeard forgets statements of blocks that are forgotten, and what nothing is
+// said of any more, in one pass.
+func (s *State) pruneHeard(b *bank) {
+	heard := b.heard
+	b.heard = make([]*coin, 0, len(heard))
+	for _, c := range heard {
 		old := len(c.said) + len(c.spends)
-		c.said = slices.DeleteFunc(c.said, func(v said) bool {
-			if v.height > b.floor || c.state == seen && c.location != (location{}) {
-				return false
-			}
-			if c.state == seen {
-				for _, m := range v.who {
-					b.closeVote(m)
-				}
-			}
-			return true
+		b.recount(c, func() {
+			c.said = slices.DeleteFunc(c.said, func(v said) bool {
+				return v.height <= b.floor && (c.state != seen || c.location == location{})
+			})
 		})
 		c.spends = slices.DeleteFunc(c.spends, func(v spend) bool { return v.height <= b.floor && v.location != c.spent })
-		if len(c.said)+len(c.spends) == old {
-			continue
-		}
-		b.hear(c)
-		s.touch(c)
-		if c.state == seen && len(c.said) == 0 && c.location == (location{}) {
+		switch left := len(c.said) + len(c.spends); {
+		case left != old && c.undecided() && len(c.said) == 0:
+			c.spends = nil
 			s.dropCoin(c)
+			continue
+		case left > 0:
+			b.heard = append(b.heard, c)
+		}
+		if len(c.said)+len(c.spends) != old {
+			s.touch(c)
 		}
 	}
 }
@@ -421,21 +434,11 @@ func (b *bank) depth(height uint32) uint32 { return b.tip - height + 1 }
 // required is how deep a payment must be: by the sum of all payments to the bank
 // in its block (Y-14).
 func (b *bank) required(c *coin) uint32 {
-	sum, k := asset.Amount(0), b.blocks[c.height]
+	k := b.blocks[c.height]
 	if k == nil {
 		return 0 // it is deeper than anything needs to be
 	}
-	for _, other := range k.coins {
-		if other.change {
-			continue
-		}
-		var ok bool
-		if sum, ok = sum.Add(other.amount); !ok || sum > asset.MaxSupply {
-			sum = asset.MaxSupply
-			break
-		}
-	}
-	blocks := b.network.Depth(sum)
+	blocks := b.network.Depth(k.paid.amount())
 	if c.pegOut {
 		blocks += b.network.PegOutExtra
 	}

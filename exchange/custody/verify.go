@@ -25,7 +25,8 @@ func (s *State) Verify() error {
 func (s *State) verifyBank(b *bank) error {
 	var freeSum, change, lost asset.Amount
 	totals := make([]asset.Amount, len(b.wallets))
-	open := map[Member]int{}
+	open := map[Member]opened{}
+	paid := map[uint32]wideAmount{}
 	for _, key := range slices.Sorted(maps.Keys(s.entries)) {
 		c, ok := s.entries[key].record.(*coin)
 		if !ok || c.bank != b {
@@ -47,11 +48,13 @@ func (s *State) verifyBank(b *bank) error {
 		if (c.location != location{}) && c.height > b.floor && b.agreedAt(c.height) != c.hash && c.state != gone {
 			return fmt.Errorf("coin %s stands in a block that is not agreed", c.at)
 		}
-		if c.state == seen {
-			for i := range c.said {
-				for _, m := range c.said[i].who {
-					open[m]++
-				}
+		c.countOpen(open, 1)
+		if (c.location != location{}) && c.state != gone && b.blocks[c.height] != nil {
+			if k := b.blocks[c.height]; c.slot >= len(k.coins) || k.coins[c.slot] != c {
+				return fmt.Errorf("coin %s is not in its block", c.at)
+			}
+			if !c.change {
+				paid[c.height] = paid[c.height].add(c.amount)
 			}
 		}
 		if _, ok := slices.BinarySearchFunc(b.heard, c, (*coin).byPlace); ok != (len(c.said)+len(c.spends) > 0) {
@@ -60,6 +63,11 @@ func (s *State) verifyBank(b *bank) error {
 	}
 	if !maps.Equal(open, b.open) {
 		return fmt.Errorf("open statements are miscounted: %v, %v", b.open, open)
+	}
+	for h, k := range b.blocks {
+		if k.paid != paid[h] {
+			return fmt.Errorf("payments in block %d have the sum %v, by counting %v", h, k.paid, paid[h])
+		}
 	}
 	for _, t := range b.live {
 		change = add(change, t.back())

@@ -288,7 +288,7 @@ func TestAttestRefuses(t *testing.T) {
 			t.Errorf("%s: %d, want %d", name, code, x.want)
 		}
 	}
-	// One member can say only so much that nobody else does.
+	// One member can say only so much that nobody else does (Y-18).
 	for n := 0; ; n += custody.MaxPayments {
 		a := &custody.Attestation{Bank: 1}
 		for i := range custody.MaxPayments {
@@ -297,7 +297,7 @@ func TestAttestRefuses(t *testing.T) {
 			a.Payments = append(a.Payments, p)
 		}
 		code := w.s.Attest(2, a)
-		if (code == custody.OK) != (n+custody.MaxPayments <= custody.MaxOpen) {
+		if (code == custody.OK) != (n+custody.MaxPayments <= custody.MaxAlone) {
 			t.Fatalf("%d payments: %d", n, code)
 		}
 		if code != custody.OK {
