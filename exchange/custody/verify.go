@@ -64,8 +64,8 @@ func (s *State) verifyBank(b *bank) error {
 	if !maps.Equal(open, b.open) {
 		return fmt.Errorf("open statements are miscounted: %v, %v", b.open, open)
 	}
-	for h, k := range b.blocks {
-		if k.paid != paid[h] {
+	for _, h := range slices.Sorted(maps.Keys(b.blocks)) {
+		if k := b.blocks[h]; k.paid != paid[h] {
 			return fmt.Errorf("payments in block %d have the sum %v, by counting %v", h, k.paid, paid[h])
 		}
 	}
