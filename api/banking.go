@@ -320,18 +320,67 @@ func (t *Vault) check(ctx context.Context, a *ProvenAddress, account uint32, dat
 	return at, nil
 }
 
-// Unused finds one of the signer's deposit addresses to which nothing was credited yet,
-// newest first; nil if there is none. Only addresses of the newest series count: others
-// are watched, but on their way out.
-func (t *Vault) Unused(ctx context.Context, s *Signer) (*ProvenAddress, error) {
-	symbol := strconv.FormatUint(uint64(t.Bank.Asset), 10)
-	list, err := t.client.Addresses(ctx, s, BankedPage{Bank: symbol, Unused: true, Limit: 1})
-	if err != nil || len(list.Addresses) == 0 {
+// Fresh is Own for an address that the signer has just been given, as a server says. Its
+// leaf must have the salt that was drawn for it, so that it is no older one, and be of
+// the newest series; nothing was credited to it yet. Else the error names the server
+// and wraps ErrAddress.
+func (t *Vault) Fresh(ctx context.Context, s *Signer, number, index uint32, salt custody.Salt, server string) (*ProvenAddress, error) {
+	a, err := t.Own(ctx, s, number, index)
+	if err != nil {
 		return nil, err
 	}
-	x := &list.Addresses[0]
-	if x.Series+1 != t.Bank.Series {
-		return nil, nil //nolint:nilnil // there is none of the newest series
+	b, _, err := t.client.VerifiedBank(ctx, t.verifier, t.Bank.Asset)
+	if err != nil {
+		return nil, err
 	}
-	return t.Own(ctx, s, x.Series, x.Index)
+	why := ""
+	switch {
+	case a.Salt != salt:
+		why = "that is an older one of yours"
+	case a.Used:
+		why = "something was paid to it before"
+	case number+1 != b.Series:
+		why = fmt.Sprintf("it is of series %d, and the newest one is %d", number, b.Series-1)
+	}
+	if why != "" {
+		return nil, fmt.Errorf("server %s says that your new address is %s, but %s: %w", server, a.Text, why, ErrAddress)
+	}
+	return a, nil
+}
+
+// Unused finds one of the signer's deposit addresses to which nothing was credited yet,
+// newest first; nil if there is none. Only addresses of the newest series count: others
+// are watched, but on their way out. A server that lists one to which something was
+// credited is passed over; if there is no other, the error names it and wraps ErrAddress.
+func (t *Vault) Unused(ctx context.Context, s *Signer) (*ProvenAddress, error) {
+	symbol := strconv.FormatUint(uint64(t.Bank.Asset), 10)
+	target := ownTarget(s, "addresses") + BankedPage{Bank: symbol, Unused: true, Limit: 1}.query()
+	var mu sync.Mutex
+	var liars []error
+	a, err := fetchFrom(ctx, t.client, &call{target: target, accept: JSON, sign: s}, func(server string, data []byte) (*ProvenAddress, error) {
+		list, err := decode[Addresses](data)
+		if err != nil || len(list.Addresses) == 0 {
+			return nil, err
+		}
+		x := &list.Addresses[0]
+		if x.Series+1 != t.Bank.Series {
+			return nil, nil //nolint:nilnil // there is none of the newest series
+		}
+		a, err := t.Own(ctx, s, x.Series, x.Index)
+		if err == nil && a.Used {
+			err = fmt.Errorf("server %s says that nothing was paid to %s, but something was: %w", server, a.Text, ErrAddress)
+		}
+		if errors.Is(err, ErrAddress) {
+			mu.Lock()
+			liars = append(liars, err)
+			mu.Unlock()
+			err = finalError{err}
+		}
+		return a, err
+	})
+	if err != nil || a == nil {
+		return nil, err
+	}
+	a.Liars = append(a.Liars, liars...)
+	return a, nil
 }

@@ -127,7 +127,7 @@ func (a *app) depositAddress(ctx context.Context, s *session, who *api.Signer, n
 	return own, nil
 }
 
-// newSalt draws what keeps an address and its account apart.
+// newSalt draws what keeps an address, a withdrawal or settings and their account apart.
 func newSalt() (salt custody.Salt, err error) {
 	if _, err = rand.Read(salt[:]); err != nil {
 		err = fmt.Errorf("draw a salt: %w", err)
@@ -150,7 +150,7 @@ func (a *app) admitted(ctx context.Context, s *session, who *api.Signer, t *api.
 		return nil, nil //nolint:nilnil // somebody was faster
 	}
 	p(a.err, "a member's server has opened your account, in block %d\n", r.Height)
-	return t.Own(ctx, who, uint32(r.Number>>32), uint32(r.Number))
+	return t.Fresh(ctx, who, uint32(r.Number>>32), uint32(r.Number), salt, s.client.Servers()[0])
 }
 
 func (a *app) newAddress(ctx context.Context, s *session, who *api.Signer, t *api.Vault) (*api.ProvenAddress, error) {
@@ -165,7 +165,7 @@ func (a *app) newAddress(ctx context.Context, s *session, who *api.Signer, t *ap
 	if err != nil {
 		return nil, err
 	}
-	return t.Own(ctx, who, uint32(r.Number>>32), uint32(r.Number))
+	return t.Fresh(ctx, who, uint32(r.Number>>32), uint32(r.Number), salt, s.client.Servers()[0])
 }
 
 // shownAddress is a deposit address as programs read it.
@@ -180,6 +180,8 @@ type shownAddress struct {
 	Threshold     int                `json:"threshold"`
 	Keys          int                `json:"keys"`
 	MinDeposit    string             `json:"min_deposit"`
+	NextMin       string             `json:"next_min_deposit,omitempty"` // in force from NextMinFrom on
+	NextMinFrom   uint64             `json:"next_min_from,omitempty"`    // ms
 	Confirmations []api.Confirmation `json:"confirmations"`
 	Header        uint64             `json:"header"`      // of the proof
 	HeaderTime    uint64             `json:"header_time"` // ms
@@ -199,11 +201,17 @@ func (a *app) showAddress(own *api.ProvenAddress, symbol string, plain bool) err
 		Threshold: int(own.Series.K), Keys: len(own.Series.Keys), MinDeposit: api.FormatCoins(b.MinDeposit),
 		Confirmations: api.Confirmations(b.Net), Header: own.At.Height, HeaderTime: own.At.Time,
 	}
+	if b.NextAt != 0 && b.Next.MinDeposit != b.MinDeposit {
+		x.NextMin, x.NextMinFrom = api.FormatCoins(b.Next.MinDeposit), b.NextAt
+	}
 	err := a.show(&x, func(w io.Writer) {
 		p(w, "address\t%s\n", x.Address)
 		p(w, "network\t%s\n", x.Network)
 		p(w, "keys\t%s, series %d\n", keysText(x.Threshold, x.Keys), x.Series)
 		p(w, "at least\t%s %s: smaller payments are lost to you\n", x.MinDeposit, symbol)
+		if x.NextMin != "" {
+			p(w, "\t%s %s from %s on: be in a block of the chain well before\n", x.NextMin, symbol, when(x.NextMinFrom))
+		}
 		p(w, "credited\t%s\n", depthText(x.Confirmations, symbol))
 		if b.Net.MWEB {
 			p(w, "\t%d blocks more for coins straight out of an MWEB extension block\n", b.Net.PegOutExtra)

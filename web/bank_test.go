@@ -3,6 +3,7 @@ package web_test
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -451,6 +452,45 @@ func TestAddressLiars(t *testing.T) {
 				t.Errorf("beside an honest one: %+v, %v", got, err)
 			}
 		})
+	}
+	// An older one of hers, as if it were new or nothing had been paid to it.
+	old, err := v.Fresh(ctx, signer("alice"), series, index, custody.Salt{1, 2, 3}, honest)
+	if err != nil || old.Text != own.Text {
+		t.Fatalf("%+v, %v", old, err)
+	}
+	_, err = v.Fresh(ctx, signer("alice"), series, index, custody.Salt{4}, honest)
+	if !errors.Is(err, api.ErrAddress) || !strings.Contains(err.Error(), "server "+honest+" says that your new address is "+own.Text+", but that is an older one of yours") {
+		t.Errorf("an old address for a new one: %v", err)
+	}
+	before := map[string]any{}
+	text := recorded(t, b.federation, "alice", "/v1/accounts/"+signer("alice").Account.String()+"/addresses?bank=TBC&unused=1&limit=1")
+	if err := json.Unmarshal(text, &before); err != nil {
+		t.Fatal(err)
+	}
+	b.chain.Pay(series, index, exchangetest.Coin)
+	b.mine(6)
+	liar := lying(t, b.nodes[0], func(v map[string]any) {
+		if list, ok := v["addresses"].([]any); ok && len(list) == 0 {
+			v["addresses"] = before["addresses"]
+		}
+	})
+	if v, err = b.vault(ctx, liar); err != nil {
+		t.Fatal(err)
+	}
+	_, err = v.Unused(ctx, signer("alice"))
+	if !errors.Is(err, api.ErrAddress) || !strings.Contains(err.Error(), "server "+liar+" says that nothing was paid to "+own.Text) {
+		t.Errorf("a used address for an unused one: %v", err)
+	}
+	_, err = v.Fresh(ctx, signer("alice"), series, index, custody.Salt{1, 2, 3}, liar)
+	if !errors.Is(err, api.ErrAddress) || !strings.Contains(err.Error(), "something was paid to it before") {
+		t.Errorf("a used address for a new one: %v", err)
+	}
+	newest, again := b.address("alice")
+	if v, err = b.vault(ctx, liar, honest); err != nil {
+		t.Fatal(err)
+	}
+	if a, err := v.Unused(ctx, signer("alice")); err != nil || a.Address.Series != newest || a.Index != again {
+		t.Errorf("beside an honest one: %+v, %v", a, err)
 	}
 	// Keys that are not the bank's are not proven.
 	keys := everywhere("leaf", nil, "AAAA")

@@ -137,7 +137,8 @@ func (s *State) foundBank(d *Definition, founders []Founder, i int) error {
 }
 
 // SetLimits changes a bank's limits after a vote. Stricter ones are in force at
-// once, others after the delay that is in force (Y-62): OK, UnknownBank or BadSettings.
+// once, others after the delay that is in force, and so is a higher least deposit, or
+// it would swallow payments under way (Y-62): OK, UnknownBank or BadSettings.
 func (s *State) SetLimits(id Bank, l Limits, now uint64) Code {
 	b := s.bank(id)
 	if b == nil {
@@ -149,7 +150,7 @@ func (s *State) SetLimits(id Bank, l Limits, now uint64) Code {
 	b.turn(now)
 	old := b.Limits
 	strict := Limits{
-		MinDeposit: l.MinDeposit, MinWithdrawal: l.MinWithdrawal, MaxPerHour: min(l.MaxPerHour, old.MaxPerHour),
+		MinDeposit: min(l.MinDeposit, old.MinDeposit), MinWithdrawal: l.MinWithdrawal, MaxPerHour: min(l.MaxPerHour, old.MaxPerHour),
 		DelayAbove: min(l.DelayAbove, old.DelayAbove), Delay: max(l.Delay, old.Delay),
 	}
 	if strict.check(b.network) != nil {

@@ -15,6 +15,8 @@ import (
 // BankRecord is a bank's leaf.
 type BankRecord struct {
 	Definition        // without Recovery, which stands in the series
+	Next       Limits // in force from NextAt on; NextAt is zero if no change is to come
+	NextAt     uint64
 	Tip        uint32 // the newest agreed block
 	Floor      uint32 // the oldest block that is remembered
 	Books      asset.Amount
@@ -98,7 +100,7 @@ func ParseBank(k merkle.Key, value []byte) (BankRecord, error) {
 		return BankRecord{}, err
 	}
 	return BankRecord{
-		Definition: b.Definition, Tip: b.tip, Floor: b.floor, Books: b.books, LastBatch: b.lastBatch,
+		Definition: b.Definition, Next: b.next, NextAt: b.nextAt, Tip: b.tip, Floor: b.floor, Books: b.books, LastBatch: b.lastBatch,
 		Series: uint32(len(b.series)), Changes: slices.Clone(b.changes), //nolint:gosec // at most maxSeries
 	}, nil
 }
