@@ -94,6 +94,10 @@ func (c *clients) make() {
 
 // send begins to look after a command.
 func (c *clients) send(cmd exchange.Command, to *server) *request {
+	if again := c.requests[cmd.ID]; again != nil { // made twice, to the letter: one answer is for both
+		c.try(again, to)
+		return again
+	}
 	r := &request{c: cmd}
 	c.requests[cmd.ID] = r
 	c.open = append(c.open, r)

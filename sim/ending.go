@@ -82,8 +82,11 @@ func (f *federation) loseMinority() {
 		}
 	}
 	power := [2]int64{sets[0].low(), sets[1].low()}
+	gone := 0 // of all, as one that was demoted may yet get back its power by what it asked for before
 	for _, s := range order {
 		bears := f.rng.IntN(4) != 0 || s.liar != nil
+		member := sets[1].index(s.keyIn(sets[1])) >= 0
+		bears = bears && (!member || 3*(gone+1) < len(sets[1].all))
 		for i, v := range sets {
 			bears = bears && (power[i]+v.reliable(s))*3 < v.total
 		}
@@ -92,6 +95,9 @@ func (f *federation) loseMinority() {
 		}
 		for i, v := range sets {
 			power[i] += v.reliable(s)
+		}
+		if member {
+			gone++
 		}
 		s.dead = true
 		f.log("gone", s.index)
