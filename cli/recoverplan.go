@@ -301,6 +301,12 @@ func addSeries(b *recovery.Bank, name string, network *string, agreed *script.Re
 		Network   string       `json:"network"`
 		AllSeries []seriesText `json:"all_series"`
 	}
+	var proof struct {
+		Proven json.RawMessage `json:"proven"`
+	}
+	if json.Unmarshal(data, &proof) == nil && proof.Proven != nil { // as souk verify prints it
+		data = proof.Proven
+	}
 	if err := json.Unmarshal(data, &t); err != nil {
 		return fmt.Errorf("it is not what souk verify series or souk bank print with -o json: %w", err)
 	}
