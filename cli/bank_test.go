@@ -353,7 +353,7 @@ func (b *bankShop) cancels(as func(...string) []string, shop string) {
 	b.chain.Pay(series, index, 8*exchangetest.Coin)
 	b.mine(3)
 	out := b.must(as("withdraw", "BTC", "6", "bcrt1q6rz28mcfaxtmd6v789l9rrlrusdprr9pz3cppk", "--yes")...)
-	b.matches(out, `delay +1h0m0s, if you were never paid at this address`)
+	b.matches(out, `delay +1h0m0s, if you were first paid at this address less than that ago, or never`)
 	b.shows(as("withdraw", "list"), `2 +6\.00000000 +BTC +\w+ +waits until 20`)
 	b.must(as("withdraw", "cancel", "2")...)
 	b.refused("unknown withdrawal", as("withdraw", "cancel", "2")...)

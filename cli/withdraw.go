@@ -183,7 +183,9 @@ func (x *payout) rules(ctx context.Context, s *session, who *api.Signer, b *api.
 	case set.Now.Only:
 		return fmt.Errorf("your account pays to allowed addresses only, and %s is none of them: souk withdraw settings shows them", x.address)
 	case x.Amount > b.DelayAbove && b.Delay > wait:
-		x.delay = fmt.Sprintf("%s, if you were never paid at this address; else %s", span(b.Delay), delayText(wait))
+		x.delay = fmt.Sprintf("%s, if you were first paid at this address less than that ago, or never; else %s", span(b.Delay), delayText(wait))
+	case b.Delay > wait:
+		x.delay = fmt.Sprintf("%s; %s if it is more than %s with what you withdrew to new addresses within that time", delayText(wait), span(b.Delay), asset.Format(b.DelayAbove, 8))
 	default:
 		x.delay = delayText(wait)
 	}

@@ -377,7 +377,11 @@ func (a *account) append(dst []byte) []byte {
 	dst = a.next.append(put64(a.set.append(dst), a.nextAt))
 	dst = put8(dst, uint8(len(a.paidTo))) //nolint:gosec // at most maxPaid
 	for i := range a.paidTo {
-		dst = append(dst, a.paidTo[i][:]...)
+		dst = put64(append(dst, a.paidTo[i].id[:]...), a.paidTo[i].since)
+	}
+	dst = put8(dst, uint8(len(a.draws))) //nolint:gosec // at most MaxBanks
+	for _, d := range a.draws {
+		dst = put64(putAmount(put32(dst, uint32(d.bank)), d.used), d.at)
 	}
 	return dst
 }

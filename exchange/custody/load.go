@@ -193,12 +193,8 @@ func (s *State) parse(key merkle.Key, r *reader) record {
 		return x
 	case LeafAccount:
 		x := &account{owner: Owner(one), set: r.settings(), nextAt: r.u64(), next: r.settings()}
-		for range r.u8() {
-			var id [16]byte
-			r.ok(r.in.CopyBytes(id[:]))
-			x.paidTo = append(x.paidTo, id)
-		}
-		r.ok(!x.plain() && x.owner != 0 && len(x.paidTo) <= maxPaid)
+		r.history(x)
+		r.ok(!x.plain() && x.owner != 0)
 		return x
 	case LeafSlots:
 		x := &slots{bank: s.stub(r, Bank(one)), batch: binary.BigEndian.Uint64(key[5:])}
@@ -225,6 +221,23 @@ func (s *State) parse(key merkle.Key, r *reader) record {
 		return (*global)(s)
 	}
 	return nil
+}
+
+// history reads what an account was paid and has drawn.
+func (r *reader) history(x *account) {
+	for range r.u8() {
+		var p paidTo
+		r.ok(r.in.CopyBytes(p.id[:]))
+		p.since = r.u64()
+		r.ok(len(x.paidTo) == 0 || x.paidTo[len(x.paidTo)-1].since <= p.since)
+		x.paidTo = append(x.paidTo, p)
+	}
+	for range r.u8() {
+		d := drawn{Bank(r.u32()), r.amount(), r.u64()}
+		r.ok(d.bank != 0 && d.bank <= MaxBanks && (len(x.draws) == 0 || x.draws[len(x.draws)-1].bank < d.bank))
+		x.draws = append(x.draws, d)
+	}
+	r.ok(len(x.paidTo) <= maxPaid && len(x.draws) <= MaxBanks)
 }
 
 func (r *reader) settings() Settings {
@@ -382,6 +395,9 @@ func (s *State) attach(r record) bool {
 		x.bank.attestors = append(x.bank.attestors, x)
 		return x.member != 0
 	case *account:
+		if n := len(x.draws); n > 0 && s.bank(x.draws[n-1].bank) == nil {
+			return false
+		}
 		old := s.accounts[x.owner]
 		if old != nil {
 			x.addresses, x.withdrawals, x.settled = old.addresses, old.withdrawals, old.settled

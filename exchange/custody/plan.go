@@ -241,12 +241,23 @@ func (b *bank) home(d *draft, wallet uint8) uint8 {
 // input that pays nothing else. Those that do not can only go along with others.
 func (p *planner) alone(x *withdrawal) bool {
 	if p.input == 0 {
-		p.input = p.bank.newest().InputWeight(false)
-		for _, r := range p.bank.series {
-			p.input = min(p.input, r.InputWeight(false))
-		}
+		p.input = p.bank.lightest()
 	}
-	return fee(p.rate, script.TransactionWeight([]uint64{p.input}, []uint64{script.OutputWeight(x.Script)})) <= x.MaxFee
+	return p.bank.leastFee(p.rate, x.Script, p.input) <= x.MaxFee
+}
+
+// leastFee is the fee of a transaction of one input that pays one output.
+func (b *bank) leastFee(rate uint64, out []byte, input uint64) asset.Amount {
+	return fee(rate, script.TransactionWeight([]uint64{input}, []uint64{script.OutputWeight(out)}))
+}
+
+// lightest is the weight of the lightest input that a bank's coins may make.
+func (b *bank) lightest() uint64 {
+	least := b.newest().InputWeight(false)
+	for _, r := range b.series {
+		least = min(least, r.InputWeight(false))
+	}
+	return least
 }
 
 // afterwards tells whether a withdrawal could be paid, within its bound, if all

@@ -2,8 +2,10 @@ package custody
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 
+	"souk/asset"
 	"souk/script"
 )
 
@@ -31,12 +33,27 @@ type account struct {
 	owner  Owner
 	set    Settings
 	next   Settings
-	nextAt uint64     // ms from which next is in force; zero for never
-	paidTo [][16]byte // outputs that withdrawals were paid to, oldest first
+	nextAt uint64   // ms from which next is in force; zero for never
+	paidTo []paidTo // outputs that withdrawals were paid to, oldest first
+	draws  []drawn  // at banks, ascending
 
 	addresses   []*address    // by bank, series, index
 	withdrawals []*withdrawal // that are not settled
 	settled     []*done       // of the last RecordFor ms, by time
+}
+
+// paidTo is an output that an account was paid at.
+type paidTo struct {
+	id    [16]byte // of bank and output
+	since uint64   // ms when it was first
+}
+
+// drawn is what an account withdrew to outputs that are new for it, without the bank's
+// delay: so much at a time, less what drained since then.
+type drawn struct {
+	bank Bank
+	used asset.Amount
+	at   uint64 // ms
 }
 
 func (s *State) account(owner Owner) *account {
@@ -74,26 +91,53 @@ func (x *Settings) stricter(old *Settings) bool {
 	return true
 }
 
-func (a *account) paid(b *bank, out []byte) bool {
-	return slices.Contains(a.paidTo, scriptID(b.id, out))
+// knows tells whether an output is not new for an account: it was paid there first
+// before the bank's delay (Y-61).
+func (a *account) knows(b *bank, out []byte, now uint64) bool {
+	id := scriptID(b.id, out)
+	return slices.ContainsFunc(a.paidTo, func(p paidTo) bool { return p.id == id && after(p.since, b.limits(now).Delay) <= now })
+}
+
+// drawn is what an account has drawn at a time. It drains evenly, the whole of what
+// needs no delay within the delay.
+func (a *account) drawn(b *bank, now uint64) asset.Amount {
+	i, ok := slices.BinarySearchFunc(a.draws, b.id, func(d drawn, id Bank) int { return cmp.Compare(d.bank, id) })
+	if !ok {
+		return 0
+	}
+	d, limits := a.draws[i], b.limits(now)
+	gone, _, ok := asset.Mul(uint64(limits.DelayAbove), min(now-min(now, d.at), limits.Delay)).Div(max(limits.Delay, 1))
+	if !ok || limits.Delay == 0 {
+		return 0
+	}
+	return d.used - min(d.used, asset.Amount(gone))
+}
+
+// draw notes that an account withdraws an amount without the bank's delay, and forgets
+// what has drained.
+func (a *account) draw(s *State, b *bank, amount asset.Amount, now uint64) {
+	used := add(a.drawn(b, now), amount)
+	a.draws = slices.DeleteFunc(a.draws, func(d drawn) bool { return d.bank == b.id || a.drawn(s.bank(d.bank), now) == 0 })
+	insert(&a.draws, drawn{b.id, used, now}, func(x, y drawn) int { return cmp.Compare(x.bank, y.bank) })
+	s.touch(a)
 }
 
 // remember notes that an account was paid at an output.
-func (a *account) remember(s *State, b *bank, out []byte) {
+func (a *account) remember(s *State, b *bank, out []byte, now uint64) {
 	id := scriptID(b.id, out)
-	if slices.Contains(a.paidTo, id) {
+	if slices.ContainsFunc(a.paidTo, func(p paidTo) bool { return p.id == id }) {
 		return
 	}
 	if len(a.paidTo) >= maxPaid {
 		a.paidTo = slices.Delete(a.paidTo, 0, 1)
 	}
-	a.paidTo = append(a.paidTo, id)
+	a.paidTo = append(a.paidTo, paidTo{id, now})
 	s.touch(a)
 }
 
 // plain tells whether there is nothing to write down of an account.
 func (a *account) plain() bool {
-	return a.set.plain() && a.nextAt == 0 && len(a.paidTo) == 0
+	return a.set.plain() && a.nextAt == 0 && len(a.paidTo)+len(a.draws) == 0
 }
 
 func (x *Settings) plain() bool { return x.Delay == 0 && !x.Only && len(x.Allowed) == 0 }

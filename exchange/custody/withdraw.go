@@ -83,8 +83,38 @@ func (s *State) CheckWithdraw(owner Owner, r *Request, now uint64) Code {
 	if own != nil && own.now(now).Only && !own.now(now).allows(r.Bank, r.Script) {
 		return NotAllowed
 	}
-	if len(b.pending) >= MaxPending || own != nil && own.waiting(r.Bank) >= MaxOwn {
+	if own == nil {
+		own = &account{owner: owner}
+	}
+	return s.checkPlace(b, own, r, now)
+}
+
+// checkPlace tells whether a bank takes one more withdrawal of an account. The fewer
+// places are left, the fewer an account may have; and of the last half none is for
+// what cannot be paid at once (Y-60).
+func (s *State) checkPlace(b *bank, own *account, r *Request, now uint64) Code {
+	n, most := len(b.pending), MaxOwn
+	switch {
+	case n >= MaxPending:
 		return TooMany
+	case n >= MaxPending/4*3:
+		most = MaxOwn / 64
+	case n >= MaxPending/2:
+		most = MaxOwn / 16
+	case n >= MaxPending/4:
+		most = MaxOwn / 4
+	}
+	if own.waiting(r.Bank) >= most {
+		return TooMany
+	}
+	if n < MaxPending/2 {
+		return OK
+	}
+	if ms, _ := s.delay(b, own, r, now); ms > 0 {
+		return TooMany
+	}
+	if rate, ok := s.rate(b); ok && b.leastFee(rate, r.Script, b.lightest()) > r.MaxFee {
+		return FeeTooLow
 	}
 	return OK
 }
@@ -104,15 +134,19 @@ func (s *State) Withdraw(owner Owner, r *Request, now uint64) (ID, Code) {
 		return 0, code
 	}
 	b, own := s.bank(r.Bank), s.account(owner)
+	ms, counts := s.delay(b, own, r, now)
 	s.last++
 	s.touch((*global)(s))
 	w := &withdrawal{bank: b, Withdrawal: Withdrawal{
-		ID: s.last, Request: *r, Owner: owner, Asked: now, From: after(now, s.delay(b, own, r, now)),
+		ID: s.last, Request: *r, Owner: owner, Asked: now, From: after(now, ms),
 	}}
 	w.Script = bytes.Clone(r.Script)
 	b.enqueue(w)
 	own.withdrawals = append(own.withdrawals, w)
 	s.touch(w)
+	if counts {
+		own.draw(s, b, r.Amount, now)
+	}
 	return w.ID, OK
 }
 
@@ -128,16 +162,20 @@ func (b *bank) dequeue(w *withdrawal) {
 	remove(&b.waiting, w, (*withdrawal).byTime)
 }
 
-// delay is for how long a request has to wait (Y-61).
-func (s *State) delay(b *bank, own *account, r *Request, now uint64) (ms uint64) {
+// delay is for how long a request has to wait, and whether it counts against what the
+// account may withdraw to new outputs without the bank's delay (Y-61).
+func (s *State) delay(b *bank, own *account, r *Request, now uint64) (ms uint64, counts bool) {
 	set, limits := own.now(now), b.limits(now)
 	if set.allows(r.Bank, r.Script) {
-		return 0
+		return 0, false
 	}
-	if r.Amount > limits.DelayAbove && !own.paid(b, r.Script) {
-		ms = limits.Delay
+	if limits.Delay > 0 && limits.DelayAbove < asset.MaxSupply && !own.knows(b, r.Script, now) {
+		sum, ok := own.drawn(b, now).Add(r.Amount)
+		if counts = ok && sum <= limits.DelayAbove; !counts {
+			ms = limits.Delay
+		}
 	}
-	return max(ms, set.Delay)
+	return max(ms, set.Delay), counts
 }
 
 // Cancel takes back a withdrawal that no transaction pays yet, and returns it for
@@ -181,7 +219,7 @@ func (s *State) settledAs(w *withdrawal, d Settled) {
 	s.touch(record)
 	own := s.account(w.Owner)
 	own.settled = append(own.settled, record)
-	own.remember(s, w.bank, w.Script)
+	own.remember(s, w.bank, w.Script, d.Time)
 }
 
 // forget drops records that are old enough.

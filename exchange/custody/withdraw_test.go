@@ -102,12 +102,16 @@ func TestDelays(t *testing.T) {
 	if len(w.paid) != 1 {
 		t.Fatalf("%d paid", len(w.paid))
 	}
-	if ms := from("alice", coin+1); ms != 0 {
-		t.Errorf("known: %d", ms)
+	if ms := from("alice", coin+1); ms != 10*minute {
+		t.Errorf("paid a moment ago: %d", ms)
 	}
 	w.now += 10 * minute
 	w.work(0, 6)
-	if _, ok := w.s.NextDue(); ok || len(w.paid) != 3 {
+	if ms := from("alice", 2*coin); ms != 0 {
+		t.Errorf("known: %d", ms)
+	}
+	w.work(0, 6)
+	if _, ok := w.s.NextDue(); ok || len(w.paid) != 4 {
 		t.Errorf("%d paid", len(w.paid))
 	}
 	// An own delay is in force at once; an allowed output only after it.
