@@ -37,6 +37,12 @@ type banked struct {
 // set, the last server sees bitcoin through a light client.
 func withBanks(t *testing.T, light bool, kinds ...chainnode.Kind) *banked {
 	t.Helper()
+	return withTerms(t, light, func(*node.BankTerms) {}, kinds...)
+}
+
+// withTerms is withBanks, and changes what the founding terms say of each bank.
+func withTerms(t *testing.T, light bool, change func(*node.BankTerms), kinds ...chainnode.Kind) *banked {
+	t.Helper()
 	s := setup(t, 4)
 	dir := t.TempDir()
 	b := &banked{coins: map[string]*outside.Coin{}, chains: filepath.Join(dir, "chains.toml")}
@@ -51,7 +57,9 @@ func withBanks(t *testing.T, light bool, kinds ...chainnode.Kind) *banked {
 		t.Cleanup(func() { _ = c.Stop() })
 		b.coins[symbol] = c
 		name := c.Network().Name
-		s.Banks = append(s.Banks, node.BankTerms{Asset: symbol, Network: name})
+		terms := node.BankTerms{Asset: symbol, Network: name}
+		change(&terms)
+		s.Banks = append(s.Banks, terms)
 		s.Chains[name] = c.Config(c.Inside())
 		x := c.Config(c.World())
 		fmt.Fprintf(&own, "[chains.%s]\nkind = %q\nurl = %q\nuser = %q\npassword_file = %q\n", name, x.Kind, x.URL, x.User, x.PasswordFile)
