@@ -99,6 +99,12 @@ func endOf(view *custody.State, id custody.Bank, e *entry) ending {
 			return givenUp
 		}
 	}
+	// A withdrawal that is not settled remembers it, when the spend is long forgotten.
+	for _, id := range e.ids {
+		if w, ok := view.Withdrawal(id); ok && slices.Contains(w.GivenUp, e.batch) {
+			return givenUp
+		}
+	}
 	if len(e.ids) == 0 {
 		return givenUp // it pays nobody, and no coin can be spent twice
 	}

@@ -224,6 +224,30 @@ func TestJournalGivenUp(t *testing.T) {
 	refused(t, err, signer.ErrBound)
 }
 
+// W-12: a halt lasts so long that the bank has forgotten the spend by which a batch
+// ended. What the batch should have paid remembers it.
+func TestJournalLongHalt(t *testing.T) {
+	w := newWorld(t)
+	w.deposit(3*Coin, 3*Coin, 9*Coin)
+	id := w.withdraw(5e7)
+	first := w.batch(id)
+	w.signed(first, 1)
+	b, _ := w.State.Banks().Batch(Bank, first)
+	w.chain.Spend(b.Inputs[0].At, BankHash("thief"))
+	w.mine(6)
+	for range custody.Keep/custody.MaxHashes + 2 {
+		w.mine(custody.MaxHashes)
+	}
+	if _, _, ok := w.State.Banks().Spent(Bank, b.Inputs[0].At); ok {
+		t.Fatal("the spend is not forgotten")
+	}
+	w.lift(b.Inputs[0].Amount)
+	second := w.batch(id)
+	w.signed(second, 1)
+	other := w.withdraw(4e7)
+	w.signed(w.batch(other), 1)
+}
+
 // W-13: a journal that was restored from an old backup is brought up to date from
 // the member's own signatures in the ledger, and signs the same again.
 func TestJournalOld(t *testing.T) {

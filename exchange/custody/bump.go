@@ -34,7 +34,7 @@ func (p *planner) bumps(t *batch) (rate uint64, ok bool) {
 	if t.child || len(t.Versions) == MaxVersions || waited < b.BumpBlocks {
 		return 0, false
 	}
-	if _, mined := b.mined(t); mined {
+	if _, mined := b.mined(t); mined || b.lacks(t) {
 		return 0, false
 	}
 	enough, all := b.signed(t)

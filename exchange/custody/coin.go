@@ -34,7 +34,7 @@ type coin struct {
 	stolen   bool    // agreed to be spent by a transaction that no batch knows
 	said     []said  // on where and what it is, each member once
 	spends   []spend // on what spent it, each member once
-	since    uint32  // the agreed tip when it was first said
+	since    uint32  // the agreed tip when it was first said, or, once credited, when it came into doubt
 	judged   []Member
 	spent    location // of a spend that is agreed
 	spentBy  script.Hash

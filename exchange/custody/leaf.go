@@ -329,7 +329,11 @@ func (c *coin) append(dst []byte) []byte {
 func (w *withdrawal) append(dst []byte) []byte {
 	dst = putBytes(put32(put32(dst, uint32(w.Bank)), uint32(w.Owner)), w.Script)
 	dst = putAmount(putAmount(dst, w.Amount), w.MaxFee)
-	return put64(put64(put64(dst, w.Asked), w.From), w.Batch)
+	dst = put8(put64(put64(put64(dst, w.Asked), w.From), w.Batch), uint8(len(w.GivenUp))) //nolint:gosec // at most maxGivenUp
+	for _, n := range w.GivenUp {
+		dst = put64(dst, n)
+	}
+	return dst
 }
 
 func (t *batch) append(dst []byte) []byte {

@@ -177,6 +177,10 @@ func (s *State) parse(key merkle.Key, r *reader) record {
 		x := &withdrawal{}
 		x.ID, x.Bank, x.Owner, x.Script = ID(number), Bank(r.u32()), Owner(r.u32()), r.bytes()
 		x.Amount, x.MaxFee, x.Asked, x.From, x.Batch = r.amount(), r.amount(), r.u64(), r.u64(), r.u64()
+		for range r.u8() {
+			x.GivenUp = append(x.GivenUp, r.u64())
+		}
+		r.ok(slices.IsSorted(x.GivenUp))
 		x.bank = s.stub(r, x.Bank)
 		_, fits := x.Amount.Add(x.MaxFee)
 		r.ok(fits && x.ID != 0 && x.Owner != 0)

@@ -45,6 +45,10 @@ func (w *step) settleAll(b *bank) {
 			}
 			continue
 		}
+		if w.halt.Reason == 0 && b.hopeless(t) {
+			w.giveUp(t)
+			continue
+		}
 		for i := range t.Inputs {
 			if c := b.coins[t.Inputs[i].At]; c.stolen && b.depth(c.spent.height) >= b.enough(t) {
 				w.giveUp(t)
@@ -57,6 +61,22 @@ func (w *step) settleAll(b *bank) {
 			w.bury(c)
 		}
 	}
+}
+
+// lacks tells whether an input of a batch is stolen or not known to stand anywhere,
+// so that no version of it can be mined now.
+func (b *bank) lacks(t *batch) bool {
+	return slices.ContainsFunc(t.Inputs, func(in Input) bool { return b.coins[in.At].missing() })
+}
+
+// hopeless tells whether none of a batch's inputs has been known to stand anywhere for
+// DoubtBlocks: if one of its versions is mined after all, it costs the bank nothing that
+// it still counts on. As long as an input stands, it might.
+func (b *bank) hopeless(t *batch) bool {
+	return !slices.ContainsFunc(t.Inputs, func(in Input) bool {
+		c := b.coins[in.At]
+		return !c.doubtful() || b.tip < c.since+DoubtBlocks
+	})
 }
 
 // ready tells whether all inputs of a batch are settled themselves.
@@ -158,6 +178,13 @@ func (w *step) confirm(t *batch, version int, at location) {
 	t.bank.look = true
 }
 
+// maxGivenUp is how many batches that were given up a withdrawal remembers.
+const maxGivenUp = 255
+
+// DoubtBlocks is how many agreed blocks after a reorganisation took its inputs away a
+// batch may be given up: far more than any depth.
+const DoubtBlocks = 1008
+
 // giveUp ends a batch none of whose versions can be mined any more: its withdrawals
 // wait again, its other inputs are free again, and so is its fee (Y-72).
 func (w *step) giveUp(t *batch) {
@@ -185,6 +212,7 @@ func (w *step) giveUp(t *batch) {
 	for i, x := range t.paying {
 		share := t.Payouts[i].Fee
 		x.Batch = 0
+		x.GivenUp = append(x.GivenUp[max(0, len(x.GivenUp)+1-maxGivenUp):len(x.GivenUp):len(x.GivenUp)], t.Number)
 		b.books = add(b.books, add(x.Amount, share))
 		b.enqueue(x)
 		w.event(b, Event{

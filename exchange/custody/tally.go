@@ -235,6 +235,8 @@ func (s *State) unplace(c *coin) {
 		c.location = location{}
 		if c.state == seen {
 			c.content = content{}
+		} else {
+			c.since = c.bank.tip
 		}
 	})
 }

@@ -26,6 +26,8 @@ type Withdrawal struct {
 	Asked uint64 // ms
 	From  uint64 // ms; not before is it put into a transaction
 	Batch uint64 // that pays it; zero while it waits
+	// GivenUp are the batches that should have paid it and were given up, ascending.
+	GivenUp []uint64
 }
 
 type withdrawal struct {
