@@ -57,9 +57,12 @@ const (
 	rateWithin = 6
 	// lateBlocks is how far behind the end of the chain blocks are read again for new
 	// addresses, and lateEvery after how many blocks for those that nobody has been
-	// given yet (W-24).
+	// given yet (W-24). For those that somebody has been given it is lateApart blocks
+	// after the last time, for all of them at once, or a few accounts that ask for
+	// many would have everybody read all the time.
 	lateBlocks = 144
 	lateEvery  = 36
+	lateApart  = 12
 	// patience is how many steps later something is answered again that the ledger
 	// does not have; twice as many each further time, up to patienceMost.
 	patience     = 4

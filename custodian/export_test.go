@@ -26,3 +26,23 @@ func Seen(network *script.Network, hashes ...script.Hash) []byte {
 	c.own.payments = append(c.own.payments, payment{coinbase: true})
 	return c.encode()
 }
+
+// Rescans counts how often blocks are read again if an address that is late is allotted
+// before each of some blocks.
+func Rescans(blocks int) (n int) {
+	c := &Custodian{}
+	c.own.reset(chain.Point{Height: 500, Hash: script.Hash{5}})
+	for i := range blocks {
+		if len(c.watch.fresh) == 0 {
+			c.watch.freshAt = c.own.tip().Height
+		}
+		c.watch.fresh, c.watch.late = append(c.watch.fresh, []byte{byte(i)}), true
+		if c.newRescan() != nil {
+			n++
+		}
+		tip := c.own.tip()
+		b := chain.Block{Point: chain.Point{Height: tip.Height + 1, Hash: script.Hash{6, byte(i)}}, Parent: tip.Hash}
+		c.connect(&b, &chain.Found{})
+	}
+	return n
+}

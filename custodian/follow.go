@@ -290,11 +290,13 @@ func (c *Custodian) readAgain(ctx context.Context, left int) error {
 func (c *Custodian) newRescan() *rescan {
 	w, o := &c.watch, &c.own
 	tip := o.tip().Height
-	if len(w.lost) == 0 && (len(w.fresh) == 0 || !w.late && tip < w.freshAt+lateEvery) {
+	soon := w.late && (w.readAt == 0 || tip < w.readAt || tip >= w.readAt+lateApart)
+	if len(w.lost) == 0 && (len(w.fresh) == 0 || !soon && tip < w.freshAt+lateEvery) {
 		return nil
 	}
 	r := &rescan{filter: chain.NewFilter(w.fresh...), next: tip + 1, upTo: slices.Clone(c.seen.allotted)}
 	if len(w.fresh) > 0 {
+		w.readAt = tip
 		r.next = w.coveredAt - min(w.coveredAt, lateBlocks) + 1
 	}
 	for _, coin := range w.lost {

@@ -26,6 +26,7 @@ type watch struct {
 	late      bool     // one of them was allotted before it was watched
 	lost      []lostCoin
 	again     *rescan
+	readAt    uint32 // the chain's end when blocks were last read again for scripts
 }
 
 // watched is a series and how many of its scripts are derived.
