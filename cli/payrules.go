@@ -89,6 +89,10 @@ func (a *app) setRules(ctx context.Context, s *session, who *api.Signer, f *rule
 		return cmp.Or(cmp.Compare(x.Bank, y.Bank), bytes.Compare(x.Script, y.Script))
 	})
 	body.Allowed = slices.CompactFunc(body.Allowed, func(x, y custody.Allowed) bool { return x.Bank == y.Bank && bytes.Equal(x.Script, y.Script) })
+	var err error
+	if body.Salt, err = newSalt(); err != nil {
+		return err
+	}
 	r, err := a.do(ctx, s, who, body)
 	if err != nil {
 		return err

@@ -89,6 +89,9 @@ func planPayout(ctx context.Context, s *session, who *api.Signer, args []string,
 	b := t.Bank
 	x := &payout{symbol: args[0], address: args[2], network: b.Network}
 	x.Bank = b.ID
+	if x.Salt, err = newSalt(); err != nil {
+		return nil, err
+	}
 	if x.Amount, err = asset.Parse(args[1], api.BankDecimals); err != nil {
 		return nil, usageError{err}
 	}

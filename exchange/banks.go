@@ -206,7 +206,7 @@ func (w *blockWork) setWithdrawals(t *task) Code {
 	if code := w.may(t, ledger.Owner, 0); code != OK {
 		return code
 	}
-	from, code := w.s.banks.SetAccount(custody.Owner(t.account), b.Settings, w.now)
+	from, code := w.s.banks.SetAccount(custody.Owner(t.account), b.Settings, b.Salt, w.now)
 	if code == custody.OK {
 		t.number = from
 		w.event(Event{Kind: EventWithdrawalsSet, Account: t.cmd.Account, Number: from})

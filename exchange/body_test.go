@@ -51,10 +51,10 @@ func samples() []exchange.Body {
 		}},
 		&exchange.Sign{Signature: custody.Signature{Bank: Bank, Batch: 3, Version: 2, First: 1, Signatures: [][]byte{{1, 2, 3}, {}}}},
 		&exchange.AnnounceKey{Bank: Bank, Key: MemberKey("server-1").Public()},
-		&exchange.SetWithdrawals{Settings: custody.Settings{Delay: 3_600_000, Only: true, Allowed: []custody.Allowed{{Bank: Bank, Script: Output("home")}}}},
+		&exchange.SetWithdrawals{Settings: custody.Settings{Delay: 3_600_000, Only: true, Allowed: []custody.Allowed{{Bank: Bank, Script: Output("home")}}}, Salt: custody.Salt{4, 5, 6}},
 		&exchange.CancelWithdrawal{Withdrawal: 9},
 		&exchange.NewAddress{Bank: Bank, Salt: custody.Salt{1, 2, 3}},
-		&exchange.Withdraw{Request: custody.Request{Bank: Bank, Script: Output("shop"), Amount: 5e7, MaxFee: 10_000}},
+		&exchange.Withdraw{Request: custody.Request{Bank: Bank, Script: Output("shop"), Amount: 5e7, MaxFee: 10_000, Salt: custody.Salt{7, 8}}},
 		&exchange.Donate{Bank: Bank, Amount: 1e6},
 		&exchange.Admit{Bank: Bank, Account: Address("newcomer"), Salt: custody.Salt{9, 10}},
 	}

@@ -139,7 +139,10 @@ func (a *AnnounceKey) read(s *cryptobyte.String) bool {
 
 // SetWithdrawals says what the account's withdrawals may do. What lets something
 // through sooner takes its time to come into force (Y-62).
-type SetWithdrawals struct{ custody.Settings }
+type SetWithdrawals struct {
+	custody.Settings
+	Salt custody.Salt // drawn at random, as that of NewAddress
+}
 
 // Kind is KindSetWithdrawals.
 func (*SetWithdrawals) Kind() Kind { return KindSetWithdrawals }
@@ -150,7 +153,7 @@ func (x *SetWithdrawals) Append(dst []byte) []byte {
 	for i := range x.Allowed {
 		dst = appendOutput(binary.BigEndian.AppendUint32(dst, uint32(x.Allowed[i].Bank)), x.Allowed[i].Script)
 	}
-	return dst
+	return append(dst, x.Salt[:]...)
 }
 
 func (x *SetWithdrawals) read(s *cryptobyte.String) bool {
@@ -165,7 +168,7 @@ func (x *SetWithdrawals) read(s *cryptobyte.String) bool {
 		}
 		x.Allowed = append(x.Allowed, a)
 	}
-	return true
+	return s.CopyBytes(x.Salt[:])
 }
 
 // CancelWithdrawal takes a withdrawal back that no transaction pays yet.
@@ -224,7 +227,8 @@ func (a *Admit) read(s *cryptobyte.String) bool {
 }
 
 // Withdraw pays an output of a bank's chain. MaxFee is the most that its share of
-// the transaction's fee may be, besides the amount.
+// the transaction's fee may be, besides the amount. Salt is drawn at random, as that of
+// NewAddress.
 type Withdraw struct{ custody.Request }
 
 // Kind is KindWithdraw.
@@ -234,11 +238,12 @@ func (*Withdraw) Kind() Kind { return KindWithdraw }
 func (w *Withdraw) Append(dst []byte) []byte {
 	dst = appendOutput(binary.BigEndian.AppendUint32(dst, uint32(w.Bank)), w.Script)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(w.Amount))
-	return binary.BigEndian.AppendUint64(dst, uint64(w.MaxFee))
+	return append(binary.BigEndian.AppendUint64(dst, uint64(w.MaxFee)), w.Salt[:]...)
 }
 
 func (w *Withdraw) read(s *cryptobyte.String) bool {
-	return s.ReadUint32((*uint32)(&w.Bank)) && readOutput(s, &w.Script) && s.ReadUint64((*uint64)(&w.Amount)) && s.ReadUint64((*uint64)(&w.MaxFee))
+	return s.ReadUint32((*uint32)(&w.Bank)) && readOutput(s, &w.Script) && s.ReadUint64((*uint64)(&w.Amount)) && s.ReadUint64((*uint64)(&w.MaxFee)) &&
+		s.CopyBytes(w.Salt[:])
 }
 
 // Donate gives an amount to a bank: it ends a deficit, the rest is the reserve's (Y-76).

@@ -113,7 +113,7 @@ func TestPlaces(t *testing.T) {
 	take := func(first custody.Owner, delay uint64, bound asset.Amount, most int) (n int, code custody.Code) {
 		for owner := first; n < most; owner++ {
 			if delay > 0 {
-				if _, code := w.s.SetAccount(owner, custody.Settings{Delay: delay}, w.now); code != custody.OK {
+				if _, code := w.s.SetAccount(owner, custody.Settings{Delay: delay}, saltOf("settings"), w.now); code != custody.OK {
 					t.Fatal(code)
 				}
 			}

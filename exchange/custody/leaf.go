@@ -333,7 +333,7 @@ func (w *withdrawal) append(dst []byte) []byte {
 	for _, n := range w.GivenUp {
 		dst = put64(dst, n)
 	}
-	return dst
+	return append(dst, w.Salt[:]...)
 }
 
 func (t *batch) append(dst []byte) []byte {
@@ -378,7 +378,7 @@ func (x *Settings) append(dst []byte) []byte {
 }
 
 func (a *account) append(dst []byte) []byte {
-	dst = a.next.append(put64(a.set.append(dst), a.nextAt))
+	dst = append(a.next.append(put64(a.set.append(dst), a.nextAt)), a.salt[:]...)
 	dst = put8(dst, uint8(len(a.paidTo))) //nolint:gosec // at most maxPaid
 	for i := range a.paidTo {
 		dst = put64(append(dst, a.paidTo[i].id[:]...), a.paidTo[i].since)
@@ -401,5 +401,5 @@ func (x *slots) append(dst []byte) []byte {
 func (d *done) append(dst []byte) []byte {
 	dst = putBytes(put32(put32(dst, uint32(d.Bank)), uint32(d.Owner)), d.Script)
 	dst = putOutpoint(putAmount(putAmount(dst, d.Amount), d.Fee), d.At)
-	return put64(put32(dst, d.Height), d.Time)
+	return append(put64(put32(dst, d.Height), d.Time), d.Salt[:]...)
 }

@@ -68,6 +68,11 @@ func (r *reader) hash() (h script.Hash) {
 	return h
 }
 
+func (r *reader) salt() (s Salt) {
+	r.ok(r.in.CopyBytes(s[:]))
+	return s
+}
+
 func (r *reader) bytes() []byte {
 	var b cryptobyte.String
 	r.ok(r.in.ReadUint8LengthPrefixed(&b))
@@ -160,7 +165,7 @@ func (s *State) parse(key merkle.Key, r *reader) record {
 		return x
 	case LeafAddress:
 		x := &address{bank: s.stub(r, Bank(one)), place: place{two, three}, owner: Owner(r.u32()), used: r.bool()}
-		r.ok(r.in.CopyBytes(x.salt[:]))
+		x.salt = r.salt()
 		return x
 	case LeafBlock:
 		x := &block{bank: s.stub(r, Bank(one)), height: two, agreed: r.hash()}
@@ -181,6 +186,7 @@ func (s *State) parse(key merkle.Key, r *reader) record {
 			x.GivenUp = append(x.GivenUp, r.u64())
 		}
 		r.ok(slices.IsSorted(x.GivenUp))
+		x.Salt = r.salt()
 		x.bank = s.stub(r, x.Bank)
 		_, fits := x.Amount.Add(x.MaxFee)
 		r.ok(fits && x.ID != 0 && x.Owner != 0)
@@ -196,7 +202,7 @@ func (s *State) parse(key merkle.Key, r *reader) record {
 		}
 		return x
 	case LeafAccount:
-		x := &account{owner: Owner(one), set: r.settings(), nextAt: r.u64(), next: r.settings()}
+		x := &account{owner: Owner(one), set: r.settings(), nextAt: r.u64(), next: r.settings(), salt: r.salt()}
 		r.history(x)
 		r.ok(!x.plain() && x.owner != 0)
 		return x
@@ -213,7 +219,7 @@ func (s *State) parse(key merkle.Key, r *reader) record {
 	case LeafSettled:
 		x := &done{}
 		x.ID, x.Bank, x.Owner, x.Script = ID(number), Bank(r.u32()), Owner(r.u32()), r.bytes()
-		x.Amount, x.Fee, x.At, x.Height, x.Time = r.amount(), r.amount(), r.outpoint(), r.u32(), r.u64()
+		x.Amount, x.Fee, x.At, x.Height, x.Time, x.Salt = r.amount(), r.amount(), r.outpoint(), r.u32(), r.u64(), r.salt()
 		x.bank = s.stub(r, x.Bank)
 		r.ok(x.ID != 0 && x.Owner != 0)
 		return x

@@ -43,8 +43,8 @@ func sample(t failer) *world {
 	w.sign(1, 1, 2, 3)
 	w.rates[1] = 50_000
 	w.turn(1, 3)
-	w.s.SetAccount(1, custody.Settings{Delay: 60_000, Allowed: []custody.Allowed{{Bank: 1, Script: output("bob")}}}, w.now)
-	w.s.SetAccount(1, custody.Settings{}, w.now)
+	w.s.SetAccount(1, custody.Settings{Delay: 60_000, Allowed: []custody.Allowed{{Bank: 1, Script: output("bob")}}}, saltOf("settings"), w.now)
+	w.s.SetAccount(1, custody.Settings{}, saltOf("settings"), w.now)
 	w.withdraw(1, 0, "carol", coin/2, 10_000)
 	w.join()
 	w.deposit(1, 0, coin)
@@ -161,6 +161,45 @@ func FuzzLoad(f *testing.F) {
 			t.Fatalf("%d leaves of %d", n, len(in))
 		}
 	})
+}
+
+// Y-93: whoever knows all of a leaf that names an account but the account does not find
+// it by trying: each such leaf has a salt. It stays what its owner made up.
+func TestSalts(t *testing.T) {
+	w := regtest(t)
+	w.turn(0, 2)
+	w.gift(0, coin)
+	w.deposit(1, 0, 5*coin)
+	w.turn(0, 3)
+	w.withdraw(1, 0, "alice", coin/2, 10_000)
+	holds := func(when string, key merkle.Key, name string) {
+		t.Helper()
+		w.reload()
+		value, ok := w.s.Leaf(key)
+		if salt := saltOf(name); !ok || bytes.Count(value, salt[:]) != 1 {
+			t.Errorf("%s: %x has not the salt %x", when, value, salt)
+		}
+	}
+	holds("asked", custody.WithdrawalKey(1), "alice")
+	w.step()
+	holds("in a batch", custody.WithdrawalKey(1), "alice")
+	w.work(0, 4)
+	holds("settled", custody.SettledKey(1), "alice")
+	holds("paid to", custody.AccountKey(1), "alice")
+	w.s.SetAccount(1, custody.Settings{Delay: 1000}, saltOf("settings"), w.now)
+	holds("set", custody.AccountKey(1), "settings")
+	w.withdraw(1, 0, "bob", coin/2, 10_000)
+	w.work(0, 6)
+	holds("settled", custody.SettledKey(2), "bob")
+	holds("paid to somebody else", custody.AccountKey(1), "settings")
+	if code := w.cancel(2, 1); code != custody.Unknown {
+		t.Error(code)
+	}
+	w.s.SetAccount(2, custody.Settings{}, saltOf("nothing"), w.now)
+	if value, ok := w.s.Leaf(custody.AccountKey(2)); ok {
+		t.Errorf("nothing is written down as %x", value)
+	}
+	w.reload()
 }
 
 // Y-92: the encoding worked out in docs/spec/14-custody.md.

@@ -38,8 +38,9 @@ type address struct {
 	coins []*coin // credited to the owner, as long as they are remembered
 }
 
-// Salt is what an owner makes up for an address. Its leaf holds it, so that nobody
-// finds the account by trying all numbers against the hash of the leaf (Y-30).
+// Salt is what an owner makes up for an address, a withdrawal, or settings. Their
+// leaves hold it, so that nobody finds the account by trying all numbers against the
+// hash of a leaf (Y-30, Y-93).
 type Salt [16]byte
 
 // attestor is what a bank knows of a member.

@@ -36,6 +36,7 @@ type account struct {
 	nextAt uint64   // ms from which next is in force; zero for never
 	paidTo []paidTo // outputs that withdrawals were paid to, oldest first
 	draws  []drawn  // at banks, ascending
+	salt   Salt     // of what the owner said last, or else of the first withdrawal that is noted here
 
 	addresses   []*address    // by bank, series, index
 	withdrawals []*withdrawal // that are not settled
@@ -115,18 +116,24 @@ func (a *account) drawn(b *bank, now uint64) asset.Amount {
 
 // draw notes that an account withdraws an amount without the bank's delay, and forgets
 // what has drained.
-func (a *account) draw(s *State, b *bank, amount asset.Amount, now uint64) {
+func (a *account) draw(s *State, b *bank, amount asset.Amount, salt Salt, now uint64) {
+	if a.salt == (Salt{}) {
+		a.salt = salt
+	}
 	used := add(a.drawn(b, now), amount)
 	a.draws = slices.DeleteFunc(a.draws, func(d drawn) bool { return d.bank == b.id || a.drawn(s.bank(d.bank), now) == 0 })
 	insert(&a.draws, drawn{b.id, used, now}, func(x, y drawn) int { return cmp.Compare(x.bank, y.bank) })
 	s.touch(a)
 }
 
-// remember notes that an account was paid at an output.
-func (a *account) remember(s *State, b *bank, out []byte, now uint64) {
+// remember notes that an account was paid at an output, by a withdrawal with a salt.
+func (a *account) remember(s *State, b *bank, out []byte, salt Salt, now uint64) {
 	id := scriptID(b.id, out)
 	if slices.ContainsFunc(a.paidTo, func(p paidTo) bool { return p.id == id }) {
 		return
+	}
+	if a.salt == (Salt{}) {
+		a.salt = salt
 	}
 	if len(a.paidTo) >= maxPaid {
 		a.paidTo = slices.Delete(a.paidTo, 0, 1)
@@ -169,8 +176,9 @@ func compareAllowed(a, b Allowed) int {
 // SetAccount changes an account's settings, whose allowed outputs are ascending.
 // Stricter ones are in force at once. Others are so after the longest delay in
 // force, of the account and of all banks (Y-62), and until then can be replaced by
-// another change: OK or BadSettings. It returns from when on they are in force.
-func (s *State) SetAccount(owner Owner, x Settings, now uint64) (from uint64, code Code) {
+// another change: OK or BadSettings. It returns from when on they are in force. The
+// owner makes up the salt, as that of an address.
+func (s *State) SetAccount(owner Owner, x Settings, salt Salt, now uint64) (from uint64, code Code) {
 	if code := s.CheckSettings(&x); code != OK || owner == 0 {
 		return 0, BadSettings
 	}
@@ -189,7 +197,8 @@ func (s *State) SetAccount(owner Owner, x Settings, now uint64) (from uint64, co
 	} else {
 		a.next, a.nextAt = x, from
 	}
-	if a.plain() {
+	if a.salt = salt; a.plain() {
+		a.salt = Salt{}
 		s.drop(a)
 	} else {
 		s.touch(a)

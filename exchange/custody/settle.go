@@ -103,7 +103,7 @@ func (w *step) settle(t *batch, version int, at location) {
 		p := &t.Payouts[i]
 		w.settledAs(x, Settled{
 			ID: p.ID, Bank: b.id, Owner: x.Owner, Script: p.Script, Amount: p.Amount, Fee: p.Fee,
-			At: script.Outpoint{Tx: v.Tx, Index: t.position(i, version)}, Height: at.height, Time: w.Time,
+			At: script.Outpoint{Tx: v.Tx, Index: t.position(i, version)}, Height: at.height, Time: w.Time, Salt: x.Salt,
 		})
 		w.event(b, Event{
 			Kind: Paid, Owner: x.Owner, Withdrawal: p.ID, Batch: t.Number, Version: t.Settled, Height: at.height,

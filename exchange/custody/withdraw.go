@@ -16,6 +16,7 @@ type Request struct {
 	Script []byte // the output
 	Amount asset.Amount
 	MaxFee asset.Amount // the most that it may cost besides
+	Salt   Salt
 }
 
 // Withdrawal is a withdrawal that is not settled.
@@ -58,6 +59,7 @@ type Settled struct {
 	At     script.Outpoint
 	Height uint32 // of the chain's block
 	Time   uint64 // ms
+	Salt   Salt   // of the request
 }
 
 func (d *done) byTime(other *done) int {
@@ -147,7 +149,7 @@ func (s *State) Withdraw(owner Owner, r *Request, now uint64) (ID, Code) {
 	own.withdrawals = append(own.withdrawals, w)
 	s.touch(w)
 	if counts {
-		own.draw(s, b, r.Amount, now)
+		own.draw(s, b, r.Amount, r.Salt, now)
 	}
 	return w.ID, OK
 }
@@ -221,7 +223,7 @@ func (s *State) settledAs(w *withdrawal, d Settled) {
 	s.touch(record)
 	own := s.account(w.Owner)
 	own.settled = append(own.settled, record)
-	own.remember(s, w.bank, w.Script, d.Time)
+	own.remember(s, w.bank, w.Script, w.Salt, d.Time)
 }
 
 // forget drops records that are old enough.

@@ -115,14 +115,14 @@ func TestDelays(t *testing.T) {
 		t.Errorf("%d paid", len(w.paid))
 	}
 	// An own delay is in force at once; an allowed output only after it.
-	if at, code := w.s.SetAccount(1, custody.Settings{Delay: 60 * minute}, w.now); code != custody.OK || at != w.now {
+	if at, code := w.s.SetAccount(1, custody.Settings{Delay: 60 * minute}, saltOf("settings"), w.now); code != custody.OK || at != w.now {
 		t.Fatal(at-w.now, code)
 	}
 	if ms := from("alice", coin); ms != 60*minute {
 		t.Errorf("own delay: %d", ms)
 	}
 	allowed := custody.Settings{Only: true, Allowed: []custody.Allowed{{Bank: 1, Script: output("bob")}}}
-	if at, code := w.s.SetAccount(1, allowed, w.now); code != custody.OK || at != w.now+60*minute {
+	if at, code := w.s.SetAccount(1, allowed, saltOf("settings"), w.now); code != custody.OK || at != w.now+60*minute {
 		t.Fatal(at-w.now, code)
 	}
 	w.step()
@@ -141,10 +141,10 @@ func TestDelays(t *testing.T) {
 		t.Error(code)
 	}
 	// To take the list away is looser, and waits for the bank's delay.
-	if at, code := w.s.SetAccount(1, custody.Settings{}, w.now); code != custody.OK || at != w.now+10*minute {
+	if at, code := w.s.SetAccount(1, custody.Settings{}, saltOf("settings"), w.now); code != custody.OK || at != w.now+10*minute {
 		t.Error(at-w.now, code)
 	}
-	if at, code := w.s.SetAccount(1, custody.Settings{Only: true}, w.now); code != custody.OK || at != w.now {
+	if at, code := w.s.SetAccount(1, custody.Settings{Only: true}, saltOf("settings"), w.now); code != custody.OK || at != w.now {
 		t.Error(at-w.now, code)
 	}
 	for name, x := range map[string]custody.Settings{
@@ -154,7 +154,7 @@ func TestDelays(t *testing.T) {
 		"twice":        {Allowed: []custody.Allowed{{Bank: 1, Script: output("bob")}, {Bank: 1, Script: output("bob")}}},
 		"many":         {Allowed: make([]custody.Allowed, custody.MaxAllowed+1)},
 	} {
-		if _, code := w.s.SetAccount(1, x, w.now); code != custody.BadSettings {
+		if _, code := w.s.SetAccount(1, x, saltOf("settings"), w.now); code != custody.BadSettings {
 			t.Errorf("%s: %d", name, code)
 		}
 	}

@@ -279,7 +279,7 @@ func (w *world) withdraw(owner custody.Owner, bank int, to string, amount, maxFe
 	var id custody.ID
 	var code custody.Code
 	w.both(func(s *custody.State) any {
-		id, code = s.Withdraw(owner, &custody.Request{Bank: custody.Bank(bank + 1), Script: output(to), Amount: amount, MaxFee: maxFee}, w.now)
+		id, code = s.Withdraw(owner, &custody.Request{Bank: custody.Bank(bank + 1), Script: output(to), Amount: amount, MaxFee: maxFee, Salt: saltOf(to)}, w.now)
 		return code
 	})
 	if code == custody.OK {
@@ -287,6 +287,12 @@ func (w *world) withdraw(owner custody.Owner, bank int, to string, amount, maxFe
 		w.held[owner] += amount + maxFee
 	}
 	return id, code
+}
+
+// saltOf is what somebody makes up for something.
+func saltOf(name string) custody.Salt {
+	h := hashOf("salt", name)
+	return custody.Salt(h[:16])
 }
 
 func (w *world) cancel(id custody.ID, owner custody.Owner) custody.Code {

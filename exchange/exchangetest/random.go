@@ -77,13 +77,13 @@ func (r *Random) bank() exchange.Body {
 	case 2:
 		return &exchange.CancelWithdrawal{Withdrawal: custody.ID(1 + r.rng.IntN(60))} //nolint:gosec // small
 	case 3:
-		return &exchange.SetWithdrawals{Settings: custody.Settings{Delay: uint64(r.rng.IntN(3)) * 50}} //nolint:gosec // small
+		return &exchange.SetWithdrawals{Settings: custody.Settings{Delay: uint64(r.rng.IntN(3)) * 50}, Salt: custody.Salt{1, 2}} //nolint:gosec // small
 	case 4:
 		return &exchange.Transfer{To: Address(r.name()), Asset: TBC, Amount: asset.Amount(1 + r.rng.IntN(1e7))} //nolint:gosec // small
 	}
 	return &exchange.Withdraw{Request: custody.Request{
 		Bank: Bank, Script: Output(fmt.Sprint(r.rng.IntN(9))), Amount: asset.Amount(1+r.rng.IntN(60)) * 1e6, //nolint:gosec // small
-		MaxFee: asset.Amount(r.rng.IntN(20_000)), //nolint:gosec // small
+		MaxFee: asset.Amount(r.rng.IntN(20_000)), Salt: custody.Salt{3, 4}, //nolint:gosec // small
 	}}
 }
 

@@ -59,7 +59,7 @@ func (b *Banks) body(s *exchange.State, name string) exchange.Body {
 		}
 	case 5:
 		if b.rng.IntN(3) == 0 {
-			return &exchange.SetWithdrawals{Settings: custody.Settings{Delay: uint64(b.rng.IntN(3)) * 500}}
+			return &exchange.SetWithdrawals{Settings: custody.Settings{Delay: uint64(b.rng.IntN(3)) * 500}, Salt: custody.Salt{byte(b.made)}}
 		}
 	case 6:
 		return &exchange.Transfer{To: b.payee(), Asset: tbc, Amount: asset.Amount(b.rng.Uint64N(uint64(has/4) + 2))}
@@ -67,6 +67,7 @@ func (b *Banks) body(s *exchange.State, name string) exchange.Body {
 	b.made++
 	r := custody.Request{Bank: bank, Script: b.output(b.made), Amount: has/8 + asset.Amount(b.rng.Uint64N(uint64(has/2)+20_000))}
 	r.MaxFee = []asset.Amount{500, 5_000, 100_000, 1_000_000}[b.rng.IntN(4)]
+	r.Salt = custody.Salt(r.Script[2:18])
 	return &exchange.Withdraw{Request: r}
 }
 
