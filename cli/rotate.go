@@ -159,7 +159,7 @@ func (a *app) rotateOne(ctx context.Context, s *session, r *rotation, now *scene
 
 // turnOf is how a bank stands, and whose keys its newest series should have.
 func turnOf(b *api.BankPage, without map[uint32]bool) (*turn, []*api.BankMember) {
-	now := max(b.Time, uint64(time.Now().UnixMilli())) //nolint:gosec // after 1970; without blocks their time stands still
+	now := max(b.Time, uint64(time.Now().UnixMilli())) // without blocks their time stands still
 	t := &turn{Asset: b.Symbol, Newest: b.Series - 1, Members: []string{}, Old: []oldSeries{}, Cooling: []cooling{}, Waits: b.WaitsToSweep}
 	var wanted []*api.BankMember
 	for i := range b.Attestors {
