@@ -128,6 +128,9 @@ func (f *federation) tryProbe() {
 		f.clients.make()
 	}
 	f.await(f.loop.now+probeMost, func() string {
+		if probe.done && !probe.acked { // by a server that is behind; its sender asks another one
+			probe = f.clients.send(f.load.Probe(f.clients.now()), core[f.rng.IntN(len(core))])
+		}
 		if !probe.acked {
 			return "the probe is not committed"
 		}
