@@ -50,11 +50,11 @@ type bank struct {
 	network *script.Network
 	dir     string
 	first   chain.Point
-	liar    *server // whose node lies for a while
-	mute    *server // whose custodian does nothing for a while
-	ends    uint64  // us, when the chain stops growing; zero for not yet
-	sent    []sent  // the last payments of people
-	deep    bool    // blocks were replaced deeper than they are trusted to be
+	liar    *server              // whose node lies for a while
+	mute    *server              // whose custodian does nothing for a while
+	ends    uint64               // us, when the chain stops growing; zero for not yet
+	sent    []sent               // the last payments of people
+	undone  map[script.Hash]bool // payouts in blocks that were replaced although they were deep enough
 	steps   int
 }
 
@@ -75,7 +75,7 @@ type vault struct {
 
 // newBank makes the chain and puts the bank into the founding contract.
 func newBank(f *federation, seed uint64) (*bank, error) {
-	b := &bank{f: f, rng: rand.New(rand.NewPCG(seed, 0xba2d))} //nolint:gosec // reproducible by seed
+	b := &bank{f: f, undone: map[script.Hash]bool{}, rng: rand.New(rand.NewPCG(seed, 0xba2d))} //nolint:gosec // reproducible by seed
 	name := pick(b.rng, "bitcoin-regtest", "bitcoin-regtest", "litecoin-regtest", "namecoin-regtest")
 	b.network, _ = script.ByName(name)
 	b.chain = memchain.New(b.network, b.rng.IntN(4) == 0)
@@ -194,7 +194,7 @@ func (b *bank) reorganise(depth int) {
 	if depth > 2 {
 		b.count("chain reorganises deep")
 	}
-	b.deep = b.deep || depth >= 2 // as deep as small sums must be
+	b.undo(depth)
 	b.chain.Disconnect(depth)
 	if b.rng.IntN(4) == 0 {
 		b.malleate()
@@ -203,6 +203,36 @@ func (b *bank) reorganise(depth int) {
 		b.chain.MineEmpty(1)
 	}
 	b.chain.Mine(depth + 1)
+}
+
+// undo notes the payouts in blocks that are about to be replaced although they are as
+// deep as it takes to settle one.
+func (b *bank) undo(depth int) {
+	tip := b.chain.Tip().Height
+	deep := tip + 1 - b.network.Depth(0)
+	v := heights{}
+	if _, err := chain.Walk(context.Background(), b.chain.Node(), chain.Locator{b.first}, b.f.audit.Payouts().Filter(), v); err != nil {
+		b.f.fail("read the chain: %w", err)
+	}
+	for tx, height := range v {
+		if height > tip-uint32(depth) && height <= deep {
+			b.undone[tx] = true
+		}
+	}
+}
+
+// heights collects the blocks of payments, by transaction.
+type heights map[script.Hash]uint32
+
+// Rewind implements chain.Visitor.
+func (heights) Rewind(chain.Point) error { return nil }
+
+// Connect implements chain.Visitor.
+func (v heights) Connect(b chain.Block, found chain.Found) error {
+	for _, p := range found.Payments {
+		v[p.At.Tx] = b.Height
+	}
+	return nil
 }
 
 // count counts a fault of the surroundings. The least number of faults is of others.
@@ -440,9 +470,10 @@ func (b *bank) unrest() string {
 // finish compares what the ledger says with the chain (I2, I8).
 func (b *bank) finish() error {
 	paid := b.paid()
-	// What blocks held that were replaced deeper than they are trusted to be may be gone,
-	// a settled payout too: then everything has halted (I19), and people must look at it.
-	if err := b.f.audit.Payouts().Chain(func(out []byte) []check.Paid { return paid[string(out)] }, !b.deep); err != nil {
+	err := b.f.audit.Payouts().Chain(
+		func(out []byte) []check.Paid { return paid[string(out)] },
+		func(tx script.Hash) bool { return b.undone[tx] }, b.f.audit.Halted())
+	if err != nil {
 		return err
 	}
 	st := b.f.audit.State()

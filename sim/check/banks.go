@@ -174,8 +174,10 @@ func (p *Payouts) Settled(s *custody.Settled) error {
 
 // Chain compares everything with what the best chain pays to scripts, each of which
 // belongs to one withdrawal: nothing is paid twice, or otherwise than it was asked for, or by a
-// transaction that the ledger does not know. With all set, what is settled is there.
-func (p *Payouts) Chain(paid func(out []byte) []Paid, all bool) error {
+// transaction that the ledger does not know. What is settled is there, unless the chain
+// has undone it: replaced a block with the transaction that was as deep as it must be. For
+// that everything must have halted (I19).
+func (p *Payouts) Chain(paid func(out []byte) []Paid, undone func(tx script.Hash) bool, halted bool) error {
 	for id, w := range p.wanted {
 		list := paid(w.Script)
 		switch at, done := p.settled[id]; {
@@ -183,8 +185,10 @@ func (p *Payouts) Chain(paid func(out []byte) []Paid, all bool) error {
 			return fmt.Errorf("I8: withdrawal %d is paid %d times: %+v", id, len(list), list)
 		case len(list) == 1 && (list[0].Amount != w.Amount || !slices.Contains(p.paying[id], list[0].At.Tx)):
 			return fmt.Errorf("I8: withdrawal %d is paid %+v, asked for were %d", id, list[0], w.Amount)
-		case all && done && len(list) == 0:
+		case done && len(list) == 0 && !undone(at.Tx):
 			return fmt.Errorf("I8: withdrawal %d is settled at %s, the chain has nothing", id, at)
+		case done && len(list) == 0 && !halted:
+			return fmt.Errorf("I19: the chain has undone withdrawal %d at %s, which was settled, and nothing halted", id, at)
 		}
 	}
 	return nil
@@ -252,6 +256,9 @@ func (a *Auditor) banks(b *exchange.Block, res *exchange.Result, before custody.
 	if err := Halts(before, res.Events, banks.Halted(), a.state.Solvency()); err != nil {
 		return err
 	}
+	if why := banks.Halted().Reason; why == custody.Reorganisation || why == custody.Theft {
+		a.halted = true
+	}
 	for i := range b.Commands {
 		c, rc := &b.Commands[i], &res.Receipts[i]
 		if c.Kind != exchange.KindWithdraw || rc.Code != exchange.OK {
@@ -307,6 +314,9 @@ func (a *Auditor) recorded(banks *custody.State, number uint64) error {
 	}
 	return a.payouts.Record(&t, all)
 }
+
+// Halted tells whether the chain has ever halted the banks.
+func (a *Auditor) Halted() bool { return a.halted }
 
 // Payouts is what the history says of withdrawals.
 func (a *Auditor) Payouts() *Payouts { return a.payouts }

@@ -75,7 +75,12 @@ func three(t *testing.T) *history {
 
 func (h *history) caught(what string, err error) {
 	h.t.Helper()
-	if err == nil || !strings.HasPrefix(err.Error(), "I8: ") {
+	h.breaks("I8", what, err)
+}
+
+func (h *history) breaks(invariant, what string, err error) {
+	h.t.Helper()
+	if err == nil || !strings.HasPrefix(err.Error(), invariant+": ") {
 		h.t.Errorf("%s is not caught: %v", what, err)
 	}
 }
@@ -161,7 +166,8 @@ func TestPayoutsOnChain(t *testing.T) {
 		chain[string(wanted(n).Script)] = []check.Paid{{At: good(n).At, Amount: wanted(n).Amount}}
 	}
 	h.caught("settled twice", h.p.Settled(good(0)))
-	if err := h.p.Chain(paid, true); err != nil {
+	sound := func(script.Hash) bool { return false }
+	if err := h.p.Chain(paid, sound, false); err != nil {
 		t.Fatal(err)
 	}
 	w := wanted(1)
@@ -173,13 +179,20 @@ func TestPayoutsOnChain(t *testing.T) {
 		"paid by a replaced version": {{At: script.Outpoint{Tx: b.Versions[0].Tx, Index: 1}, Amount: w.Amount}},
 	} {
 		chain[string(w.Script)] = list
-		if err := h.p.Chain(paid, true); what == "paid by a replaced version" {
+		if err := h.p.Chain(paid, sound, true); what == "paid by a replaced version" {
 			if err != nil {
 				t.Errorf("%s is a payment too: %v", what, err)
 			}
 		} else {
 			h.caught(what, err)
 		}
+	}
+	delete(chain, string(w.Script))
+	undone := func(tx script.Hash) bool { return tx == good(1).At.Tx }
+	h.caught("settled, and gone from a chain that undid nothing", h.p.Chain(paid, sound, true))
+	h.breaks("I19", "undone by the chain, and nothing halted", h.p.Chain(paid, undone, false))
+	if err := h.p.Chain(paid, undone, true); err != nil {
+		t.Errorf("undone by the chain, and halted: %v", err)
 	}
 }
 

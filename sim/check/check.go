@@ -38,6 +38,7 @@ type Auditor struct {
 	time     uint64
 	counts   Counts
 	payouts  *Payouts
+	halted   bool // the chain has halted the banks once
 }
 
 // Counts is what a history was about.
