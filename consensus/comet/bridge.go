@@ -225,7 +225,7 @@ func (b *bridge) Commit(context.Context) (*abci.ResponseCommit, error) {
 	b.height, b.at = b.executing, time.Now()
 	b.mu.Unlock()
 	if err := b.stores.archive(b.executing); err != nil {
-		return nil, b.fail(err)
+		return nil, b.fail(fmt.Errorf("%w: %w", ErrFailed, err))
 	}
 	b.proof.committed(b.block)
 	b.pool.committed(<-b.hashes, payloadBytes(b.block))
