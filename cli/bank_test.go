@@ -317,7 +317,7 @@ func (b *bankShop) settles(as func(...string) []string, alice string) {
 	b.shows(as("withdraw", "list"), "on its way to a block")
 	b.shows(as("bank", "BTC"), `keys +3 of 4 sign`, `it has what it owes`, `WRONGLY, 1 transactions`, `1 transactions wait for it`, `payout`, `wallet +total`, `founding`)
 	b.shows(as("bank"), `BTC +bitcoin-regtest`)
-	b.refused("no bank keeps XXX", as("bank", "XXX")...)
+	b.refused("no bank keeps ZZZ", as("bank", "ZZZ")...)
 	tx, err := script.ParseHash(batch.Tx)
 	if err != nil {
 		b.Fatal(err)

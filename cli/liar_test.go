@@ -268,7 +268,7 @@ func TestNothingIsSignedOnALiarsWord(t *testing.T) {
 		"decimals": replacing(`"decimals":\d+`, `"decimals":10`, `"quote_decimals":\d+`, `"quote_decimals":10`, `"base_decimals":\d+`, `"base_decimals":10`),
 		"fewer":    replacing(`"decimals":\d+`, `"decimals":0`, `"quote_decimals":\d+`, `"quote_decimals":0`, `"base_decimals":\d+`, `"base_decimals":2`),
 		"numbers":  replacing(`"id":\d+`, `"id":1`, `"base_id":\d+`, `"base_id":2`, `"quote_id":\d+`, `"quote_id":1`),
-		"symbols":  replacing("EUR", "XXX", "BTC", "EUR", "GLD", "BTC", "XXX", "GLD"),
+		"symbols":  replacing("EUR", "ZZZ", "BTC", "EUR", "GLD", "BTC", "ZZZ", "GLD"),
 		"terms":    replacing(`"(tick|lot|min_notional)":"[0-9.]+"`, `"$1":"7.0"`),
 		"proofs":   replacing(`"proof":\{`, `"prof":{`),
 	} {

@@ -84,7 +84,7 @@ func TestTermsErrors(t *testing.T) {
 		{`taker_ppm = 2000`, "taker_ppm = 2000\n[[market]]\nbase = \"BTC\"\nquote = \"EUR\"", "line 25: base of market BTC-EUR: there is this market already"},
 		{`name = "three"`, "name = \"three\"\nprofile = \"man\"", `line 2: profile: "man": write lan or wan`},
 		{`name = "three"`, "name = \"three\"\nfee = \"1\"", "line 2: fee: name the asset in which it is paid"},
-		{`name = "three"`, "name = \"three\"\nfee = \"1\"\nfee_asset = \"XXX\"", `line 3: fee_asset: "XXX" is no [[asset]]`},
+		{`name = "three"`, "name = \"three\"\nfee = \"1\"\nfee_asset = \"ZZZ\"", `line 3: fee_asset: "ZZZ" is no [[asset]]`},
 		{`name = "three"`, "name = \"three\"\nprotocol = 77", "line 2: protocol: version 77: this binary executes 1 to"},
 		{`name = "three"`, `name = "three`, "line 1: name"},
 	} {

@@ -218,7 +218,7 @@ func TestBanks(t *testing.T) {
 			t.Errorf("member %+v", m)
 		}
 	}
-	for _, target := range []string{"/v1/banks/XXX", "/v1/banks/EUR", "/v1/banks/1", "/v1/banks/TBC/series/1", "/v1/banks/XXX/coins"} {
+	for _, target := range []string{"/v1/banks/ZZZ", "/v1/banks/EUR", "/v1/banks/1", "/v1/banks/TBC/series/1", "/v1/banks/ZZZ/coins"} {
 		if a := call(t, b.nodes[0], "GET", target, nil, nil); a.status != http.StatusNotFound {
 			t.Errorf("%s: %d %s", target, a.status, a.body)
 		}

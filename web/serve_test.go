@@ -102,7 +102,7 @@ func TestPublic(t *testing.T) {
 	if votes, err = c.Votes(ctx); err != nil || len(votes.Votes) != 1 || votes.Votes[0].Kind != "pause-market" || len(votes.Votes[0].Approved) != 1 {
 		t.Errorf("votes %+v: %v", votes, err)
 	}
-	if _, err := c.Book(ctx, "BTC-XXX", 10); !api.IsNotFound(err) {
+	if _, err := c.Book(ctx, "BTC-ZZZ", 10); !api.IsNotFound(err) {
 		t.Errorf("a market that is not there: %v", err)
 	}
 }
