@@ -95,6 +95,26 @@ func (e *Engine) StoredSet(height int64) (*types.ValidatorSet, error) {
 	return newStateStore(e.stores.state.db).LoadValidators(height)
 }
 
+// Turns returns who missed their turns at the heights up to one, by the rounds of the
+// commits that are stored and the sets of those heights.
+func (e *Engine) Turns(last int64) ([]string, error) {
+	var all []string
+	for h := int64(1); h <= last; h++ {
+		set, err := e.StoredSet(h)
+		if err != nil {
+			return nil, err
+		}
+		commit := e.stores.blocks.LoadBlockCommit(h)
+		if commit == nil {
+			return nil, ErrNoBlock
+		}
+		for _, k := range missedTurns(set, commit.Round) {
+			all = append(all, k.String())
+		}
+	}
+	return all, nil
+}
+
 // DecodeLight decodes a light block for a test that forges another.
 func DecodeLight(chain string, raw []byte) (*types.LightBlock, *types.ValidatorSet, error) {
 	b, err := decodeLightBlock(chain, raw)
