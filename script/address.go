@@ -10,7 +10,7 @@ import (
 	"github.com/btcsuite/btcd/address/v2/bech32"
 )
 
-// Errors of addresses, besides ErrSyntax, ErrTemplate and ErrInactive.
+// Errors of addresses, besides ErrSyntax, ErrTemplate, ErrInactive and ErrUnspendable.
 var (
 	// ErrChecksum is returned for an address that was not copied exactly.
 	ErrChecksum = errors.New("a character is wrong or missing; copy the address again")
@@ -88,6 +88,8 @@ func (n *Network) parseSegwit(text, hrp string, other *Network) ([]byte, error) 
 		return nil, fmt.Errorf("checksum of another kind than witness version %d has: %w", version, ErrChecksum)
 	case version == 0 && (len(program) == 20 || len(program) == 32):
 		return append([]byte{op0, byte(len(program))}, program...), nil //nolint:gosec // 20 or 32
+	case version == 1 && len(program) == 32 && n.TaprootHeight != Never && !onCurve(program):
+		return nil, fmt.Errorf("a taproot address with a valid checksum, but %w: ask the payee for another one", ErrUnspendable)
 	case version == 1 && len(program) == 32 && n.TaprootHeight != Never:
 		return append([]byte{op1, 32}, program...), nil
 	case version == 1 && len(program) == 32:

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/btcsuite/btcd/address/v2"
+	"github.com/btcsuite/btcd/btcec/v2/schnorr"
 	"github.com/btcsuite/btcd/chaincfg/v2"
 	"github.com/btcsuite/btcd/txscript/v2"
 	"pgregory.net/rapid"
@@ -147,7 +148,57 @@ func drawOutput(t *rapid.T) []byte {
 	case 4:
 		return slices.Concat([]byte{0, 32}, hash)
 	}
+	for !onCurve(hash) { // as of half of all
+		hash[31]++
+	}
 	return slices.Concat([]byte{0x51, 32}, hash)
+}
+
+// onCurve tells by BIP-340's own reading whether somebody can have a key.
+func onCurve(x []byte) bool {
+	_, err := schnorr.ParsePubKey(x)
+	return err == nil
+}
+
+// what is paid to taproot without a point of the curve is lost.
+func TestUnspendableTaproot(t *testing.T) {
+	const field = "fffffffffffffffffffffffffffffffffffffffffffffffffffffffefffffc2f" // p, one above the largest x
+	for name, c := range map[string]struct {
+		x    string
+		want error
+	}{
+		"the generator":           {"79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798", nil},
+		"BIP-341's nobody":        {"50929b74c1a04954b78b4b6035e97a5e078a5a0f28ec96d547bfee9ace803ac0", nil}, // a script can spend it
+		"zero":                    {strings.Repeat("00", 32), script.ErrUnspendable},
+		"no square":               {strings.Repeat("00", 31) + "05", script.ErrUnspendable},
+		"a vector of BIP-340":     {"4a298dacae57395a15d0795ddbfd1dcb564da82b0f269bc70a74f8220429ba1d", script.ErrUnspendable},
+		"p":                       {field, script.ErrUnspendable},
+		"p and one, where 1 does": {field[:62] + "30", script.ErrUnspendable},
+	} {
+		out := append([]byte{0x51, 32}, unhex(t, c.x)...)
+		for _, n := range script.Networks() {
+			if n.TaprootHeight == script.Never {
+				continue
+			}
+			if err := n.Payable(out, script.Never-1); !errors.Is(err, c.want) {
+				t.Errorf("%s: %s pays: %v", name, n.Name, err)
+			}
+			text, err := n.Address(out) // others' outputs can be shown
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err = n.ParseAddress(text); !errors.Is(err, c.want) || err != nil && !strings.Contains(err.Error(), "lost for ever") {
+				t.Errorf("%s: %s reads %s: %v", name, n.Name, text, err)
+			}
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		x := rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "x")
+		n, _ := script.ByName("bitcoin")
+		if err := n.Payable(append([]byte{0x51, 32}, x...), script.Never-1); (err == nil) != onCurve(x) {
+			t.Fatalf("%x: %v", x, err)
+		}
+	})
 }
 
 // what is written is read back, and btcd writes and reads the same.

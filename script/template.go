@@ -3,6 +3,8 @@ package script
 import (
 	"errors"
 	"fmt"
+
+	"github.com/btcsuite/btcd/btcec/v2"
 )
 
 // Errors of outputs.
@@ -12,6 +14,9 @@ var (
 	// ErrInactive is returned for an output that its network does not yet, or not
 	// at all, protect: anybody could spend it.
 	ErrInactive = errors.New("not active on this network")
+	// ErrUnspendable is returned for a taproot output whose 32 bytes are not the x of
+	// a point of the curve: nobody has a key for it, and no script can be shown.
+	ErrUnspendable = errors.New("no key belongs to it, so what is paid to it is lost for ever")
 )
 
 // Template is the form of an output script.
@@ -61,7 +66,7 @@ func TemplateOf(out []byte) (Template, error) {
 }
 
 // Payable tells whether a bank may pay to an output script in a block of this
-// height: ErrTemplate and ErrInactive say why not.
+// height: ErrTemplate, ErrInactive and ErrUnspendable say why not.
 func (n *Network) Payable(out []byte, height uint32) error {
 	template, err := TemplateOf(out)
 	if err != nil {
@@ -81,5 +86,14 @@ func (n *Network) Payable(out []byte, height uint32) error {
 	if height < active {
 		return fmt.Errorf("block %d of %s, active from block %d: %w", height, n.Name, active, ErrInactive)
 	}
+	if template == P2TR && !onCurve(out[2:]) {
+		return ErrUnspendable
+	}
 	return nil
+}
+
+// onCurve tells whether 32 bytes are the x of a point of secp256k1.
+func onCurve(x []byte) bool {
+	_, err := btcec.ParsePubKey(append([]byte{2}, x...))
+	return err == nil
 }

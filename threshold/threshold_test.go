@@ -602,6 +602,7 @@ func TestPlanCheck(t *testing.T) {
 		"taproot on Namecoin": func(p *threshold.Plan) {
 			p.Network, p.Outputs[0].Script = network("namecoin-regtest"), append([]byte{0x51, 32}, make([]byte, 32)...)
 		},
+		"taproot without a key": func(p *threshold.Plan) { p.Outputs[0].Script = append([]byte{0x51, 32}, make([]byte, 32)...) },
 		"too heavy": func(p *threshold.Plan) {
 			p.Inputs = nil
 			for i := range uint32(900) {
@@ -620,7 +621,7 @@ func TestPlanCheck(t *testing.T) {
 		t.Errorf("fee %d, %v", fee, ok)
 	}
 	taproot := simple()
-	taproot.Outputs[0].Script = append([]byte{0x51, 32}, make([]byte, 32)...)
+	taproot.Outputs[0].Script = append(append([]byte{0x51, 32}, make([]byte, 31)...), 1)
 	if _, err := kind.Open(taproot); err != nil {
 		t.Errorf("taproot on Bitcoin: %v", err)
 	}
