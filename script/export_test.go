@@ -8,3 +8,6 @@ var Recoverable = recoverable
 
 // WitnessOutput is the output that pays to a script.
 var WitnessOutput = witnessOutput
+
+// ClaimMessage is what is signed for a claim.
+func ClaimMessage(c Claim, k MemberKey) []byte { return c.message(&k) }
