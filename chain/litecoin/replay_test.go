@@ -1,9 +1,7 @@
 package litecoin_test
 
 import (
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -18,31 +16,7 @@ import (
 
 // What was recorded: a bank's coins from its first deposit on, with two payments out
 // of the extension block, one of which a reorganisation moves.
-const (
-	recording   = "testdata/mweb-regtest.jsonl.gz"
-	startHeight = 428
-)
-
-func replay(t *testing.T) (*rpctest.Daemon, chain.Backend) {
-	t.Helper()
-	d := rpctest.Replay(t, recording, "rltc1")
-	n, _ := script.ByName("litecoin-regtest")
-	b, err := litecoin.Open(n, d.Config())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { b.Close() }) //nolint:errcheck // never fails
-	return d, b
-}
-
-func vault(t *testing.T) []byte {
-	t.Helper()
-	out, err := hex.DecodeString("0020d310a0a0789d3f58e8ed8f5b11e5afc4fda4bceb7bae6bae715859dbf5236f85")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
+var recording = rpctest.Recording{File: "testdata/mweb-regtest.jsonl.gz", Network: "litecoin-regtest", Start: 428, Open: litecoin.Open}
 
 func outpoint(t *testing.T, text string) script.Outpoint {
 	t.Helper()
@@ -51,14 +25,6 @@ func outpoint(t *testing.T, text string) script.Outpoint {
 		t.Fatal(err)
 	}
 	return o
-}
-
-// start is the locator of somebody who begins at startHeight.
-func start(t *testing.T, d *rpctest.Daemon) chain.Locator {
-	t.Helper()
-	p := chain.Point{Height: startHeight - 1}
-	d.Result("getblockhash", fmt.Sprintf("[%d]", p.Height), &p.Hash)
-	return chain.Locator{p}
 }
 
 // T-13, T-70: whoever follows knows the coins of the bank in every state, and so
@@ -75,11 +41,11 @@ func TestReplay(t *testing.T) {
 	amounts := map[string]asset.Amount{
 		deposit: 125_000_000, change: 74_950_000, pegOut: 200_000_000, second: 300_000_000, elsewhere: 300_000_000,
 	}
-	d, b := replay(t)
+	d, b := recording.Replay(t)
 	d.Enter("02-mined-431")
-	here := start(t, d)
+	here := recording.Locator(d)
 	followed := chaintest.NewBook()
-	filter := chain.NewFilter(vault(t))
+	filter := chain.NewFilter(rpctest.Vault())
 	for _, c := range []struct {
 		phase string
 		tip   uint32
@@ -101,7 +67,7 @@ func TestReplay(t *testing.T) {
 		want := map[string]chain.Payment{}
 		for _, text := range c.coins {
 			want[text] = chain.Payment{
-				At: outpoint(t, text), Script: vault(t), Amount: amounts[text],
+				At: outpoint(t, text), Script: rpctest.Vault(), Amount: amounts[text],
 				PegOut: text == pegOut || text == second || text == elsewhere,
 			}
 		}
@@ -116,7 +82,7 @@ func TestReplay(t *testing.T) {
 			t.Errorf("%s: coins of who followed (-want +got):\n%s", c.phase, diff)
 		}
 		fresh := chaintest.NewBook()
-		if _, err := chain.Walk(t.Context(), b, start(t, d), chain.NewFilter(vault(t)), fresh); err != nil {
+		if _, err := chain.Walk(t.Context(), b, recording.Locator(d), chain.NewFilter(rpctest.Vault()), fresh); err != nil {
 			t.Fatalf("%s: %v", c.phase, err)
 		}
 		if diff := cmp.Diff(want, byName(fresh)); diff != "" {
@@ -138,10 +104,10 @@ func byName(b *chaintest.Book) map[string]chain.Payment {
 
 // T-30: what becomes of a deposit and of a payment out of the extension block.
 func TestCoin(t *testing.T) {
-	d, b := replay(t)
-	deposit := chain.Coin{At: outpoint(t, "1a38fe13bc9d734e39401288e33337b242882743fa15df1aac40b15b294703aa:1"), Script: vault(t), Height: 433}
-	pegOut := chain.Coin{At: outpoint(t, "3dc6d1dab4f4d5c7ff80815ee4bd9c45e9e5db29a09649fc122c634feecb2c35:1"), Script: vault(t), Height: 439}
-	moved := chain.Coin{At: outpoint(t, "2bdb32f2a8e08bbac72f64839456d1ddd5a4d3905dad413e9c83a4f2e5c32ea3:1"), Script: vault(t), Height: 445}
+	d, b := recording.Replay(t)
+	deposit := chain.Coin{At: outpoint(t, "1a38fe13bc9d734e39401288e33337b242882743fa15df1aac40b15b294703aa:1"), Script: rpctest.Vault(), Height: 433}
+	pegOut := chain.Coin{At: outpoint(t, "3dc6d1dab4f4d5c7ff80815ee4bd9c45e9e5db29a09649fc122c634feecb2c35:1"), Script: rpctest.Vault(), Height: 439}
+	moved := chain.Coin{At: outpoint(t, "2bdb32f2a8e08bbac72f64839456d1ddd5a4d3905dad413e9c83a4f2e5c32ea3:1"), Script: rpctest.Vault(), Height: 445}
 	for _, c := range []struct {
 		phase string
 		coin  chain.Coin
@@ -166,45 +132,27 @@ func TestCoin(t *testing.T) {
 
 // T-50, T-51: what the daemon says about transactions, in the port's words.
 func TestBroadcast(t *testing.T) {
-	d, b := replay(t)
-	for _, c := range []struct {
-		phase string
-		want  []error // of the transactions sent in it
-	}{
-		{"10-pegout-mined", []error{chain.ErrImmature}},
-		{"12-errors-bad", []error{chain.ErrRefused}},
-		{"12-errors-two", []error{chain.ErrRefused}},
-		{"12-errors-low", []error{chain.ErrFeeTooLow}},
-		{"12-errors-zero", []error{chain.ErrFeeTooLow}},
-		{"12-errors-inc", []error{chain.ErrRefused}},
-		{"12-errors-wrongval", []error{chain.ErrRefused}},
-		{"12-errors-miss", []error{chain.ErrMissingInputs}},
-		{"12-errors-nonf", []error{chain.ErrRefused}},
-		{"12-errors-dust", []error{chain.ErrRefused}},
-		{"12-errors-maxfee", []error{chain.ErrRefused}},
-		{"15-spend-mempool", []error{nil, nil, chain.ErrConflict, chain.ErrConflict}},
-		{"18-pegout-spend-mined", []error{nil, chain.ErrMissingInputs}},
-	} {
-		d.Enter(c.phase)
-		sent := d.Sent(c.phase)
-		if len(sent) != len(c.want) {
-			t.Fatalf("%s: %d transactions", c.phase, len(sent))
-		}
-		for i, text := range sent {
-			raw, err := hex.DecodeString(text)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := b.Broadcast(t.Context(), raw); !errors.Is(err, c.want[i]) || err != nil && !errors.Is(err, chain.ErrRefused) {
-				t.Errorf("%s, %d: %v, want %v", c.phase, i, err, c.want[i])
-			}
-		}
-	}
+	d, b := recording.Replay(t)
+	rpctest.CheckBroadcast(t, d, b, map[string][]error{
+		"10-pegout-mined":       {chain.ErrImmature},
+		"12-errors-bad":         {chain.ErrRefused},
+		"12-errors-two":         {chain.ErrRefused},
+		"12-errors-low":         {chain.ErrFeeTooLow},
+		"12-errors-zero":        {chain.ErrFeeTooLow},
+		"12-errors-inc":         {chain.ErrRefused},
+		"12-errors-wrongval":    {chain.ErrRefused},
+		"12-errors-miss":        {chain.ErrMissingInputs},
+		"12-errors-nonf":        {chain.ErrRefused},
+		"12-errors-dust":        {chain.ErrRefused},
+		"12-errors-maxfee":      {chain.ErrRefused},
+		"15-spend-mempool":      {nil, nil, chain.ErrConflict, chain.ErrConflict},
+		"18-pegout-spend-mined": {nil, chain.ErrMissingInputs},
+	})
 }
 
 // T-40: no data is an answer; a rate is in units per 1,000 virtual bytes.
 func TestFeeRate(t *testing.T) {
-	d, b := replay(t)
+	d, b := recording.Replay(t)
 	d.Enter("18-pegout-spend-mined")
 	if rate, err := b.FeeRate(t.Context(), 6); !errors.Is(err, chain.ErrNoEstimate) {
 		t.Errorf("no data: %d, %v", rate, err)

@@ -25,31 +25,7 @@ import (
 
 // What was recorded: a bank's coins from its first deposit on, through two
 // reorganisations, and a name that is registered to the bank's address.
-const (
-	recording   = "testdata/regtest.jsonl.gz"
-	startHeight = 146
-)
-
-func replay(t *testing.T) (*rpctest.Daemon, chain.Backend) {
-	t.Helper()
-	d := rpctest.Replay(t, recording, "ncrt1")
-	n, _ := script.ByName("namecoin-regtest")
-	b, err := namecoin.Open(n, d.Config())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { b.Close() }) //nolint:errcheck // never fails
-	return d, b
-}
-
-func vault(t *testing.T) []byte {
-	t.Helper()
-	out, err := hex.DecodeString("0020d310a0a0789d3f58e8ed8f5b11e5afc4fda4bceb7bae6bae715859dbf5236f85")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
+var recording = rpctest.Recording{File: "testdata/regtest.jsonl.gz", Network: "namecoin-regtest", Start: 146, Open: namecoin.Open}
 
 func hash(t *testing.T, text string) script.Hash {
 	t.Helper()
@@ -60,22 +36,14 @@ func hash(t *testing.T, text string) script.Hash {
 	return h
 }
 
-// start is the locator of somebody who begins at startHeight.
-func start(t *testing.T, d *rpctest.Daemon) chain.Locator {
-	t.Helper()
-	p := chain.Point{Height: startHeight - 1}
-	d.Result("getblockhash", fmt.Sprintf("[%d]", p.Height), &p.Hash)
-	return chain.Locator{p}
-}
-
 // T-13, T-23, T-71: whoever follows knows the coins of the bank in every state,
 // and so does whoever comes new; the name is not among them.
 func TestReplay(t *testing.T) {
-	d, b := replay(t)
+	d, b := recording.Replay(t)
 	d.Enter("02-mined-150")
-	here := start(t, d)
+	here := recording.Locator(d)
 	followed := chaintest.NewBook()
-	filter := chain.NewFilter(vault(t))
+	filter := chain.NewFilter(rpctest.Vault())
 	for _, c := range []struct {
 		phase   string
 		tip     uint32
@@ -97,7 +65,7 @@ func TestReplay(t *testing.T) {
 	} {
 		d.Enter(c.phase)
 		fresh := chaintest.NewBook()
-		if _, err := chain.Walk(t.Context(), b, start(t, d), chain.NewFilter(vault(t)), fresh); err != nil {
+		if _, err := chain.Walk(t.Context(), b, recording.Locator(d), chain.NewFilter(rpctest.Vault()), fresh); err != nil {
 			t.Fatalf("%s: %v", c.phase, err)
 		}
 		var err error
@@ -119,7 +87,7 @@ func TestReplay(t *testing.T) {
 // T-71: the node shows the bank's address for an output that holds a name. It is
 // not found, not even by its own script.
 func TestName(t *testing.T) {
-	d, b := replay(t)
+	d, b := recording.Replay(t)
 	d.Enter("10-name-firstupdate-mined")
 	at := chain.Point{Height: 170, Hash: hash(t, "28955d93f7d188c1634102ccdab5532f1fd688898b30bfea9e7b776ca58548c4")}
 	var block struct {
@@ -130,7 +98,7 @@ func TestName(t *testing.T) {
 		}
 	}
 	d.Result("getblock", fmt.Sprintf("[%q, 2]", at.Hash), &block)
-	filter := chain.NewFilter(vault(t))
+	filter := chain.NewFilter(rpctest.Vault())
 	named := 0
 	for _, tx := range block.Tx {
 		for _, out := range tx.Vout {
@@ -155,8 +123,8 @@ func TestName(t *testing.T) {
 
 // T-30: what becomes of the deposit.
 func TestCoin(t *testing.T) {
-	d, b := replay(t)
-	coin := chain.Coin{At: script.Outpoint{Tx: hash(t, "20b9a68db49cad7bee648ebde1d74ff70d55caaead5efa7b7689e439987fe110"), Index: 1}, Script: vault(t), Height: 151}
+	d, b := recording.Replay(t)
+	coin := chain.Coin{At: script.Outpoint{Tx: hash(t, "20b9a68db49cad7bee648ebde1d74ff70d55caaead5efa7b7689e439987fe110"), Index: 1}, Script: rpctest.Vault(), Height: 151}
 	spend := hash(t, "729f203c530ee58660dafbb931b889e9642048ba315c8c20078481371c8d076c")
 	other := hash(t, "36d072fb73e89942fbd280bc0ef6df99da75ab88c90b109faf1804841bb4c72f")
 	for _, c := range []struct {
@@ -177,53 +145,28 @@ func TestCoin(t *testing.T) {
 
 // T-50, T-51: what the daemon says about transactions, in the port's words.
 func TestBroadcast(t *testing.T) {
-	d, b := replay(t)
-	for _, c := range []struct {
-		phase string
-		want  []error // of the transactions sent in it
-	}{
-		{"11-errors-bad", []error{chain.ErrRefused}},
-		{"11-errors-two", []error{chain.ErrRefused}},
-		{"11-errors-low", []error{chain.ErrFeeTooLow}},
-		{"11-errors-zero", []error{chain.ErrFeeTooLow}},
-		{"11-errors-inc", []error{chain.ErrRefused}},
-		{"11-errors-wrongval", []error{chain.ErrRefused}},
-		{"11-errors-miss", []error{chain.ErrMissingInputs}},
-		{"11-errors-nonf", []error{chain.ErrRefused}},
-		{"11-errors-dust", []error{chain.ErrRefused}},
-		{"11-errors-name", []error{chain.ErrRefused}},
-		{"11-errors-maxfee", []error{chain.ErrRefused}},
-		{"13-spend-mempool", []error{nil, nil, chain.ErrConflict}},
-		{"14-spend-mined", []error{nil, chain.ErrMissingInputs}},
-		{"20-reorg2-done", []error{chain.ErrMissingInputs}},
-	} {
-		d.Enter(c.phase)
-		sent := d.Sent(c.phase)
-		if len(sent) != len(c.want) {
-			t.Fatalf("%s: %d transactions", c.phase, len(sent))
-		}
-		for i, text := range sent {
-			raw, err := hex.DecodeString(text)
-			if err != nil {
-				t.Fatal(err)
-			}
-			err = b.Broadcast(t.Context(), raw)
-			if !errors.Is(err, c.want[i]) || err != nil && !errors.Is(err, chain.ErrRefused) {
-				t.Errorf("%s, %d: %v, want %v", c.phase, i, err, c.want[i])
-			}
-			only := c.want[i] == chain.ErrRefused //nolint:errorlint // of this table
-			for _, special := range []error{chain.ErrConflict, chain.ErrFeeTooLow, chain.ErrMissingInputs, chain.ErrImmature} {
-				if only && errors.Is(err, special) {
-					t.Errorf("%s, %d: %v is %v", c.phase, i, err, special)
-				}
-			}
-		}
-	}
+	d, b := recording.Replay(t)
+	rpctest.CheckBroadcast(t, d, b, map[string][]error{
+		"11-errors-bad":      {chain.ErrRefused},
+		"11-errors-two":      {chain.ErrRefused},
+		"11-errors-low":      {chain.ErrFeeTooLow},
+		"11-errors-zero":     {chain.ErrFeeTooLow},
+		"11-errors-inc":      {chain.ErrRefused},
+		"11-errors-wrongval": {chain.ErrRefused},
+		"11-errors-miss":     {chain.ErrMissingInputs},
+		"11-errors-nonf":     {chain.ErrRefused},
+		"11-errors-dust":     {chain.ErrRefused},
+		"11-errors-name":     {chain.ErrRefused},
+		"11-errors-maxfee":   {chain.ErrRefused},
+		"13-spend-mempool":   {nil, nil, chain.ErrConflict},
+		"14-spend-mined":     {nil, chain.ErrMissingInputs},
+		"20-reorg2-done":     {chain.ErrMissingInputs},
+	})
 }
 
 // T-40: no data is an answer; a rate is in units per 1,000 virtual bytes.
 func TestFeeRate(t *testing.T) {
-	d, b := replay(t)
+	d, b := recording.Replay(t)
 	for _, phase := range []string{"01-start", "14-spend-mined"} {
 		d.Enter(phase)
 		if rate, err := b.FeeRate(t.Context(), 6); !errors.Is(err, chain.ErrNoEstimate) {
@@ -240,7 +183,7 @@ func TestFeeRate(t *testing.T) {
 
 // T-61: a daemon that starts is waited for, if asked, and else says so.
 func TestWarmup(t *testing.T) {
-	d, b := replay(t)
+	d, b := recording.Replay(t)
 	if _, err := b.Tip(t.Context()); !errors.Is(err, chain.ErrWarmup) || !errors.Is(err, chain.ErrUnavailable) {
 		t.Errorf("while it starts: %v", err)
 	}
@@ -258,7 +201,7 @@ func TestWarmup(t *testing.T) {
 
 // T-60: Bitcoin's regression test network begins with the same block.
 func TestWrongNetwork(t *testing.T) {
-	d, _ := replay(t)
+	d, _ := recording.Replay(t)
 	d.Enter("02-mined-150")
 	btc, _ := script.ByName("bitcoin-regtest")
 	b, err := bitcoin.Open(btc, d.Config())
@@ -283,7 +226,7 @@ func TestWrongNetwork(t *testing.T) {
 
 // T-62: no error shows what the daemon knows us by.
 func TestDenied(t *testing.T) {
-	d, b := replay(t)
+	d, b := recording.Replay(t)
 	d.Enter("02-mined-150")
 	c := d.Config()
 	c.Password = "hidden-word"

@@ -52,7 +52,7 @@ func rules() []Rule {
 		{Package: "consensus/consensustest", Floor: 2, Imports: with(values, "consensus", "internal/bulk"), Test: true},
 		{Package: "chain", Floor: 2, Imports: coins},
 		{Package: "chain/rpc", Floor: 2, Imports: with(coins, "chain"), Shared: true},
-		{Package: "chain/rpc/rpctest", Floor: 2, Imports: []string{"chain/rpc"}, Test: true},
+		{Package: "chain/rpc/rpctest", Floor: 2, Imports: with(coins, "chain", "chain/rpc"), Test: true},
 		{Package: "chain/bitcoin", Floor: 2, Imports: with(coins, "chain", "chain/rpc"), Shared: true},
 		{Package: "chain/litecoin", Floor: 2, Imports: with(coins, "chain", "chain/rpc")},
 		{Package: "chain/namecoin", Floor: 2, Imports: with(coins, "chain", "chain/rpc")},
