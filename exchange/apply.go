@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"golang.org/x/crypto/cryptobyte"
+
 	"souk/asset"
 	"souk/exchange/ledger"
 	"souk/exchange/market"
@@ -340,6 +342,15 @@ func (w *blockWork) may(t *task, scope ledger.Scope, m market.ID) Code {
 		return KeyRevoked
 	}
 	return ledgerCodes[code]
+}
+
+// asked reads the body of a command about an account as a whole, and says whether its
+// key may send it: BadBody before what is wrong with the key.
+func asked[T any](w *blockWork, t *task, body *T, read func(*T, *cryptobyte.String) bool, scope ledger.Scope) Code {
+	if !whole(body, read, t.cmd.Body) {
+		return BadBody
+	}
+	return w.may(t, scope, 0)
 }
 
 func (w *blockWork) event(e Event) { w.res.Events = append(w.res.Events, e) }

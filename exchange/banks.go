@@ -200,10 +200,7 @@ func (w *blockWork) announceKey(t *task) Code {
 
 func (w *blockWork) setWithdrawals(t *task) Code {
 	var b SetWithdrawals
-	if !whole(&b, (*SetWithdrawals).read, t.cmd.Body) {
-		return BadBody
-	}
-	if code := w.may(t, ledger.Owner, 0); code != OK {
+	if code := asked(w, t, &b, (*SetWithdrawals).read, ledger.Owner); code != OK {
 		return code
 	}
 	from, code := w.s.banks.SetAccount(custody.Owner(t.account), b.Settings, b.Salt, w.now)
@@ -216,10 +213,7 @@ func (w *blockWork) setWithdrawals(t *task) Code {
 
 func (w *blockWork) cancelWithdrawal(t *task) Code {
 	var b CancelWithdrawal
-	if !whole(&b, (*CancelWithdrawal).read, t.cmd.Body) {
-		return BadBody
-	}
-	if code := w.may(t, ledger.Withdraw, 0); code != OK {
+	if code := asked(w, t, &b, (*CancelWithdrawal).read, ledger.Withdraw); code != OK {
 		return code
 	}
 	is, ok := w.s.banks.Withdrawal(b.Withdrawal)
@@ -263,10 +257,7 @@ func (w *blockWork) admitAccount(t *task) Code {
 
 func (w *blockWork) newAddress(t *task) Code {
 	var b NewAddress
-	if !whole(&b, (*NewAddress).read, t.cmd.Body) {
-		return BadBody
-	}
-	if code := w.may(t, ledger.Transfer, 0); code != OK {
+	if code := asked(w, t, &b, (*NewAddress).read, ledger.Transfer); code != OK {
 		return code
 	}
 	id := w.s.banks.Asset(b.Bank)
@@ -295,10 +286,7 @@ func (w *blockWork) allot(t *task, n ledger.Number, account identity.Address, ba
 
 func (w *blockWork) withdraw(t *task) Code {
 	var b Withdraw
-	if !whole(&b, (*Withdraw).read, t.cmd.Body) {
-		return BadBody
-	}
-	if code := w.may(t, ledger.Withdraw, 0); code != OK {
+	if code := asked(w, t, &b, (*Withdraw).read, ledger.Withdraw); code != OK {
 		return code
 	}
 	owner := custody.Owner(t.account)
@@ -323,10 +311,7 @@ func (w *blockWork) withdraw(t *task) Code {
 
 func (w *blockWork) donate(t *task) Code {
 	var b Donate
-	if !whole(&b, (*Donate).read, t.cmd.Body) {
-		return BadBody
-	}
-	if code := w.may(t, ledger.Transfer, 0); code != OK {
+	if code := asked(w, t, &b, (*Donate).read, ledger.Transfer); code != OK {
 		return code
 	}
 	id := w.s.banks.Asset(b.Bank)

@@ -67,10 +67,7 @@ func (s *State) marketOf(c *Command, n ledger.Number) (id uint32, named bool) {
 
 func (w *blockWork) addDelegate(t *task) Code {
 	var b AddDelegate
-	if !whole(&b, (*AddDelegate).read, t.cmd.Body) {
-		return BadBody
-	}
-	if code := w.may(t, ledger.Owner, 0); code != OK {
+	if code := asked(w, t, &b, (*AddDelegate).read, ledger.Owner); code != OK {
 		return code
 	}
 	// The scope of servers goes with membership, by vote.
@@ -115,10 +112,7 @@ func (s *State) isServerKey(operator identity.Address, key identity.PublicKey) b
 
 func (w *blockWork) rotate(t *task) Code {
 	var b Rotate
-	if !whole(&b, (*Rotate).read, t.cmd.Body) {
-		return BadBody
-	}
-	if code := w.may(t, ledger.Owner, 0); code != OK {
+	if code := asked(w, t, &b, (*Rotate).read, ledger.Owner); code != OK {
 		return code
 	}
 	if b.Key.Check() != nil {

@@ -71,10 +71,7 @@ func (w *blockWork) post() {
 
 func (w *blockWork) issue(t *task) Code {
 	var b Issue
-	if !whole(&b, (*Issue).read, t.cmd.Body) {
-		return BadBody
-	}
-	if code := w.may(t, ledger.Owner, 0); code != OK {
+	if code := asked(w, t, &b, (*Issue).read, ledger.Owner); code != OK {
 		return code
 	}
 	id, code := w.s.ledger.Issue(ledger.Terms{
@@ -90,10 +87,7 @@ func (w *blockWork) issue(t *task) Code {
 
 func (w *blockWork) mint(t *task) Code {
 	var b Mint
-	if !whole(&b, (*Mint).read, t.cmd.Body) {
-		return BadBody
-	}
-	if code := w.may(t, ledger.Owner, 0); code != OK {
+	if code := asked(w, t, &b, (*Mint).read, ledger.Owner); code != OK {
 		return code
 	}
 	if code := w.checkPay(t, b.To, b.Asset, b.Amount); code != OK {
@@ -109,10 +103,7 @@ func (w *blockWork) mint(t *task) Code {
 
 func (w *blockWork) burn(t *task) Code {
 	var b Burn
-	if !whole(&b, (*Burn).read, t.cmd.Body) {
-		return BadBody
-	}
-	if code := w.may(t, ledger.Owner, 0); code != OK {
+	if code := asked(w, t, &b, (*Burn).read, ledger.Owner); code != OK {
 		return code
 	}
 	if code := w.s.ledger.Burn(t.account, b.Asset, b.Amount); code != ledger.OK {
@@ -124,10 +115,7 @@ func (w *blockWork) burn(t *task) Code {
 
 func (w *blockWork) lock(t *task) Code {
 	var b Lock
-	if !whole(&b, (*Lock).read, t.cmd.Body) {
-		return BadBody
-	}
-	if code := w.may(t, ledger.Transfer, 0); code != OK {
+	if code := asked(w, t, &b, (*Lock).read, ledger.Transfer); code != OK {
 		return code
 	}
 	if code := w.checkPay(t, b.Payee, b.Asset, b.Amount); code != OK {
@@ -176,10 +164,7 @@ func (w *blockWork) parties(_ *task, b *Lock, terms *escrow.Terms) Code {
 
 func (w *blockWork) claim(t *task) Code {
 	var b Claim
-	if !whole(&b, (*Claim).read, t.cmd.Body) {
-		return BadBody
-	}
-	if code := w.may(t, ledger.Transfer, 0); code != OK {
+	if code := asked(w, t, &b, (*Claim).read, ledger.Transfer); code != OK {
 		return code
 	}
 	p, code := w.s.escrows.Claim(escrow.ID(b.Escrow), b.Preimage, w.now)
@@ -188,10 +173,7 @@ func (w *blockWork) claim(t *task) Code {
 
 func (w *blockWork) refund(t *task) Code {
 	var b Refund
-	if !whole(&b, (*Refund).read, t.cmd.Body) {
-		return BadBody
-	}
-	if code := w.may(t, ledger.Transfer, 0); code != OK {
+	if code := asked(w, t, &b, (*Refund).read, ledger.Transfer); code != OK {
 		return code
 	}
 	p, code := w.s.escrows.Refund(escrow.ID(b.Escrow), escrow.Owner(t.account), w.now)
@@ -200,10 +182,7 @@ func (w *blockWork) refund(t *task) Code {
 
 func (w *blockWork) resolve(t *task) Code {
 	var b Resolve
-	if !whole(&b, (*Resolve).read, t.cmd.Body) {
-		return BadBody
-	}
-	if code := w.may(t, ledger.Transfer, 0); code != OK {
+	if code := asked(w, t, &b, (*Resolve).read, ledger.Transfer); code != OK {
 		return code
 	}
 	p, code := w.s.escrows.Resolve(escrow.ID(b.Escrow), escrow.Owner(t.account), b.Pay, w.now)
@@ -245,10 +224,7 @@ func (w *blockWork) settle(p *escrow.Payout) {
 
 func (w *blockWork) dispute(t *task) Code {
 	var b Dispute
-	if !whole(&b, (*Dispute).read, t.cmd.Body) {
-		return BadBody
-	}
-	if code := w.may(t, ledger.Transfer, 0); code != OK {
+	if code := asked(w, t, &b, (*Dispute).read, ledger.Transfer); code != OK {
 		return code
 	}
 	if code := w.s.escrows.Dispute(escrow.ID(b.Escrow), escrow.Owner(t.account), w.now); code != escrow.OK {

@@ -198,10 +198,7 @@ func (w *blockWork) closeOwned(orders []market.OrderID, why market.Reason) int {
 
 func (w *blockWork) cancelAllAfter(t *task) Code {
 	var c CancelAllAfter
-	if !whole(&c, (*CancelAllAfter).read, t.cmd.Body) {
-		return BadBody
-	}
-	if code := w.may(t, ledger.Trade, 0); code != OK {
+	if code := asked(w, t, &c, (*CancelAllAfter).read, ledger.Trade); code != OK {
 		return code
 	}
 	switch {
