@@ -102,6 +102,24 @@ func (c *Client) WithdrawalSettings(ctx context.Context, s *Signer) (*Withdrawal
 	return get[WithdrawalSettings](ctx, c, ownTarget(s, "withdrawal-settings"), s)
 }
 
+// VerifiedSettings are what the signer's account says about its withdrawals, proven:
+// who changes one of them signs all.
+func (c *Client) VerifiedSettings(ctx context.Context, v *Verifier, s *Signer) (custody.SettingsRecord, Proven, error) {
+	owner, _, err := c.VerifiedAccount(ctx, v, s)
+	if err != nil {
+		return custody.SettingsRecord{}, Proven{}, fmt.Errorf("your account: %w", err)
+	}
+	key := custody.AccountKey(custody.Owner(owner.Number))
+	x, at, err := proven(ctx, c, ownTarget(s, "withdrawal-settings")+proofQuery(true), s, func(x *WithdrawalSettings) *Proof { return x.Proof },
+		func(ctx context.Context, p *Proof) (custody.SettingsRecord, Proven, error) {
+			return provenLeaf(ctx, v, key, p, custody.ParseSettings)
+		})
+	if errors.Is(err, ErrAbsent) {
+		err = nil // nothing was ever set
+	}
+	return x, at, err
+}
+
 // Admit has a member's server open the signer's account, which nobody has paid yet,
 // with a first deposit address at the bank of an asset. Servers are asked one after the
 // other until one does. The receipt's number is the address: series x 2^32 + index; its

@@ -116,6 +116,8 @@ type WithdrawalSettings struct {
 	Next *PayRules `json:"next,omitempty" doc:"To come."`
 	From uint64    `json:"from,omitempty" doc:"When Next comes into force, ms."`
 	Wait uint64    `json:"wait" doc:"ms until a change takes effect that lets something through sooner."`
+
+	Proof *Proof `json:"proof,omitempty" doc:"Of the settings' leaf."`
 }
 
 // PayRules are settings of an account's withdrawals.

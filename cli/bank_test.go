@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os/exec"
 	"path/filepath"
@@ -363,10 +364,20 @@ func (b *bankShop) cancels(as func(...string) []string, shop string) {
 // rules sets what withdrawals may do.
 func (b *bankShop) rules(as func(...string) []string, shop string) {
 	b.Helper()
-	b.matches(b.must(as("withdraw", "settings", "--delay", "12h")...), "set, and in force\n")
+	b.matches(b.must(as("withdraw", "settings", "--delay", "12h")...), "set, and in force\n", `delay +no time -> 12h0m0s`, `pays to +any address, as it is`)
 	b.shows(as("withdraw", "settings"), `delay +12h0m0s`, `takes 12h0m0s`)
-	b.matches(b.must(as("withdraw", "settings", "--only", "--allow", "BTC:"+shop)...), "in force from 20")
-	b.shows(as("withdraw", "settings"), `from 20[^\n]+ on:\n(.*\n)*only allowed +yes`, "allowed +BTC:"+shop)
+	b.refused("your settings are so already", as("withdraw", "settings", "--delay", "12h")...)
+	// What no flag names stays: the delay was lost here once.
+	b.matches(b.must(as("withdraw", "settings", "--only", "--allow", "BTC:"+shop)...), "in force from 20", `delay +12h0m0s, as it is`, `pays to +any address -> allowed addresses only`, `allowed BTC:`+shop+` +no -> yes`)
+	b.shows(as("withdraw", "settings"), `from 20[^\n]+ on:\ndelay +12h0m0s\n(.*\n)*only allowed +yes`, "allowed +BTC:"+shop)
+	other := "bcrt1q6rz28mcfaxtmd6v789l9rrlrusdprr9pz3cppk"
+	b.matches(b.must(as("withdraw", "settings", "--allow", "BTC:"+other)...), `this includes the change that was to come`, `pays to +any address -> allowed addresses only`, `allowed BTC:`+shop+` +no -> yes`, `allowed BTC:`+other+` +no -> yes`)
+	b.matches(b.must(as("withdraw", "settings", "--disallow", "BTC:"+other)...), `allowed BTC:`+shop+` +no -> yes`)
+	b.refused("that address is not allowed", as("withdraw", "settings", "--disallow", "BTC:"+other)...)
+	b.refused("could pay nobody", as("withdraw", "settings", "--disallow", "BTC:"+shop)...)
+	b.matches(b.must(as("withdraw", "settings", "--undo", "-o", "json")...), `"changes": \[\]`, `"to": "12h0m0s"`)
+	b.refused("nothing to take back", as("withdraw", "settings", "--undo")...)
+	b.refused("do not go together", as("withdraw", "settings", "--delay", "1h", "--no-delay")...)
 	b.refused("with a colon between", as("withdraw", "settings", "--allow", shop)...)
 	b.refused("stands alone", as("withdraw", "settings", "--none", "--only")...)
 	out := b.must(as("withdraw", "BTC", "0.5", shop, "--yes", "-o", "json")...)
@@ -388,6 +399,7 @@ func (b *bankShop) liars(alice, own string) {
 		b.Errorf("%d: %s", status, out)
 	}
 	b.matches(out, "WARNING: server "+regexp.QuoteMeta(liar)+" shows an address that is not derived from the bank's keys .*do not pay to it", `address +bcrt1q`)
+	b.liesOfSettings(alice, evil)
 	lies := b.liar(func(path string, body []byte) []byte {
 		return regexp.MustCompile(`bcrt1[0-9a-z]+`).ReplaceAll(body, []byte(evil))
 	})
@@ -396,6 +408,27 @@ func (b *bankShop) liars(alice, own string) {
 		b.Errorf("%d: %s", status, out)
 	}
 	b.matches(out, "shows an address that is not derived from the bank's keys")
+}
+
+// liesOfSettings has a server say that an address of its own is allowed: whoever changes
+// something else does not sign that.
+func (b *bankShop) liesOfSettings(alice, evil string) {
+	b.Helper()
+	n, _ := script.ByName(exchangetest.BankNetwork)
+	out, err := n.ParseAddress(evil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	liar := b.liar(func(path string, body []byte) []byte {
+		if !strings.Contains(path, "/withdrawal-settings") {
+			return body
+		}
+		return regexp.MustCompile(`"allowed":\[`).ReplaceAll(body, fmt.Appendf(nil, `"allowed":[{"bank":1,"symbol":"BTC","address":%q,"script":"%x"}`, evil, out))
+	})
+	as := b.as(b.forgetful(alice), []string{liar, b.URLs[1]}, "withdraw", "settings", "--delay", "13h")
+	if text, status := b.souk(as...); status != 0 || strings.Contains(text, evil) {
+		b.Errorf("%d: %s", status, text)
+	}
 }
 
 // ballots are votes of the members on banks.

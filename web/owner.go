@@ -516,17 +516,20 @@ func paidValue(s *exchange.State, b banked, w *custody.Settled) api.Withdrawal {
 type SettingsInput struct {
 	Address string `path:"address" maxLength:"90" doc:"Address of the account."`
 	Signed
+	Proving
 }
 
-func (v *virtual) withdrawalSettings(_ context.Context, in *SettingsInput) (*Reply[api.WithdrawalSettings], error) {
+func (v *virtual) withdrawalSettings(ctx context.Context, in *SettingsInput) (*Reply[api.WithdrawalSettings], error) {
 	account, err := v.owns(&in.Signed, in.Address)
 	if err != nil {
 		return nil, err
 	}
 	r := api.WithdrawalSettings{Now: api.PayRules{Allowed: []api.Output{}}}
+	var n custody.Owner
 	err = v.look(func(s *exchange.State) {
+		var ok bool
 		r.At = at(s)
-		n, ok := owner(s, account)
+		n, ok = owner(s, account)
 		if !ok {
 			return
 		}
@@ -542,6 +545,9 @@ func (v *virtual) withdrawalSettings(_ context.Context, in *SettingsInput) (*Rep
 			r.Next, r.From = &x, from
 		}
 	})
+	if err == nil && in.Proof && n != 0 {
+		r.Proof, err = v.proveLeaf(ctx, custody.AccountKey(n))
+	}
 	if err != nil {
 		return nil, refuse(err)
 	}

@@ -154,3 +154,32 @@ func ParseHalt(k merkle.Key, value []byte) (Halt, error) {
 	err := s.Load(k, value)
 	return s.halt, err
 }
+
+// SettingsRecord is what the leaf of an account's settings says of them.
+type SettingsRecord struct {
+	Set    Settings
+	Next   Settings // in force from NextAt on; NextAt is zero if no change was to come
+	NextAt uint64
+}
+
+// At is what is in force at a time, and what is to come from a later one on, as
+// State.Account has it.
+func (x *SettingsRecord) At(now uint64) (current, next Settings, from uint64) {
+	switch {
+	case x.NextAt > now:
+		return x.Set, x.Next, x.NextAt
+	case x.NextAt != 0:
+		return x.Next, Settings{}, 0
+	}
+	return x.Set, Settings{}, 0
+}
+
+// ParseSettings reads the leaf of an account's settings. There is none where nothing
+// was ever set.
+func ParseSettings(k merkle.Key, value []byte) (SettingsRecord, error) {
+	x, err := parseLeaf[*account](k, value)
+	if err != nil {
+		return SettingsRecord{}, err
+	}
+	return SettingsRecord{x.set, x.next, x.nextAt}, nil
+}
