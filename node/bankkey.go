@@ -98,9 +98,15 @@ func bankKey(seed []byte, network string, card uint32) (script.PrivateMemberKey,
 
 // publicBankKeys are a card's public keys, one for each network, as cards have them.
 func publicBankKeys(seed []byte, card uint32) ([]exchange.BankKey, error) {
+	return publicKeys(func(n *script.Network) (script.PrivateMemberKey, error) { return bankKey(seed, n.Name, card) })
+}
+
+// publicKeys are those of the private keys that derive makes, one for each network,
+// ascending by its name.
+func publicKeys(derive func(*script.Network) (script.PrivateMemberKey, error)) ([]exchange.BankKey, error) {
 	var all []exchange.BankKey
 	for _, n := range script.Networks() {
-		k, err := bankKey(seed, n.Name, card)
+		k, err := derive(n)
 		if err != nil {
 			return nil, err
 		}

@@ -117,6 +117,13 @@ func (v *vault) balance(t *testing.T) (a asset.Amount) {
 	return a
 }
 
+// greet opens alice's account, with euros to spend.
+func (v *vault) greet(ctx context.Context, t *testing.T) {
+	t.Helper()
+	r, err := v.client.As(signer(v.Issuer)).Do(ctx, &exchange.Mint{Asset: 2, Amount: 5e8, To: signer(alicesKey()).Account})
+	must(t, r, err)
+}
+
 // deposit has an address allotted to alice and pays to it.
 func (v *vault) deposit(ctx context.Context, t *testing.T, amount asset.Amount) {
 	t.Helper()
@@ -169,8 +176,7 @@ func TestVault(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	v.chain.Mine(5)
-	r, err := v.client.As(signer(v.Issuer)).Do(ctx, &exchange.Mint{Asset: 2, Amount: 5e8, To: identity.AddressOf(identity.NewKey([32]byte{1}).Public())})
-	must(t, r, err)
+	v.greet(ctx, t)
 	v.deposit(ctx, t, 3e8)
 	v.withdraw(ctx, t, output(7), 1e8)
 

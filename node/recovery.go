@@ -3,8 +3,6 @@ package node
 import (
 	"crypto/rand"
 	"fmt"
-	"slices"
-	"strings"
 
 	"souk/exchange"
 	"souk/identity"
@@ -49,15 +47,5 @@ func RecoveryKeys(w identity.Words) ([]exchange.BankKey, error) {
 		return nil, fmt.Errorf("derive recovery keys: %w", err)
 	}
 	defer clear(seed)
-	var all []exchange.BankKey
-	for _, n := range script.Networks() {
-		k, err := recoveryKey(seed, n)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, exchange.BankKey{Network: n.Name, Key: k.Public()})
-		k.Wipe()
-	}
-	slices.SortFunc(all, func(a, b exchange.BankKey) int { return strings.Compare(a.Network, b.Network) })
-	return all, nil
+	return publicKeys(func(n *script.Network) (script.PrivateMemberKey, error) { return recoveryKey(seed, n) })
 }
