@@ -103,7 +103,7 @@ func (f *federation) unforked() {
 // silent, and go on without a fork when they are good again.
 func TestHalves(t *testing.T) {
 	f := networked(t, 4)
-	f.mint(1000e8, addressOf("alice"), addressOf("bob"), addressOf("carol"))
+	f.mint(1000e8, addressOf("alice"), addressOf("bob"), addressOf("carol"), addressOf("dave"), addressOf("erin"))
 	for _, bad := range []struct {
 		name string
 		do   func(a, b int)
@@ -113,7 +113,7 @@ func TestHalves(t *testing.T) {
 		// What was on its way may still be decided; after these two nothing is.
 		first := []probe{f.undecided("alice", 0), f.undecided("bob", 3)}
 		before := f.heights()
-		second := []probe{f.undecided("alice", 1), f.undecided("bob", 2)}
+		second := []probe{f.undecided("dave", 1), f.undecided("erin", 2)} // others, who cannot meet the first at a nonce
 		for i, p := range second {
 			if !errors.Is(p.err, api.ErrUndecided) {
 				t.Errorf("%s: half %d decided alone: %v", bad.name, i, p.err)
