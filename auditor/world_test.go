@@ -67,13 +67,7 @@ func newWorldOf(t failer, members int, recovery *script.Recovery) *world {
 // must applies commands, all of which must be OK.
 func (w *world) must(commands ...exchange.Command) *exchange.Result {
 	w.t.Helper()
-	res := w.Block(commands...)
-	for i := range res.Receipts {
-		if code := res.Receipts[i].Code; code != exchange.OK {
-			w.t.Fatalf("%s: %s", commands[i].Kind, code)
-		}
-	}
-	return res
+	return w.Must(w.t, commands...)
 }
 
 func (w *world) bank() custody.BankRecord {

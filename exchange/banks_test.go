@@ -25,12 +25,7 @@ func bankWorld(t *testing.T) (*World, *Chain) {
 // bankBlock applies commands, all of which must be OK, and checks the state.
 func bankBlock(t *testing.T, w *World, commands ...exchange.Command) *exchange.Result {
 	t.Helper()
-	res := w.Block(commands...)
-	for i := range res.Receipts {
-		if code := res.Receipts[i].Code; code != exchange.OK {
-			t.Fatalf("%s: %s", commands[i].Kind, code)
-		}
-	}
+	res := w.Must(t, commands...)
 	checked(t, w)
 	return res
 }

@@ -71,13 +71,7 @@ func (w *world) fork() *world {
 
 func (w *world) block(commands ...exchange.Command) *exchange.Result {
 	w.t.Helper()
-	res := w.Block(commands...)
-	for i := range res.Receipts {
-		if code := res.Receipts[i].Code; code != exchange.OK {
-			w.t.Fatalf("%s: %s", commands[i].Kind, code)
-		}
-	}
-	return res
+	return w.Must(w.t, commands...)
 }
 
 // deposit gives Alice coins of these amounts.

@@ -132,6 +132,23 @@ func (w *World) Block(commands ...exchange.Command) *exchange.Result {
 	})
 }
 
+// Must applies commands as Block does. All of them must be OK; t may be a *testing.T or
+// one of another library.
+func (w *World) Must(t interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}, commands ...exchange.Command,
+) *exchange.Result {
+	t.Helper()
+	res := w.Block(commands...)
+	for i := range res.Receipts {
+		if code := res.Receipts[i].Code; code != exchange.OK {
+			t.Fatalf("%s: %s", commands[i].Kind, code)
+		}
+	}
+	return res
+}
+
 // Do applies one command of an account's owner as a block and answers its code.
 func (w *World) Do(name string, body exchange.Body) exchange.Code {
 	return w.Block(w.Command(name, body)).Receipts[0].Code
