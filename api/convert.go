@@ -14,6 +14,7 @@ import (
 
 // AssetSource knows the assets of a virtual server; ledger.State is one.
 type AssetSource interface {
+	// Asset returns an asset by its number; false if there is none.
 	Asset(id asset.ID) (ledger.Asset, bool)
 }
 

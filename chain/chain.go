@@ -140,6 +140,7 @@ type Point struct {
 	Hash   script.Hash
 }
 
+// String names the block for people: its height and hash.
 func (p Point) String() string { return fmt.Sprintf("block %d %s", p.Height, p.Hash) }
 
 // Block is a block's place on a chain.
@@ -209,6 +210,7 @@ const (
 	Spent
 )
 
+// String is the state in a word: "missing", "unspent", "pending" or "spent".
 func (s State) String() string {
 	switch s {
 	case Missing:

@@ -78,7 +78,10 @@ const (
 
 // Signer signs versions of batches and knows the keys to be announced. *signer.Signer is one.
 type Signer interface {
+	// Prepare reads and checks what signing a version of a batch needs, and returns what
+	// signs; signer.Signer says which errors there are.
 	Prepare(view *custody.State, me custody.Member, id custody.Bank, batch uint64, version uint8) (sign func() (*custody.Signature, error), err error)
+	// Announce returns the member's public key for a network; false if there is none.
 	Announce(network string) (script.MemberKey, bool)
 }
 

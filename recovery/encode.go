@@ -49,7 +49,7 @@ type (
 	}
 )
 
-// Encode returns the file's text.
+// Encode returns the file's text, which Parse reads.
 func (f *File) Encode() ([]byte, error) {
 	t := fileText{Form: form, Network: f.Network.Name}
 	for i := range f.Series {

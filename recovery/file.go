@@ -109,7 +109,8 @@ func (f *File) open(i int) (threshold.Session, error) {
 	return kind.Open(p)
 }
 
-// Sums reads what a transaction does from what is signed.
+// Sums reads what a transaction, by its place in Transactions, does from what is signed.
+// An error says what does not fit together; a file that Parse has read has none.
 func (f *File) Sums(i int) (s Sums, err error) {
 	p := f.Transactions[i].Plan
 	s.ID, s.Coins, s.Paid = p.TxID(), len(p.Inputs), p.Outputs[0].Amount
@@ -154,7 +155,8 @@ type Standing struct {
 	Missing int // holders who must sign still
 }
 
-// Standing checks the signatures of a transaction.
+// Standing checks the signatures of a transaction, by its place in Transactions. Errors
+// are those of threshold about its plan.
 func (f *File) Standing(i int) (Standing, error) {
 	session, err := f.open(i)
 	if err != nil {
@@ -201,7 +203,8 @@ func (f *File) Standing(i int) (Standing, error) {
 }
 
 // Sign adds a holder's signatures to all transactions. What was there in his name and is
-// no signature goes. It answers how many transactions he has signed.
+// no signature goes. It answers how many transactions he has signed, and returns
+// ErrStranger if the key has no part in any.
 func (f *File) Sign(key script.PrivateMemberKey) (signed int, err error) {
 	for i := range f.Transactions {
 		session, err := f.open(i)
@@ -229,7 +232,7 @@ func (f *File) Sign(key script.PrivateMemberKey) (signed int, err error) {
 }
 
 // Merge adds the signatures of another copy of the same plan. A good one goes before one
-// that is none.
+// that is none. It returns ErrOther for a copy of another plan.
 func (f *File) Merge(other *File) error {
 	if len(other.Transactions) != len(f.Transactions) {
 		return ErrOther

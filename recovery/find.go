@@ -74,7 +74,8 @@ func (f *Findings) Sum(keep func(*Coin) bool) (sum asset.Amount, n int) {
 
 // Find derives a bank's addresses and reads its chain from the bank's first block to the
 // end, as often as it takes until no used address is near the last one that was looked
-// for.
+// for. It returns ErrBank for a bank that cannot be looked for, and the
+// backend's errors.
 func Find(ctx context.Context, c Config) (*Findings, error) {
 	if err := c.Bank.check(); err != nil {
 		return nil, err

@@ -63,7 +63,9 @@ type spending struct {
 	height uint32
 }
 
-// NewWatch returns a watch that begins where the plan's chain had been read to.
+// NewWatch returns a watch that begins where the plan's chain had been read to. It
+// returns an error of package script for a coin without an address; a file that Parse has
+// read has none.
 func NewWatch(f *File, b chain.Backend) (*Watch, error) {
 	w := &Watch{
 		backend: b, filter: chain.NewFilter(), from: f.Seen,

@@ -104,7 +104,8 @@ type PrivateMemberKey struct {
 }
 
 // NewPrivateMemberKey derives a key from 16 to 64 bytes of seed by BIP-32, at a
-// path below the master key.
+// path below the master key. It returns ErrKey for a seed of another length, and for a
+// path at which there is no key.
 func NewPrivateMemberKey(seed []byte, path ...uint32) (PrivateMemberKey, error) {
 	x, err := hdkeychain.NewMaster(seed, &chaincfg.MainNetParams)
 	if err != nil {
@@ -150,7 +151,7 @@ func (k PrivateMemberKey) Public() MemberKey {
 }
 
 // Child returns the key that signs at a branch and index. The caller calls Zero
-// on it when done.
+// on it when done. It returns ErrKey where there is none.
 func (k PrivateMemberKey) Child(branch, index uint32) (*btcec.PrivateKey, error) {
 	secret := *k.material()
 	defer clear(secret[:])

@@ -26,7 +26,7 @@ var ErrSyntax = errors.New("malformed")
 type Hash [32]byte
 
 // ParseHash reads a hash as people see it: 64 lower-case hexadecimal digits, the
-// last byte first.
+// last byte first. It returns ErrSyntax for anything else.
 func ParseHash(s string) (h Hash, err error) {
 	if len(s) != 2*len(h) || strings.ToLower(s) != s {
 		return Hash{}, fmt.Errorf("hash %q is not 64 lower-case hexadecimal digits: %w", s, ErrSyntax)
@@ -62,7 +62,8 @@ type Outpoint struct {
 	Index uint32
 }
 
-// ParseOutpoint reads "transaction:index".
+// ParseOutpoint reads "transaction:index", the index in decimal digits. It returns
+// ErrSyntax for anything else.
 func ParseOutpoint(s string) (Outpoint, error) {
 	id, digits, _ := strings.Cut(s, ":")
 	tx, err := ParseHash(id)

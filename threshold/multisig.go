@@ -43,7 +43,7 @@ type input struct {
 	digest   [32]byte
 }
 
-// Open prepares for signing a plan (P-10).
+// Open prepares for signing a plan (P-10). Its errors are as Kind says.
 func (m *Multisig) Open(plan *Plan) (Session, error) {
 	if err := plan.Check(); err != nil {
 		return nil, err

@@ -39,7 +39,8 @@ const MaxSignature = 72
 
 // Kind is a way in which the members of series sign together.
 type Kind interface {
-	// Open prepares for signing a plan, checking it and its coins' series.
+	// Open prepares for signing a plan, checking it and its coins' series:
+	// ErrPlan, or what package script says of a series or key.
 	Open(plan *Plan) (Session, error)
 }
 

@@ -45,7 +45,8 @@ func read(ctx context.Context, c *rpc.Client, at chain.Point) ([]chain.Transacti
 }
 
 // Transactions returns what filters look at in a block, and checks that the block is
-// the one that at names and the transactions are those of its header (T-25).
+// the one that at names and the transactions are those of its header (T-25): chain.ErrMalformed
+// if not.
 func Transactions(block *wire.MsgBlock, at chain.Point) ([]chain.Transaction, error) {
 	if script.Hash(block.BlockHash()) != at.Hash {
 		return nil, fmt.Errorf("%v has another hash: %w", at, chain.ErrMalformed)

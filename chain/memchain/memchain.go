@@ -178,7 +178,8 @@ func (c *Chain) Evict(id script.Hash) bool {
 	return len(c.pool) < before
 }
 
-// Broadcast is what an honest node does with a transaction.
+// Broadcast is what an honest node does with a transaction, and says of it: the errors
+// of the port.
 func (c *Chain) Broadcast(raw []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

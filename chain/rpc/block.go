@@ -56,7 +56,7 @@ type Output struct {
 
 // ReadBlock asks a daemon for a block with all its transactions, and checks that
 // the header is the one that the hash names and that the transactions are the ones
-// that the header names (T-25).
+// that the header names (T-25): chain.ErrMalformed if not.
 func ReadBlock(ctx context.Context, c *Client, at chain.Point) (*Block, error) {
 	b := &Block{}
 	ok, err := c.Call(ctx, b, "getblock", at.Hash, 2)

@@ -72,6 +72,7 @@ type Error struct {
 	Message string
 }
 
+// Error says the code and the words of the daemon.
 func (e *Error) Error() string { return fmt.Sprintf("daemon says %d: %s", e.Code, e.Message) }
 
 // Codes of daemons.
@@ -153,7 +154,8 @@ func (c *Client) Close() error {
 
 // Call calls a method that changes nothing and reads its result into result, unless that
 // is nil. It tries again once if the connection fails, and as long as Config.Warmup
-// says if the daemon is starting. ok is false if the result is null.
+// says if the daemon is starting. ok is false if the result is null. Errors are those
+// of the port (T-60 to T-62), and *Error for what else the daemon says.
 func (c *Client) Call(ctx context.Context, result any, method string, params ...any) (ok bool, err error) {
 	again := true
 	pause := firstPause

@@ -200,7 +200,8 @@ type Node struct {
 	done   chan struct{}
 }
 
-// Start starts a node and waits until it answers.
+// Start starts a node and waits until it answers, a minute at most. What it writes goes
+// to c.Log. Nothing is left running when it returns an error.
 func Start(ctx context.Context, c Config) (*Node, error) {
 	if c.Log == nil {
 		c.Log = io.Discard

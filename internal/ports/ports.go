@@ -38,7 +38,8 @@ const tries = 200
 // Claim answers n TCP ports of the loopback address, in a row, that nobody listens on
 // and that no other call, in this process or another, has been answered. The claim
 // lasts until Release or the end of the process; it is a UDP socket of the same
-// number, which the kernel gives back whatever way the process ends.
+// number, which the kernel gives back whatever way the process ends. It returns ErrNone
+// if it finds no such row.
 func Claim(n int) ([]int, error) {
 	mu.Lock()
 	defer mu.Unlock()
