@@ -37,6 +37,20 @@ func TestDocs(t *testing.T) {
 	}
 }
 
+// TestPackagesAreExplained holds docs/ARCHITECTURE.md to the list of packages: each that
+// is part of the product stands in its table.
+func TestPackagesAreExplained(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "ARCHITECTURE.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range arch.Floors().Rules {
+		if !r.Test && r.Floor != arch.Beside && !regexp.MustCompile("(?m)^\\|[^|]*`"+regexp.QuoteMeta(r.Package)+"`[^|]*\\| ").Match(text) {
+			t.Errorf("the table of docs/ARCHITECTURE.md does not say what %s owns", r.Package)
+		}
+	}
+}
+
 // TestRules makes sure that the list itself points down: no rule permits an
 // import that its floors forbid.
 func TestRules(t *testing.T) {
