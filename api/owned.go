@@ -15,6 +15,8 @@ const (
 	WithdrawalSigned  = "signed"  // enough have, and it is on its way to a block
 	WithdrawalMined   = "mined"   // it stands in a block
 	WithdrawalPaid    = "paid"    // deep enough to be settled
+
+	WithdrawalCancelled = "cancelled" // its owner took it back
 )
 
 // Reasons for which a withdrawal waits.
@@ -86,7 +88,7 @@ type Withdrawal struct {
 	Fee      string `json:"fee,omitempty" doc:"Its share, once a transaction pays it."`
 	Asked    uint64 `json:"asked,omitempty" doc:"ms"`
 	From     uint64 `json:"from,omitempty" doc:"Not before is it put into a transaction, ms."`
-	State    string `json:"state" enum:"delayed,waiting,signing,signed,mined,paid"`
+	State    string `json:"state" enum:"delayed,waiting,signing,signed,mined,paid,cancelled"`
 	Reason   string `json:"reason,omitempty" enum:"turn,hour,fee,rate,halt,delay" doc:"What it waits for."`
 	Batch    uint64 `json:"batch,omitempty"`
 	Version  int    `json:"version,omitempty" doc:"Of the transaction; there may be several, of which one is mined."`
@@ -97,11 +99,12 @@ type Withdrawal struct {
 	Height   uint32 `json:"height,omitempty" doc:"Block of the chain in which it was mined."`
 	Depth    uint32 `json:"depth,omitempty" doc:"Blocks from there on."`
 	Required uint32 `json:"required,omitempty" doc:"Blocks at which it is settled."`
-	Time     uint64 `json:"time,omitempty" doc:"When it was settled, ms."`
+	Time     uint64 `json:"time,omitempty" doc:"When it was settled or cancelled, ms."`
 }
 
 // Withdrawals are withdrawals of an account, newest first: those that are not settled,
-// and those that were in the last 30 days.
+// and those that were settled or cancelled in the last 30 days, the latter as far as the
+// server was there.
 type Withdrawals struct {
 	At
 	Withdrawals []Withdrawal `json:"withdrawals" nullable:"false"`

@@ -199,6 +199,8 @@ type Balance struct {
 	Symbol    string `json:"symbol"`
 	Available string `json:"available" doc:"Can be spent."`
 	Held      string `json:"held" doc:"Set aside for live orders, and for withdrawals with their bounds."`
+	// Withdrawing is no part of the account's leaf: a server says it.
+	Withdrawing string `json:"withdrawing,omitempty" doc:"Of held: for withdrawals, their bounds included. Absent in answers with a proof, and for assets without a bank."`
 }
 
 // Nonce is what a key needs to know to make its next command.

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"souk/api"
+	"souk/asset"
 	"souk/exchange"
 	"souk/identity"
 	"souk/purse"
@@ -230,9 +231,10 @@ func marketNames(ctx context.Context, s *session, acc *api.Account) (map[uint32]
 
 func showAccount(w io.Writer, acc *api.Account, names map[uint32]string) {
 	p(w, "%s\n", acc.Address)
-	p(w, "asset\tavailable\theld\n")
-	for _, b := range acc.Balances {
-		p(w, "%s\t%s\t%s\n", b.Symbol, b.Available, b.Held)
+	p(w, "asset\tavailable\tin orders\tin withdrawals\n")
+	for i := range acc.Balances {
+		b := &acc.Balances[i]
+		p(w, "%s\t%s\t%s\t%s\n", b.Symbol, b.Available, inOrders(b), b.Withdrawing)
 	}
 	if acc.Timer != 0 {
 		p(w, "all orders are cancelled at %s, unless the timer is set again\n", when(acc.Timer))
@@ -258,6 +260,21 @@ func showAccount(w io.Writer, acc *api.Account, names map[uint32]string) {
 	if acc.Rotation != nil {
 		p(w, "owner key changes to %s at %s\n", acc.Rotation.Key, when(acc.Rotation.Due))
 	}
+}
+
+// inOrders is what live orders hold of a balance: all that is not held for withdrawals.
+func inOrders(b *api.Balance) string {
+	if b.Withdrawing == "" {
+		return b.Held
+	}
+	_, decimals, _ := strings.Cut(b.Held, ".")
+	n := uint8(len(decimals)) //nolint:gosec // at most 18
+	held, err := asset.Parse(b.Held, n)
+	out, err2 := asset.Parse(b.Withdrawing, n)
+	if err != nil || err2 != nil || out > held {
+		return b.Held
+	}
+	return asset.Format(held-out, n)
 }
 
 func (a *app) accountFills() *cobra.Command {

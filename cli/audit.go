@@ -476,7 +476,7 @@ func keyTexts(keys []script.MemberKey) []string {
 
 func showAudit(w io.Writer, r *auditor.Report) {
 	p(w, "bank of %s\ton %s\n", r.Symbol, r.Network.Name)
-	p(w, "coins on chain\t%s\tin %d coins, as your node shows them at block %d\n", units(r.OnChain), r.Coins, r.Own.Height)
+	p(w, "coins on chain\t%s\tin %s, as your node shows them at block %d\n", units(r.OnChain), count(r.Coins, "coin"), r.Own.Height)
 	p(w, "owed\t%s\tall %s on the virtual server, of which the reserve for network fees has %s\n", units(r.Owed), r.Symbol, units(r.Reserve))
 	if r.Leaving > 0 {
 		p(w, "leaving\t%s\tpayouts that are decided and not mined: on the chain, and not owed any more\n", units(r.Leaving))
@@ -497,7 +497,7 @@ func showAudit(w io.Writer, r *auditor.Report) {
 	}
 	for i := range r.Series {
 		x := &r.Series[i]
-		p(w, "series %d\t%s\tin %d coins; %d of %d keys sign%s\n", x.Number, units(x.Amount), x.Coins, x.K, len(x.Keys), showRecovery(x))
+		p(w, "series %d\t%s\tin %s; %d of %d keys sign%s\n", x.Number, units(x.Amount), count(x.Coins, "coin"), x.K, len(x.Keys), showRecovery(x))
 	}
 	if r.Solvent() {
 		p(w, "solvent\tyes\n")

@@ -139,7 +139,7 @@ func showBank(w io.Writer, b *api.BankPage) {
 	p(w, "bank\t%d of %s on %s\n", b.ID, b.Symbol, b.Network)
 	p(w, "keys\t%s\n", keysText(b.Threshold, b.Keys))
 	p(w, "chain\tblock %d, %s\n", b.Tip.Height, b.Tip.Hash)
-	p(w, "has\t%s in %d coins, and %s to come back\n", b.Sums.Free, b.Coins, b.Sums.Change)
+	p(w, "has\t%s in %s, and %s to come back\n", b.Sums.Free, count(b.Coins, "coin"), b.Sums.Change)
 	if b.Sums.Lost != "0.00000000" {
 		p(w, "lost\t%s, stolen or in doubt\n", b.Sums.Lost)
 	}
@@ -149,7 +149,7 @@ func showBank(w io.Writer, b *api.BankPage) {
 	} else {
 		p(w, "balance\tDEFICIT OF %s: what is paid to the bank ends it, on its chain or by souk donate\n", b.Sums.Deficit)
 	}
-	p(w, "waiting\t%d withdrawals, %d of them for the end of their delay; %d transactions under way\n", b.Waiting, b.Delayed, b.Batches)
+	p(w, "waiting\t%s, %d of them for the end of their delay; %s under way\n", count(b.Waiting, "withdrawal"), b.Delayed, count(b.Batches, "transaction"))
 	if b.WaitsToBump {
 		p(w, "\ta transaction should pay more, and the reserve is short\n")
 	}
@@ -158,7 +158,7 @@ func showBank(w io.Writer, b *api.BankPage) {
 	}
 	rate := "no rate: too few members know one, so nothing is paid"
 	if b.Rate != 0 {
-		rate = fmt.Sprintf("%d units per 1,000 virtual bytes", b.Rate)
+		rate = rateText(b.Network, b.Rate)
 	}
 	p(w, "fee\t%s\n", rate)
 	showLimits(w, "limits", &b.Limits)
@@ -198,10 +198,7 @@ func showLimits(w io.Writer, name string, l *api.Limits) {
 func depthText(steps []api.Confirmation, symbol string) string {
 	var all []string
 	for _, c := range steps {
-		blocks := fmt.Sprintf("%d blocks", c.Blocks)
-		if c.Blocks == 1 {
-			blocks = "1 block"
-		}
+		blocks := count(c.Blocks, "block")
 		if c.UpTo == "" {
 			all = append(all, blocks+" above")
 			continue
@@ -229,7 +226,7 @@ func showSeries(w io.Writer, b *api.BankPage) {
 		}
 		p(w, "%d\t%d of %s\t%d\t%d\t%s\t%s\n", x.Number, x.Threshold, strings.Join(who, ", "), x.Addresses, x.Coins, x.Amount, opened)
 		if r := x.Recovery; r != nil {
-			after := fmt.Sprintf("%d blocks", r.Blocks)
+			after := count(r.Blocks, "block")
 			if r.Seconds != 0 {
 				after = span(r.Seconds * 1000)
 			}
@@ -249,7 +246,7 @@ func showBatches(w io.Writer, b *api.BankPage) {
 		if x.Mined != 0 {
 			state = fmt.Sprintf("%d of %d blocks", x.Depth, x.Required)
 		}
-		p(w, "%d, version %d\t%s\t%d\t%s\t%d of %d\t%s\t%s\n", x.Number, x.Version, x.Kind, x.Payouts, x.Fee, len(x.Signed), x.Needed, state, x.Tx)
+		p(w, "%d, version %d\t%s\t%d\t%s\t%s\t%s\t%s\n", x.Number, x.Version, x.Kind, x.Payouts, x.Fee, signatures(len(x.Signed), x.Needed), state, x.Tx)
 	}
 }
 
@@ -265,7 +262,7 @@ func attests(m *api.BankMember) string {
 		text += fmt.Sprintf(", %d behind", m.Behind)
 	}
 	if m.Wrong > 0 {
-		text += fmt.Sprintf(", WRONG %d times", m.Wrong)
+		text += ", WRONG " + count(m.Wrong, "time")
 	}
 	return text
 }
@@ -274,15 +271,23 @@ func attests(m *api.BankMember) string {
 func signs(m *api.BankMember) string {
 	switch {
 	case m.BadSigns > 0:
-		return fmt.Sprintf("WRONGLY, %d transactions", m.BadSigns)
+		return "WRONGLY, " + count(m.BadSigns, "transaction")
 	case m.SignLate:
-		return fmt.Sprintf("LATE, %d transactions wait for it", m.Unsigned)
+		return "LATE, " + waits(m.Unsigned)
 	case m.Unsigned > 0:
-		return fmt.Sprintf("%d transactions wait for it", m.Unsigned)
+		return waits(m.Unsigned)
 	case !m.InSeries:
 		return "has no key in the newest series"
 	}
 	return "yes"
+}
+
+// waits says how many transactions wait for a member.
+func waits(n int) string {
+	if n == 1 {
+		return "1 transaction waits for it"
+	}
+	return count(n, "transaction") + " wait for it"
 }
 
 // keyRemarks say what there is to say of a member's key.

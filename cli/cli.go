@@ -18,6 +18,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -25,6 +26,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"souk/api"
+	"souk/asset"
 	"souk/auditor"
 	"souk/exchange"
 	"souk/identity"
@@ -292,9 +294,50 @@ func (a *app) do(ctx context.Context, s *session, who *api.Signer, body exchange
 	}
 	r := receipts[0]
 	if r.Code != exchange.OK {
-		return r, refusal{r}
+		return r, refusal{r, a.lacking(ctx, s, who, r.Code, body)}
 	}
 	return r, nil
+}
+
+// lacking says what an account lacks for a command that was refused for that, if it can
+// be told.
+func (*app) lacking(ctx context.Context, s *session, who *api.Signer, code exchange.Code, body exchange.Body) string {
+	if code != exchange.Insufficient {
+		return ""
+	}
+	var id asset.ID
+	var need asset.Amount
+	switch b := body.(type) {
+	case *exchange.Transfer:
+		id, need = b.Asset, b.Amount
+	case *exchange.Donate:
+		if of, err := keptBy(ctx, s, b.Bank); err == nil {
+			id, need = of, b.Amount
+		}
+	case *exchange.Withdraw:
+		if of, err := keptBy(ctx, s, b.Bank); err == nil {
+			id, need = of, b.Amount+b.MaxFee
+		}
+	}
+	l, err := listed(ctx, s, strconv.FormatUint(uint64(id), 10))
+	if id == 0 || err != nil {
+		return ""
+	}
+	account, err := s.client.Account(ctx, who)
+	if err != nil {
+		return ""
+	}
+	var available, held asset.Amount
+	for i := range account.Balances {
+		if b := &account.Balances[i]; b.Asset == uint32(id) {
+			available, _ = l.Parse(b.Available)
+			held, _ = l.Parse(b.Held)
+		}
+	}
+	if available >= need {
+		return "" // it has come since
+	}
+	return shortage(available, held, need, l.Decimals, l.Symbol)
 }
 
 // passFlags say where a passphrase comes from.

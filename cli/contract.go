@@ -94,8 +94,8 @@ func bankOf(b *exchange.FoundingBank, members int) contractBank {
 func (b *contractBank) print(w io.Writer) {
 	p(w, "\nbank\t%s on %s\n  sign\t%d of %d members\n  wallets\t%d\n  least deposit\t%s\n  least withdrawal\t%s\n  most that leaves in an hour\t%s\n",
 		b.Asset, b.Network, b.Needed, b.Members, b.Wallets, b.MinDeposit, b.MinWithdrawal, b.HourlyLimit)
-	p(w, "  to a new address above %s\twaits for %s\n  withdrawals are gathered for\t%s\n  a transaction may pay more after\t%d blocks\n  a new member's key waits for\t%s\n",
-		b.DelayAbove, span(b.Delay), span(b.Gather), b.BumpBlocks, span(b.CoolDown))
+	p(w, "  to a new address above %s\twaits for %s\n  withdrawals are gathered for\t%s\n  a transaction may pay more after\t%s\n  a new member's key waits for\t%s\n",
+		b.DelayAbove, span(b.Delay), span(b.Gather), count(b.BumpBlocks, "block"), span(b.CoolDown))
 	p(w, "  begins with block\t%d, %s\n", b.StartHeight, b.StartHash)
 	if b.Members == 1 {
 		p(w, "  who holds its coins\tTHE OPERATOR, alone\n")
@@ -105,7 +105,7 @@ func (b *contractBank) print(w io.Writer) {
 		p(w, "  recovery\tnone: coins are lost if more than %d members lose their keys\n", b.Members-b.Needed)
 		return
 	}
-	after := fmt.Sprintf("%d blocks", r.Blocks)
+	after := count(r.Blocks, "block")
 	if r.Blocks == 0 {
 		after = span(r.Seconds / 86400 * 86_400_000)
 		if r.Seconds < 2*86400 {

@@ -46,7 +46,7 @@ followed until it is credited.`,
 					return err
 				}
 				a.warnDeposit(ctx, s, args[0])
-				if err := a.showAddress(own, args[0], plain); err != nil || !watch {
+				if err := a.showAddress(own, args[0], plain, watch && a.output == "json"); err != nil || !watch {
 					return err
 				}
 				return a.watchDeposits(ctx, s, who, own, args[0], limit)
@@ -194,7 +194,7 @@ func uriOf(n *script.Network, address string) string {
 	return scheme + ":" + address
 }
 
-func (a *app) showAddress(own *api.ProvenAddress, symbol string, plain bool) error {
+func (a *app) showAddress(own *api.ProvenAddress, symbol string, plain, oneLine bool) error {
 	b := own.Bank
 	x := shownAddress{
 		Address: own.Text, URI: uriOf(b.Net, own.Text), Symbol: symbol, Network: b.Network, Bank: uint32(b.ID), Series: own.Address.Series, Index: own.Index,
@@ -203,6 +203,10 @@ func (a *app) showAddress(own *api.ProvenAddress, symbol string, plain bool) err
 	}
 	if b.NextAt != 0 && b.Next.MinDeposit != b.MinDeposit {
 		x.NextMin, x.NextMinFrom = api.FormatCoins(b.Next.MinDeposit), b.NextAt
+	}
+	if oneLine {
+		a.line(&x, "")
+		return nil
 	}
 	err := a.show(&x, func(w io.Writer) {
 		p(w, "address\t%s\n", x.Address)
@@ -326,7 +330,7 @@ func (a *app) watchDeposits(ctx context.Context, s *session, who *api.Signer, ow
 func depositText(d *api.Deposit) string {
 	switch d.State {
 	case api.DepositSeen:
-		return fmt.Sprintf("seen by %d members, %d must have", d.Members, d.Needed)
+		return fmt.Sprintf("seen by %s, needs %d", count(d.Members, "member"), d.Needed)
 	case api.DepositDeep:
 		return fmt.Sprintf("%d of %d blocks", d.Depth, d.Required)
 	}

@@ -13,10 +13,16 @@ import (
 )
 
 // refusal is a receipt whose code is not success.
-type refusal struct{ receipt exchange.Receipt }
+type refusal struct {
+	receipt exchange.Receipt
+	why     string // more than the code says
+}
 
 func (e refusal) Error() string {
 	c := e.receipt.Code
+	if e.why != "" {
+		return fmt.Sprintf("%s (code %d)", e.why, c)
+	}
 	return fmt.Sprintf("%s (code %d): %s", c, c, api.Message(c))
 }
 

@@ -149,9 +149,9 @@ func (v *planValue) print(w io.Writer, f *recovery.File) {
 		sums, _ := f.Sums(i) // which planOf has computed
 		paid, fee = paid+sums.Paid, fee+sums.Fee
 		p(w, "transaction %d\t%s\n", i+1, t.Tx)
-		p(w, "  spends\t%d coins with %s %s\n", t.Coins, t.In, ticker)
+		p(w, "  spends\t%s with %s %s\n", count(t.Coins, "coin"), t.In, ticker)
 		p(w, "  pays\t%s %s to %s\n", t.Paid, ticker, t.Address)
-		p(w, "  fee\t%s %s, %d units per 1,000 virtual bytes, %s of what it spends\n", t.Fee, ticker, t.Rate, share(sums.Fee, sums.In))
+		p(w, "  fee\t%s %s, %s, %s of what it spends\n", t.Fee, ticker, rateText(f.Network.Name, t.Rate), share(sums.Fee, sums.In))
 		p(w, "  signed\t%s\n", t.signed())
 		for _, h := range t.Holders {
 			if h.Bad != "" {

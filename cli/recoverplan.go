@@ -62,7 +62,7 @@ with a larger one.`,
 	l.StringVar(&f.out, "out", "", "file to write the plan to")
 	l.Uint32Var(&f.gap, "gap", recovery.DepositGap, "deposit addresses to look for behind the last one that was paid")
 	l.Uint32Var(&f.changeGap, "change-gap", recovery.ChangeGap, "change addresses of each wallet to look for behind the last one that was paid")
-	l.Uint32Var(&f.rate, "fee-rate", 0, "units per 1,000 virtual bytes (default: what your node estimates)")
+	l.Uint32Var(&f.rate, "fee-rate", 0, "units per 1,000 virtual bytes, 1,000 for 1 sat/vB (default: what your node estimates)")
 	l.BoolVar(&f.early, "early", false, "also take coins that cannot be spent yet, to sign now and send later")
 	chainFlags(c, &f.nodes, &f.chains)
 	return c

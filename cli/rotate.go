@@ -269,7 +269,7 @@ func (t *turn) print(w io.Writer, height uint64) {
 		p(w, "the key of %s is good for a series from %s on\n", c.Member, when(c.Until))
 	}
 	for _, o := range t.Old {
-		p(w, "  series %d still has %d coins with %s\n", o.Number, o.Coins, o.Amount)
+		p(w, "  series %d still has %s with %s\n", o.Number, count(o.Coins, "coin"), o.Amount)
 	}
 	if t.Current {
 		p(w, "%s\n", t.progress())

@@ -77,10 +77,10 @@ func bankRemark(b *api.BankHealth) string {
 		text = b.Network + ": THIS SERVER DOES NOT DO ITS PART: " + b.Problem
 	}
 	if b.Waiting > 0 {
-		text += fmt.Sprintf("; %d withdrawals wait", b.Waiting)
+		text += "; " + count(b.Waiting, "withdrawal") + " not in a transaction yet"
 	}
 	if b.Transactions > 0 {
-		text += fmt.Sprintf("; %d transactions are under way", b.Transactions)
+		text += "; " + count(b.Transactions, "transaction") + " under way"
 	}
 	return text
 }
@@ -186,14 +186,14 @@ func (v *outlook) remarks(m *api.Member) string {
 	case v.self(m):
 		all = append(all, "this server")
 		if v.best > v.Height+slack {
-			all = append(all, fmt.Sprintf("%d blocks behind", v.best-v.Height))
+			all = append(all, count(v.best-v.Height, "block")+" behind")
 		}
 	case x == nil:
 		all = append(all, "NOT CONNECTED with this server")
 	case x.Behind:
 		all = append(all, "connected, catching up")
 	case v.best > x.Height+slack:
-		all = append(all, fmt.Sprintf("connected, %d blocks behind", v.best-x.Height))
+		all = append(all, "connected, "+count(v.best-x.Height, "block")+" behind")
 	default:
 		all = append(all, "connected")
 	}
@@ -208,7 +208,7 @@ func (v *outlook) remarks(m *api.Member) string {
 		all = append(all, fmt.Sprintf("turns missed in a row: %d", m.Missed))
 	}
 	if m.Silent > 0 {
-		all = append(all, fmt.Sprintf("left %d commands unanswered, as clients say", m.Silent))
+		all = append(all, "left "+count(m.Silent, "command")+" unanswered, as clients say")
 	}
 	return strings.Join(all, "; ")
 }

@@ -16,6 +16,7 @@ import (
 	"souk/asset"
 	"souk/exchange"
 	"souk/exchange/custody"
+	"souk/exchange/ledger"
 	"souk/identity"
 	"souk/script"
 )
@@ -35,13 +36,16 @@ func (a *app) withdrawCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "withdraw ASSET AMOUNT ADDRESS", Short: "Pay coins out of your account to an address of their chain", Args: cobra.ExactArgs(3),
 		Long: `Pay coins out of your account to an address of their chain. The amount arrives to the unit; your share of the
-transaction's fee comes on top, at most --max-fee, and what is left of that comes back. Until a
+transaction's fee comes on top, at most --max-fee, and what is left of that comes back. With all as the amount
+everything that is available goes: the bound of the fee is set aside, and the rest is paid. Until a
 transaction pays it, a withdrawal can be cancelled; after that it ends only by being paid.
 
 You are shown what will be sent and asked for a yes, unless you give --yes. With --watch the withdrawal is
-followed until it is mined.`,
+followed until it is mined. With -o json and --watch every line is one JSON object: first the receipt of the
+withdrawal, then the withdrawal itself, as souk withdraw list has it, each time that its state changes.`,
 		Example: `  souk withdraw BTC 0.5 bc1q...
   souk withdraw BTC 0.5 bc1q... --max-fee 0.0001 --watch
+  souk withdraw BTC all bc1q...
   souk withdraw list
   souk withdraw cancel 7
   souk withdraw settings --only --allow BTC:bc1q... --delay 24h`,
@@ -73,6 +77,7 @@ followed until it is mined.`,
 type payout struct {
 	exchange.Withdraw
 	symbol, address, network string
+	all                      bool         // everything that is available
 	estimate                 asset.Amount // of its share, if nobody shares the transaction
 	delay                    string       // what is to be said of its delay
 	warnings                 []string
@@ -92,8 +97,10 @@ func planPayout(ctx context.Context, s *session, who *api.Signer, args []string,
 	if x.Salt, err = newSalt(); err != nil {
 		return nil, err
 	}
-	if x.Amount, err = asset.Parse(args[1], api.BankDecimals); err != nil {
-		return nil, usageError{err}
+	if x.all = args[1] == "all"; !x.all {
+		if x.Amount, err = asset.Parse(args[1], api.BankDecimals); err != nil {
+			return nil, usageError{err}
+		}
 	}
 	if x.Script, err = b.Net.ParseAddress(args[2]); err != nil {
 		if _, souk := identity.ParseAddress(args[2]); souk == nil {
@@ -104,11 +111,8 @@ func planPayout(ctx context.Context, s *session, who *api.Signer, args []string,
 	if err := b.Net.Payable(x.Script, b.Tip+1); err != nil {
 		return nil, usageError{fmt.Errorf("the bank does not pay to %s: %w", args[2], err)}
 	}
-	switch {
-	case x.Amount < b.MinWithdrawal:
-		return nil, fmt.Errorf("the least withdrawal is %s %s", api.FormatCoins(b.MinWithdrawal), x.symbol)
-	case x.Amount > b.MaxPerHour:
-		return nil, fmt.Errorf("the bank pays %s %s an hour, and no more at once: withdraw it in parts", api.FormatCoins(b.MaxPerHour), x.symbol)
+	if err := x.within(b); !x.all && err != nil {
+		return nil, err
 	}
 	page, err := s.client.Bank(ctx, strconv.FormatUint(uint64(b.Asset), 10))
 	if err != nil {
@@ -128,7 +132,70 @@ func planPayout(ctx context.Context, s *session, who *api.Signer, args []string,
 	if err := x.price(&newest, b.Net, page.Rate, f.maxFee); err != nil {
 		return nil, err
 	}
+	if err := x.afford(ctx, s, who, b, v); err != nil {
+		return nil, err
+	}
+	if err := x.worth(f.maxFee != ""); err != nil {
+		return nil, err
+	}
 	return x, x.rules(ctx, s, who, b)
+}
+
+// within checks the amount against the bank's limits.
+func (x *payout) within(b *api.ProvenBank) error {
+	switch {
+	case x.Amount < b.MinWithdrawal:
+		return fmt.Errorf("the least withdrawal is %s %s", api.FormatCoins(b.MinWithdrawal), x.symbol)
+	case x.Amount > b.MaxPerHour:
+		return fmt.Errorf("the bank pays %s %s an hour, and no more at once: withdraw it in parts", api.FormatCoins(b.MaxPerHour), x.symbol)
+	}
+	return nil
+}
+
+// afford compares amount and bound with what the account is proven to have, and sets
+// the amount if it is to be all of that.
+func (x *payout) afford(ctx context.Context, s *session, who *api.Signer, b *api.ProvenBank, v *api.Verifier) error {
+	account, _, err := s.client.VerifiedAccount(ctx, v, who)
+	if err != nil && !errors.Is(err, api.ErrAbsent) {
+		return fmt.Errorf("your account: %w", err)
+	}
+	var has ledger.Balance
+	for _, h := range account.Balances {
+		if h.Asset == b.Asset {
+			has = h
+		}
+	}
+	if x.all && has.Available > x.MaxFee {
+		x.Amount = has.Available - x.MaxFee
+		if err := x.within(b); err != nil {
+			return fmt.Errorf("all that is available less the bound of the fee is %s %s, and %w", api.FormatCoins(x.Amount), x.symbol, err)
+		}
+		return nil
+	}
+	need, ok := x.Amount.Add(x.MaxFee)
+	if ok && need <= has.Available && !x.all {
+		return nil
+	}
+	text := shortage(has.Available, has.Held, need, api.BankDecimals, x.symbol)
+	return fmt.Errorf("%s. It takes the amount and the bound of the fee, %s; souk withdraw %s all ADDRESS pays out what is available", text, api.FormatCoins(x.MaxFee), x.symbol)
+}
+
+// shortage says what is available, what there is besides, and what is missing.
+func shortage(available, held, need asset.Amount, decimals uint8, symbol string) string {
+	text := fmt.Sprintf("insufficient funds: %s %s are available", asset.Format(available, decimals), symbol)
+	if held > 0 {
+		text += fmt.Sprintf(" of %s (%s are in orders and withdrawals; souk account show tells them apart)", asset.Format(available+held, decimals), asset.Format(held, decimals))
+	}
+	return text + fmt.Sprintf(", %s are needed: %s are missing", asset.Format(need, decimals), asset.Format(need-min(need, available), decimals))
+}
+
+// worth refuses a fee that nobody has named and that is much for the amount.
+func (x *payout) worth(named bool) error {
+	if !named && x.MaxFee > x.Amount/10 {
+		return usageError{fmt.Errorf("the fee is about %s %s now, much for so small an amount: say with --max-fee what it may be at most, such as --max-fee %s",
+			api.FormatCoins(x.estimate), x.symbol, api.FormatCoins(x.MaxFee))}
+	}
+	return nil
 }
 
 // price estimates the fee and sets its bound.
@@ -160,10 +227,7 @@ func (x *payout) price(newest *custody.SeriesRecord, n *script.Network, rate uin
 		}
 		return nil
 	}
-	if x.MaxFee = boundFactor * x.estimate; x.MaxFee > x.Amount/10 {
-		return usageError{fmt.Errorf("the fee is about %s %s now, much for so small an amount: say with --max-fee what it may be at most, such as --max-fee %s",
-			api.FormatCoins(x.estimate), x.symbol, api.FormatCoins(x.MaxFee))}
-	}
+	x.MaxFee = boundFactor * x.estimate
 	return nil
 }
 
@@ -209,6 +273,7 @@ func (a *app) agreed(x *payout, yes bool) error {
 	}
 	p(a.err, "pay      %s %s to %s (%s)\n", api.FormatCoins(x.Amount), x.symbol, x.address, x.network)
 	p(a.err, "fee      about %s %s, less if others share the transaction; at most %s\n", api.FormatCoins(x.estimate), x.symbol, api.FormatCoins(x.MaxFee))
+	p(a.err, "together %s %s leave what is available%s; what the fee does not need of it comes back\n", api.FormatCoins(x.Amount+x.MaxFee), x.symbol, map[bool]string{true: ", which is all of it"}[x.all])
 	p(a.err, "delay    %s\n", x.delay)
 	if yes {
 		return nil
@@ -245,6 +310,10 @@ func (a *app) payOut(ctx context.Context, s *session, who *api.Signer, x *payout
 		return err
 	}
 	v := asked{api.ReceiptValue(&r), r.Number, x.symbol, api.FormatCoins(x.Amount), api.FormatCoins(x.MaxFee), x.address}
+	if f.watch && a.output == "json" {
+		a.line(&v, "")
+		return a.watchPayout(ctx, s, who, r.Number, limit)
+	}
 	err = a.show(&v, func(w io.Writer) {
 		p(w, "withdrawal %d: %s %s to %s; %s more are held for the fee\n", v.Withdrawal, v.Amount, v.Symbol, v.Address, v.MaxFee)
 		p(w, "souk withdraw list shows how far it is; souk withdraw cancel %d takes it back until a transaction pays it\n", v.Withdrawal)
@@ -272,14 +341,15 @@ func (a *app) watchPayout(ctx context.Context, s *session, who *api.Signer, id u
 			return err
 		}
 		if len(list.Withdrawals) == 0 || list.Withdrawals[0].ID != id {
-			return fmt.Errorf("withdrawal %d is not there any more: it was cancelled", id)
+			return fmt.Errorf("withdrawal %d is not there any more, as this server says: it was cancelled, or paid more than 30 days ago", id)
 		}
 		x := &list.Withdrawals[0]
 		if text := payoutText(x); text != told {
 			told = text
 			a.line(x, "withdrawal %d: %s", id, text)
 		}
-		if x.State == api.WithdrawalMined || x.State == api.WithdrawalPaid || !pause(ctx) {
+		ended := x.State == api.WithdrawalMined || x.State == api.WithdrawalPaid || x.State == api.WithdrawalCancelled
+		if ended || !pause(ctx) {
 			return nil
 		}
 	}
@@ -297,19 +367,24 @@ func payoutText(x *api.Withdrawal) string {
 			api.WaitsForLift: "until the halt of the banks is lifted",
 		}[x.Reason]
 	case api.WithdrawalSigning:
-		return fmt.Sprintf("signed by %d of %d, fee %s, in %s", x.Signed, x.Needed, x.Fee, x.Tx)
+		return fmt.Sprintf("signing (%s), fee %s, in %s", signatures(x.Signed, x.Needed), x.Fee, x.Tx)
 	case api.WithdrawalSigned:
-		return fmt.Sprintf("on its way to a block, fee %s, in %s", x.Fee, x.Tx)
+		return fmt.Sprintf("signed (%s), on its way to a block, fee %s, in %s", signatures(x.Signed, x.Needed), x.Fee, x.Tx)
 	case api.WithdrawalMined:
 		return fmt.Sprintf("mined, %d of %d blocks, fee %s, in %s:%d", x.Depth, x.Required, x.Fee, x.Tx, x.Output)
 	}
-	return fmt.Sprintf("paid, %d blocks, fee %s, in %s:%d", x.Depth, x.Fee, x.Tx, x.Output)
+	if x.State == api.WithdrawalCancelled {
+		return "cancelled " + when(x.Time)
+	}
+	return fmt.Sprintf("paid, %s, fee %s, in %s:%d", count(x.Depth, "block"), x.Fee, x.Tx, x.Output)
 }
 
 func (a *app) withdrawList() *cobra.Command {
 	page := api.BankedPage{}
 	c := &cobra.Command{
 		Use: "list [ASSET]", Short: "List your withdrawals, newest first, and how far they are", Args: cobra.MaximumNArgs(1),
+		Long: `List your withdrawals, newest first, and how far they are: all that are not paid, and those that were paid or
+cancelled in the last 30 days.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				page.Bank = args[0]

@@ -231,6 +231,7 @@ func (w *blockWork) cancelWithdrawal(t *task) Code {
 		t.number = uint64(is.ID)
 		w.event(Event{
 			Kind: EventWithdrawalCancelled, Account: t.cmd.Account, Asset: w.s.banks.Asset(is.Bank), Amount: is.Amount + is.MaxFee, Number: uint64(is.ID),
+			Withdrawal: &is,
 		})
 	}
 	return custodyCodes[code]

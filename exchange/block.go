@@ -6,6 +6,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 
 	"souk/asset"
+	"souk/exchange/custody"
 	"souk/exchange/market"
 	"souk/exchange/roster"
 	"souk/identity"
@@ -203,4 +204,6 @@ type Event struct {
 	Fill    *market.Fill  // for trades
 	Memo    string
 	Action  []byte
+
+	Withdrawal *custody.Withdrawal // for one that is cancelled: the state forgets it
 }

@@ -98,6 +98,16 @@ func (f face) Fills(account identity.Address, before web.Cursor) iter.Seq2[web.F
 	}
 }
 
+func (f face) Cancels(account identity.Address) iter.Seq2[web.Cancelled, error] {
+	return func(yield func(web.Cancelled, error) bool) {
+		for x, err := range f.Replica.Cancels(account) {
+			if !yield(web.Cancelled(x), webErr(err)) {
+				return
+			}
+		}
+	}
+}
+
 func (f face) Silent() []web.Silence {
 	var all []web.Silence
 	for _, m := range f.Members() {

@@ -56,9 +56,13 @@ type node struct {
 
 // newChain founds a chain of servers whose replicas are opened with config.
 func newChain(tb testing.TB, servers int, config replica.Config) *chain {
-	c := &chain{tb: tb, founding: exchangetest.Founding(servers), config: config}
+	return chainOf(tb, exchangetest.Founding(servers), config)
+}
+
+func chainOf(tb testing.TB, founding *exchange.Founding, config replica.Config) *chain {
+	c := &chain{tb: tb, founding: founding, config: config}
 	c.world = exchangetest.From(c.founding)
-	for i := range servers {
+	for i := range founding.Members {
 		n := &node{chain: c, index: i, store: memstore.New()}
 		c.nodes = append(c.nodes, n)
 		n.open()

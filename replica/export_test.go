@@ -53,6 +53,13 @@ func ParseStored(data []byte) (twofold bool) {
 		}
 		twofold = twofold || !bytes.Equal(again, data)
 	}
+	if all, err := parseCancels(data); err == nil && len(data) >= 16 {
+		again := bytes.Clone(data[:16])
+		for i := range all {
+			again = all[i].append(again)
+		}
+		twofold = twofold || !bytes.Equal(again, data)
+	}
 	if m, err := parseManifest(data); err == nil {
 		twofold = twofold || !bytes.Equal(m.append(nil), data)
 	}

@@ -32,6 +32,7 @@ const (
 	keyChunk    = 0x0b // height, number: a chunk of a snapshot
 	keySpan     = 0x0c // span: height of its first block
 	keyJournal  = 0x0d // number: a piece of a journal; without one: how many there are
+	keyCancels  = 0x0e // inverted day, account, inverted height: the account's withdrawals that were cancelled in a block
 )
 
 const (

@@ -418,6 +418,7 @@ func (w *writer) encode(b sink, records []*record) (*run, error) {
 			writeResults(b, rec)
 			writeTrades(b, rec)
 			writeFills(b, rec)
+			writeCancels(b, rec)
 			if err := w.prune(b, rec); err != nil {
 				return nil, err
 			}
@@ -612,7 +613,7 @@ func (w *writer) prune(b sink, rec *record) error {
 	if d := day(now); d != w.day {
 		w.day = d
 		if keep := w.keep.Days; keep > 0 && d > uint32(keep) {
-			for _, kind := range []byte{keyTrades, keyFills} {
+			for _, kind := range []byte{keyTrades, keyFills, keyCancels} {
 				b.DeleteRange(dayKey(kind, d-uint32(keep)-1), []byte{kind + 1})
 			}
 		}

@@ -118,7 +118,7 @@ type Keep struct {
 	Blocks uint64
 	// Results is for how many blocks results can be proven, at least. Default 100,000.
 	Results uint64
-	// Days is for how many days trades and fills are kept. Default 30; negative: for ever.
+	// Days is for how many days trades, fills and cancelled withdrawals are kept. Default 30; negative: for ever.
 	Days int
 	// SnapshotEvery is the number of blocks between snapshots; 0 makes none.
 	SnapshotEvery uint64

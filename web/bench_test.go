@@ -72,6 +72,10 @@ func (i *instant) Fills(identity.Address, web.Cursor) iter.Seq2[web.Fill, error]
 	return func(func(web.Fill, error) bool) {}
 }
 
+func (i *instant) Cancels(identity.Address) iter.Seq2[web.Cancelled, error] {
+	return func(func(web.Cancelled, error) bool) {}
+}
+
 func (i *instant) Status() consensus.Status          { return i.status }
 func (i *instant) LightBlock(uint64) ([]byte, error) { return nil, errNone }
 

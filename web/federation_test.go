@@ -367,6 +367,16 @@ func (a adapter) Fills(account identity.Address, before web.Cursor) iter.Seq2[we
 	}
 }
 
+func (a adapter) Cancels(account identity.Address) iter.Seq2[web.Cancelled, error] {
+	return func(yield func(web.Cancelled, error) bool) {
+		for x, err := range a.Replica.Cancels(account) {
+			if !yield(web.Cancelled(x), failure(err)) {
+				return
+			}
+		}
+	}
+}
+
 func (a adapter) Silent() []web.Silence {
 	var list []web.Silence
 	for _, m := range a.Members() {

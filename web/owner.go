@@ -401,12 +401,54 @@ func (v *virtual) withdrawals(_ context.Context, in *WithdrawalsInput) (*Reply[a
 	if err != nil {
 		return nil, refuse(err)
 	}
+	if err := v.cancelled(account, in, &r); err != nil {
+		return nil, refuse(err)
+	}
 	slices.SortFunc(r.Withdrawals, func(x, y api.Withdrawal) int { return cmp.Compare(y.ID, x.ID) })
 	if len(r.Withdrawals) > in.Limit {
 		r.Withdrawals = r.Withdrawals[:in.Limit]
 		r.Next = r.Withdrawals[in.Limit-1].ID
 	}
 	return &Reply[api.Withdrawals]{r}, nil
+}
+
+// cancelled adds the withdrawals that an account took back of late. The state has
+// forgotten them.
+func (v *virtual) cancelled(account identity.Address, in *WithdrawalsInput, r *api.Withdrawals) error {
+	var all map[custody.Bank]banked
+	var bank custody.Bank
+	since := uint64(0)
+	err := v.view(func(s *exchange.State) (err error) {
+		if s.Banks() == nil {
+			return nil
+		}
+		all, since = bankedBy(s), v.now(s)-min(v.now(s), custody.RecordFor)
+		bank, err = only(s, in.Bank)
+		return err
+	})
+	if err != nil || all == nil {
+		return err
+	}
+	seen := 0
+	for x, err := range v.replica.Cancels(account) {
+		if err != nil {
+			return err
+		}
+		if seen++; x.Time < since || seen > maxScan {
+			return nil
+		}
+		b, ok := all[x.Bank]
+		if !ok || bank != 0 && x.Bank != bank || in.Before != 0 && uint64(x.ID) >= in.Before {
+			continue
+		}
+		w := api.Withdrawal{
+			ID: uint64(x.ID), Bank: uint32(b.id), Symbol: b.symbol, Network: b.network.Name, Amount: api.FormatCoins(x.Amount), MaxFee: api.FormatCoins(x.MaxFee),
+			Asked: x.Asked, State: api.WithdrawalCancelled, Time: x.Time,
+		}
+		w.Address, w.Script = api.ScriptText(b.network, x.Script)
+		r.Withdrawals = append(r.Withdrawals, w)
+	}
+	return nil
 }
 
 // batchID names a batch.

@@ -8,6 +8,7 @@ import (
 	"souk/api"
 	"souk/asset"
 	"souk/exchange"
+	"souk/exchange/custody"
 	"souk/exchange/escrow"
 	"souk/exchange/ledger"
 	"souk/exchange/market"
@@ -41,12 +42,29 @@ func (v *virtual) account(ctx context.Context, in *AccountInput) (*Reply[api.Acc
 		a := s.Ledger().Account(n)
 		r = api.AccountValue(&a, s.Ledger())
 		r.At = at(s)
+		tellWithdrawing(s, n, &r)
 		return nil
 	})
 	if err != nil {
 		return nil, refuse(err)
 	}
 	return &Reply[api.Account]{r}, nil
+}
+
+// tellWithdrawing says how much of what an account has on hold is for withdrawals.
+func tellWithdrawing(s *exchange.State, n ledger.Number, r *api.Account) {
+	if s.Banks() == nil {
+		return
+	}
+	for bank := range s.Banks().Banks() {
+		id := s.Banks().Asset(custody.Bank(bank + 1))
+		of, _ := s.Ledger().Asset(id)
+		for i := range r.Balances {
+			if b := &r.Balances[i]; b.Asset == uint32(id) {
+				b.Withdrawing = asset.Format(s.Banks().Held(custody.Owner(n), id), of.Decimals)
+			}
+		}
+	}
 }
 
 // provenAccount answers the account as its proven leaf has it, or that there is none.

@@ -8,6 +8,7 @@ import (
 	"souk/asset"
 	"souk/consensus"
 	"souk/exchange"
+	"souk/exchange/custody"
 	"souk/exchange/market"
 	"souk/exchange/roster"
 	"souk/identity"
@@ -53,6 +54,8 @@ type Replica interface {
 	Trades(id market.ID, before Cursor) iter.Seq2[Trade, error]
 	// Fills yields an account's fills that are older than a cursor, newest first.
 	Fills(account identity.Address, before Cursor) iter.Seq2[Fill, error]
+	// Cancels yields an account's withdrawals that were cancelled, newest first.
+	Cancels(account identity.Address) iter.Seq2[Cancelled, error]
 	// Silent is how often clients said that a member left their commands unanswered.
 	Silent() []Silence
 }
@@ -134,6 +137,18 @@ type Fill struct {
 	Height   uint64
 	Time     uint64
 	Index    uint32
+}
+
+// Cancelled is a withdrawal that its owner took back.
+type Cancelled struct {
+	ID     custody.ID
+	Bank   custody.Bank
+	Script []byte
+	Amount asset.Amount
+	MaxFee asset.Amount
+	Asked  uint64 // ms
+	Height uint64
+	Time   uint64 // ms
 }
 
 // Silence is what clients of this server said of a member.
