@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -73,35 +72,20 @@ func TestAuditChain(t *testing.T) {
 	if err := miner.Mine(t.Context(), 120); err != nil {
 		t.Fatal(err)
 	}
-	program, err := exec.LookPath("souk")
-	if err != nil {
-		t.Fatal(err)
-	}
 	rpc := miner.Node().RPC()
 	dir := t.TempDir()
 	password := filepath.Join(dir, "password")
 	if err := os.WriteFile(password, []byte(rpc.Password+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := cluster.Start(program, node.LocalSetup{
-		Dir: filepath.Join(dir, "fed"), Name: "practice", Servers: 4, Now: time.Now(),
-		Banks:  []node.BankTerms{{Asset: "BTC", Network: "bitcoin-regtest"}},
-		Chains: map[string]node.ChainConfig{"bitcoin-regtest": {Kind: "rpc", URL: rpc.URL, User: rpc.User, PasswordFile: password}},
+	s := startShop(t, node.LocalSetup{
+		Servers: 4,
+		Banks:   []node.BankTerms{{Asset: "BTC", Network: "bitcoin-regtest"}},
+		Chains:  map[string]node.ChainConfig{"bitcoin-regtest": {Kind: "rpc", URL: rpc.URL, User: rpc.User, PasswordFile: password}},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
-	if err := c.Ready(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	s := &shop{t, c, dir, filepath.Join(dir, "pass")}
-	if err := os.WriteFile(s.pass, []byte("my-passphrase\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	id := c.Founding.ID()
+	id := s.Founding.ID()
 	ask := []string{"audit", "--id", hex.EncodeToString(id[:]), "--purse", filepath.Join(dir, "none")}
-	for _, url := range c.URLs {
+	for _, url := range s.URLs {
 		ask = append(ask, "--server", url)
 	}
 	own := slices.Concat(ask, []string{"--chain", fmt.Sprintf("bitcoin-regtest=%s,user=%s,password-file=%s", rpc.URL, rpc.User, password)})
@@ -114,7 +98,7 @@ func TestAuditChain(t *testing.T) {
 	}
 	// Somebody pays to an address of nobody's: on the chain at once, and, once the members
 	// agree that it is deep, the reserve's, so that it is owed too.
-	at, err := miner.Pay(t.Context(), depositScript(t, c.Founding, 7), 1_2345_0000)
+	at, err := miner.Pay(t.Context(), depositScript(t, s.Founding, 7), 1_2345_0000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +124,7 @@ func TestAuditChain(t *testing.T) {
 	}
 	// The holders of three keys move the coin away, past the ledger: whether or not the
 	// members have seen it yet, the audit says how much is missing.
-	steal(t, c, miner, at, 1_2345_0000)
+	steal(t, s.Cluster, miner, at, 1_2345_0000)
 	if err := miner.Mine(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}

@@ -38,6 +38,12 @@ type shop struct {
 
 func openShop(t *testing.T) *shop {
 	t.Helper()
+	return startShop(t, node.LocalSetup{Servers: 2})
+}
+
+// startShop founds and starts a federation in a folder of the test's.
+func startShop(t *testing.T, setup node.LocalSetup) *shop {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("starts servers")
 	}
@@ -46,7 +52,8 @@ func openShop(t *testing.T) *shop {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	c, err := cluster.Start(binary, node.LocalSetup{Dir: filepath.Join(dir, "fed"), Name: "practice", Servers: 2, Now: time.Now()})
+	setup.Dir, setup.Name, setup.Now = filepath.Join(dir, "fed"), "practice", time.Now()
+	c, err := cluster.Start(binary, setup)
 	if err != nil {
 		t.Fatal(err)
 	}
