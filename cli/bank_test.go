@@ -167,6 +167,7 @@ func TestBankByCommandLine(t *testing.T) {
 	b.refused("say with --max-fee", as("withdraw", "BTC", "0.0001", shop)...)
 	b.refused("--max-fee: it must be at least", as("withdraw", "BTC", "1", shop, "--max-fee", "0.00000001")...)
 	b.refused("nobody answered, so nothing was sent", as("withdraw", "BTC", "1", shop)...)
+	b.refused(`insufficient funds: 4\.00000000 BTC are available, 50\.0000\d+ are needed: 46\.0000\d+ are missing`, as("withdraw", "BTC", "50", shop)...)
 	if out, status := b.answer("no\n", as("withdraw", "BTC", "1", shop)...); status == 0 || !strings.Contains(out, "nothing was sent") {
 		t.Errorf("%d: %s", status, out)
 	}
@@ -289,15 +290,15 @@ func (b *bankShop) settles(as func(...string) []string, alice string) {
 		}
 		return len(page.Unsettled) == 1
 	})
-	b.shows(as("withdraw", "list"), `1 +1\.00000000 +BTC +bcrt1\w+ +signed by 0 of 3, fee`)
+	b.shows(as("withdraw", "list"), `1 +1\.00000000 +BTC +bcrt1\w+ +signing \(0, needs 3\), fee`)
 	batch := &page.Unsettled[0]
 	x := &exchange.Sign{Signature: custody.Signature{Bank: 1, Batch: batch.Number, Version: 1}}
 	for range batch.Inputs {
 		x.Signatures = append(x.Signatures, bytes.Repeat([]byte{1}, 71))
 	}
 	b.say(3, x)
-	b.shows(as("withdraw", "list"), "on its way to a block")
-	b.shows(as("bank", "BTC"), `keys +3 of 4 sign`, `it has what it owes`, `WRONGLY, 1 transactions`, `1 transactions wait for it`, `payout`, `wallet +total`, `founding`)
+	b.shows(as("withdraw", "list"), `signed \(3, needs 3\), on its way to a block`)
+	b.shows(as("bank", "BTC"), `keys +3 of 4 sign`, `it has what it owes`, `WRONGLY, 1 transaction`, `1 transaction waits for it`, `fee +[0-9.]+ sat/vB`, `payout`, `wallet +total`, `founding`)
 	b.shows(as("bank"), `BTC +bitcoin-regtest`)
 	b.refused("no bank keeps ZZZ", as("bank", "ZZZ")...)
 	tx, err := script.ParseHash(batch.Tx)
@@ -339,7 +340,44 @@ func (b *bankShop) cancels(as func(...string) []string, shop string) {
 	b.shows(as("withdraw", "list"), `2 +6\.00000000 +BTC +\w+ +waits until 20`)
 	b.must(as("withdraw", "cancel", "2")...)
 	b.refused("unknown withdrawal", as("withdraw", "cancel", "2")...)
+	b.shows(as("withdraw", "list", "BTC"), `2 +6\.00000000 +BTC +bcrt1q6rz28mcfaxtmd6v789l9rrlrusdprr9pz3cppk +cancelled 20`, `1 +1\.00000000 +BTC +\w+ +paid`)
+	b.everything(as, shop)
 	b.refused("is no number of a withdrawal", as("withdraw", "cancel", shop)...)
+}
+
+// everything withdraws all that is available, to the unit, and is called off.
+func (b *bankShop) everything(as func(...string) []string, shop string) {
+	b.Helper()
+	out := b.must(as("withdraw", "BTC", "all", shop, "--max-fee", "0.001", "--yes")...)
+	b.matches(out, `together +\d+\.\d+ BTC leave what is available, which is all of it`, `withdrawal 3: `)
+	b.shows(as("account", "show"), `BTC +0\.00000000 +0\.00000000 +\d\d\.\d+\n`)
+	b.refused(`insufficient funds: 0\.00000000 BTC are available of \d+\.\d+ .*, 1\.0000\d+ are needed: 1\.0000\d+ are missing`, as("withdraw", "BTC", "1", shop)...)
+	b.refused(`insufficient funds: 0\.00000000 BTC are available`, as("withdraw", "BTC", "all", shop)...)
+	b.refused(`insufficient funds: 0\.00000000 BTC are available .*: 0\.01000000 are missing \(code 104\)`, as("donate", "BTC", "0.01")...)
+	b.must(as("withdraw", "cancel", "3")...)
+
+	// A program that watches reads one object per line, and sees it called off.
+	done := make(chan string, 1)
+	go func() {
+		out, _ := b.answer("", as("withdraw", "BTC", "6", "bcrt1q6rz28mcfaxtmd6v789l9rrlrusdprr9pz3cppk", "--yes", "--watch", "-o", "json")...)
+		done <- out
+	}()
+	b.shows(as("withdraw", "list"), `4 +6\.00000000 +BTC +\w+ +waits until`)
+	b.must(as("withdraw", "cancel", "4")...)
+	text := <-done
+	var states []string
+	for line := range strings.Lines(text) {
+		var x struct{ State string }
+		if strings.HasPrefix(line, "{") {
+			if err := json.Unmarshal([]byte(line), &x); err != nil {
+				b.Errorf("%q: %v", line, err)
+			}
+			states = append(states, x.State)
+		}
+	}
+	if len(states) < 2 || states[0] != "" || states[len(states)-1] != api.WithdrawalCancelled {
+		b.Errorf("%q in:\n%s", states, text)
+	}
 }
 
 // rules sets what withdrawals may do.
@@ -362,7 +400,7 @@ func (b *bankShop) rules(as func(...string) []string, shop string) {
 	b.refused("with a colon between", as("withdraw", "settings", "--allow", shop)...)
 	b.refused("stands alone", as("withdraw", "settings", "--none", "--only")...)
 	out := b.must(as("withdraw", "BTC", "0.5", shop, "--yes", "-o", "json")...)
-	b.matches(out, `"withdrawal": 3`, `"max_fee": "0\.0000`)
+	b.matches(out, `"withdrawal": 5`, `"max_fee": "0\.0000`)
 }
 
 // liars show other addresses than those of the bank.
