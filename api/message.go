@@ -104,4 +104,5 @@ var messages = map[exchange.Code]string{
 	exchange.NotSigner:        "No input of the transaction has a key of the member. Leave it to those whose keys are there.",
 	exchange.BanksHalted:      "All banks are halted. Wait for the vote that lifts it; see what halted them in the list of banks.",
 	exchange.AccountExists:    "The address has an account already. Ask for a deposit address with it.",
+	exchange.BadPossession:    "The key does not come with a proof that this member holds its private half. Prove it with that key, for this virtual server, network, operator and server key.",
 }

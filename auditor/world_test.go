@@ -296,7 +296,7 @@ func (w *world) rotate() {
 	for id, name := range slices.Collect(w.names) {
 		key := MemberKey(fmt.Sprint(name, "/", w.made))
 		w.keys[name] = append(w.keys[name], key)
-		announce = append(announce, w.ByServer(name, &exchange.AnnounceKey{Bank: Bank, Key: key.Public()}))
+		announce = append(announce, w.ByServer(name, w.Announce(name, key)))
 		open.Members = append(open.Members, roster.ID(id+1))
 	}
 	w.must(announce...)

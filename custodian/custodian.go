@@ -83,6 +83,8 @@ type Signer interface {
 	Prepare(view *custody.State, me custody.Member, id custody.Bank, batch uint64, version uint8) (sign func() (*custody.Signature, error), err error)
 	// Announce returns the member's public key for a network; false if there is none.
 	Announce(network string) (script.MemberKey, bool)
+	// Possess proves that the member has the key for a claim's network.
+	Possess(claim script.Claim) (script.Possession, error)
 }
 
 // Config says whose custodian it is and of what.

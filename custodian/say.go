@@ -6,6 +6,7 @@ import (
 	"souk/chain"
 	"souk/exchange"
 	"souk/exchange/custody"
+	"souk/exchange/roster"
 	"souk/script"
 )
 
@@ -18,7 +19,12 @@ func (c *Custodian) say(s *exchange.State, chained bool) (bodies []exchange.Body
 	c.readOwn(s.Banks())
 	if key, ok := c.key(); ok && !c.seen.own.HasKey && c.keying.due(c.steps) {
 		c.keying.answered(c.steps)
-		bodies = append(bodies, &exchange.AnnounceKey{Bank: c.cfg.Bank, Key: key})
+		claim, _ := s.Claim(roster.ID(c.seen.me), c.cfg.Network.Name)
+		proof, err := c.cfg.Signer.Possess(claim)
+		if err != nil {
+			return nil, fmt.Errorf("announce a key: %w", err)
+		}
+		bodies = append(bodies, &exchange.AnnounceKey{Bank: c.cfg.Bank, Key: key, Possession: proof})
 	}
 	if !chained {
 		return bodies, nil

@@ -9,6 +9,7 @@ import (
 	"souk/exchange/ledger"
 	"souk/exchange/roster"
 	"souk/identity"
+	"souk/script"
 )
 
 // Commands of banks, and what the exchange posts for them (Y-80 to Y-84). Amounts
@@ -194,6 +195,17 @@ func (w *blockWork) announceKey(t *task) Code {
 	by, code := w.server(t)
 	if code != OK {
 		return code
+	}
+	bank, ok := w.s.banks.Bank(b.Bank)
+	if !ok {
+		return UnknownBank
+	}
+	claim, _ := w.s.Claim(roster.ID(by), bank.Network)
+	switch err := b.Key.CheckPossession(claim, &b.Possession); {
+	case errors.Is(err, script.ErrKey):
+		return BadKey
+	case err != nil:
+		return BadPossession
 	}
 	return custodyCodes[w.s.banks.AnnounceKey(by, b.Bank, b.Key, w.now)]
 }

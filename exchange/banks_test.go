@@ -214,7 +214,7 @@ func TestBankVotes(t *testing.T) {
 	deposited(t, w, c, Coin)
 	var announce []exchange.Command
 	for i := range 4 {
-		announce = append(announce, w.ByServer(MemberName(i), &exchange.AnnounceKey{Bank: Bank, Key: MemberKey(MemberName(i) + "/2").Public()}))
+		announce = append(announce, w.ByServer(MemberName(i), w.Announce(MemberName(i), MemberKey(MemberName(i)+"/2"))))
 	}
 	bankBlock(t, w, announce...)
 	vote := func(a roster.Action) (codes []exchange.Code) {

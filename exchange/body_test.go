@@ -19,6 +19,18 @@ import (
 
 var update = flag.Bool("update", false, "write the vectors anew")
 
+// announcement is a key with a proof for a virtual server of an id of its own.
+func announcement() *exchange.AnnounceKey {
+	key := MemberKey("server-1")
+	proof, err := key.Possess(script.Claim{
+		VirtualServer: exchange.ID{1, 2, 3}, Network: BankNetwork, Operator: Address("server-1"), Server: Key("server-1/server").Public(),
+	})
+	if err != nil {
+		panic(err)
+	}
+	return &exchange.AnnounceKey{Bank: Bank, Key: key.Public(), Possession: proof}
+}
+
 // samples is one body of every kind.
 func samples() []exchange.Body {
 	secret := Preimage(1)
@@ -50,7 +62,7 @@ func samples() []exchange.Body {
 			Spends:   []custody.Spend{{Height: 101, At: script.Outpoint{Tx: BankHash("old")}, Tx: BankHash("new")}},
 		}},
 		&exchange.Sign{Signature: custody.Signature{Bank: Bank, Batch: 3, Version: 2, First: 1, Signatures: [][]byte{{1, 2, 3}, {}}}},
-		&exchange.AnnounceKey{Bank: Bank, Key: MemberKey("server-1").Public()},
+		announcement(),
 		&exchange.SetWithdrawals{Settings: custody.Settings{Delay: 3_600_000, Only: true, Allowed: []custody.Allowed{{Bank: Bank, Script: Output("home")}}}, Salt: custody.Salt{4, 5, 6}},
 		&exchange.CancelWithdrawal{Withdrawal: 9},
 		&exchange.NewAddress{Bank: Bank, Salt: custody.Salt{1, 2, 3}},

@@ -121,8 +121,9 @@ func (x *Sign) read(s *cryptobyte.String) bool {
 
 // AnnounceKey is a member's key for a bank, for a series to come.
 type AnnounceKey struct {
-	Bank custody.Bank
-	Key  script.MemberKey
+	Bank       custody.Bank
+	Key        script.MemberKey
+	Possession script.Possession // for State.Claim of the member
 }
 
 // Kind is KindAnnounceKey.
@@ -130,11 +131,11 @@ func (*AnnounceKey) Kind() Kind { return KindAnnounceKey }
 
 // Append appends the body's encoding.
 func (a *AnnounceKey) Append(dst []byte) []byte {
-	return appendMemberKey(binary.BigEndian.AppendUint32(dst, uint32(a.Bank)), &a.Key)
+	return append(appendMemberKey(binary.BigEndian.AppendUint32(dst, uint32(a.Bank)), &a.Key), a.Possession[:]...)
 }
 
 func (a *AnnounceKey) read(s *cryptobyte.String) bool {
-	return s.ReadUint32((*uint32)(&a.Bank)) && readMemberKey(s, &a.Key)
+	return s.ReadUint32((*uint32)(&a.Bank)) && readMemberKey(s, &a.Key) && s.CopyBytes(a.Possession[:])
 }
 
 // SetWithdrawals says what the account's withdrawals may do. What lets something

@@ -102,8 +102,9 @@ const (
 	NotSigner        Code = 174 // no input of the batch has a key of the member
 	BanksHalted      Code = 175 // all banks are halted
 	AccountExists    Code = 176 // the address has an account already
+	BadPossession    Code = 177 // the key does not come with a proof that this member has it
 
-	lastCode = AccountExists
+	lastCode = BadPossession
 )
 
 var codeNames = map[Code]string{
@@ -130,7 +131,7 @@ var codeNames = map[Code]string{
 	BadChainHeight: "bad height of the chain", BadParent: "bad parent", TooManyOfBank: "too many of these at the bank", BadOutput: "bad output",
 	FeeBoundTooLow: "bound of the fee too low", NotAllowed: "output not allowed", UnknownPayout: "unknown withdrawal",
 	UnknownBatch: "unknown batch", InBatch: "withdrawal in a transaction", BadSettings: "bad settings", NotSigner: "not a signer",
-	BanksHalted: "banks are halted", AccountExists: "account exists",
+	BanksHalted: "banks are halted", AccountExists: "account exists", BadPossession: "key not proven",
 }
 
 // String is a short English name, for people; programs use the number.

@@ -10,6 +10,8 @@ import (
 
 	"souk/asset"
 	"souk/exchange/custody"
+	"souk/exchange/roster"
+	"souk/identity"
 	"souk/script"
 )
 
@@ -20,17 +22,41 @@ const cardWithBanks = 0
 // BankKey is a member's key for the bank on a network: an extended public key whose
 // private key is for this network alone.
 type BankKey struct {
-	Network string
-	Key     script.MemberKey
+	Network    string
+	Key        script.MemberKey
+	Possession script.Possession // for the card's member (Y-87)
+}
+
+// ProveBankKey is the key for the network of a claim, with the proof of the claim.
+func ProveBankKey(claim script.Claim, key script.PrivateMemberKey) (k BankKey, err error) {
+	k.Network, k.Key = claim.Network, key.Public()
+	if k.Possession, err = key.Possess(claim); err != nil {
+		return k, fmt.Errorf("key for %s: %w", k.Network, err)
+	}
+	return k, nil
+}
+
+// Claim is what the key for a network on the card proves. Operator and Server are set.
+// There is no virtual server yet.
+func (c *Card) Claim(network string) script.Claim {
+	return script.Claim{Network: network, Operator: identity.AddressOf(c.Operator), Server: c.Server}
+}
+
+// Claim is what a member's key proves when it is announced for the bank on a network.
+// ok is false if there is no such member.
+func (s *State) Claim(id roster.ID, network string) (c script.Claim, ok bool) {
+	m, ok := s.roster.Member(id)
+	return script.Claim{VirtualServer: s.id, Network: network, Operator: m.Operator, Server: m.Server}, ok
 }
 
 func appendBankKeys(dst []byte, keys []BankKey) []byte {
 	if len(keys) == 0 {
 		return dst
 	}
-	dst = append(dst, byte(len(keys))) //nolint:gosec // bounded by checkBankKeys
+	dst = append(dst, byte(len(keys))) //nolint:gosec // bounded by Card.Check
 	for i := range keys {
 		dst = appendMemberKey(appendText8(dst, keys[i].Network), &keys[i].Key)
+		dst = append(dst, keys[i].Possession[:]...)
 	}
 	return dst
 }
@@ -42,7 +68,7 @@ func readBankKeys(s *cryptobyte.String, keys *[]BankKey) bool {
 	}
 	for range n {
 		var k BankKey
-		if !readText8(s, &k.Network, maxNetwork) || !readMemberKey(s, &k.Key) {
+		if !readText8(s, &k.Network, maxNetwork) || !readMemberKey(s, &k.Key) || !s.CopyBytes(k.Possession[:]) {
 			return false
 		}
 		*keys = append(*keys, k)
@@ -53,7 +79,9 @@ func readBankKeys(s *cryptobyte.String, keys *[]BankKey) bool {
 // maxNetwork is the longest name of a network.
 const maxNetwork = 32
 
-func checkBankKeys(keys []BankKey) error {
+// checkBankKeys checks the keys of a card, and the proofs that its member has them.
+func (c *Card) checkBankKeys() error {
+	keys := c.Banks
 	if len(keys) > custody.MaxBanks {
 		return fmt.Errorf("%d keys for banks, at most %d", len(keys), custody.MaxBanks)
 	}
@@ -71,6 +99,9 @@ func checkBankKeys(keys []BankKey) error {
 			if keys[j].Key.Key == keys[i].Key.Key {
 				return fmt.Errorf("%s and %s have the same key", keys[j].Network, keys[i].Network)
 			}
+		}
+		if err := keys[i].Key.CheckPossession(c.Claim(keys[i].Network), &keys[i].Possession); err != nil {
+			return fmt.Errorf("the key for %s is not proven to be this member's: %w", keys[i].Network, err)
 		}
 	}
 	return nil

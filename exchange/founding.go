@@ -142,7 +142,7 @@ func (c *Card) Check() error {
 	if c.Operator == c.Server || c.Operator == c.Consensus || c.Server == c.Consensus {
 		return fmt.Errorf("%w: operator, server and consensus keys must differ", ErrCard)
 	}
-	if err := checkBankKeys(c.Banks); err != nil {
+	if err := c.checkBankKeys(); err != nil {
 		return fmt.Errorf("%w: %w", ErrCard, err)
 	}
 	if !c.Operator.Verify(identity.TagCard, c.appendUnsigned(nil), c.Signature) {

@@ -30,7 +30,11 @@ func TestFoundingVectors(t *testing.T) {
 		Intervals: script.RecoveryIntervals,
 	}
 	many := BankCard("server-1")
-	many.Banks = append(many.Banks, exchange.BankKey{Network: "litecoin-regtest", Key: MemberKey("server-1/litecoin").Public()})
+	litecoin, err := exchange.ProveBankKey(many.Claim("litecoin-regtest"), MemberKey("server-1/litecoin"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	many.Banks = append(many.Banks, litecoin)
 	many.Sign(Key("server-1"))
 	plain, bank := Card("server-1"), BankCard("server-1")
 	got := []foundingVector{

@@ -96,25 +96,49 @@ func bankKey(seed []byte, network string, card uint32) (script.PrivateMemberKey,
 	return k, nil
 }
 
-// publicBankKeys are a card's public keys, one for each network, as cards have them.
-func publicBankKeys(seed []byte, card uint32) ([]exchange.BankKey, error) {
-	return publicKeys(func(n *script.Network) (script.PrivateMemberKey, error) { return bankKey(seed, n.Name, card) })
+// addBankKeys puts a home's keys with a number on a card, one for each network, with
+// the proofs that they are this member's. The card's operator and server key are set.
+func addBankKeys(c *exchange.Card, seed []byte, number uint32) (err error) {
+	c.Banks, err = provenKeys(c.Claim, func(n *script.Network) (script.PrivateMemberKey, error) { return bankKey(seed, n.Name, number) })
+	return err
 }
 
-// publicKeys are those of the private keys that derive makes, one for each network,
-// ascending by its name.
-func publicKeys(derive func(*script.Network) (script.PrivateMemberKey, error)) ([]exchange.BankKey, error) {
+// provenKeys are the public halves of the private keys that derive makes, one for each
+// network, ascending by its name, each with the proof of its claim.
+func provenKeys(claim func(network string) script.Claim, derive func(*script.Network) (script.PrivateMemberKey, error)) ([]exchange.BankKey, error) {
 	var all []exchange.BankKey
 	for _, n := range script.Networks() {
 		k, err := derive(n)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, exchange.BankKey{Network: n.Name, Key: k.Public()})
+		proven, err := exchange.ProveBankKey(claim(n.Name), k)
 		k.Wipe()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, proven)
 	}
 	slices.SortFunc(all, func(a, b exchange.BankKey) int { return strings.Compare(a.Network, b.Network) })
 	return all, nil
+}
+
+// proveAgain makes the proofs of a card's keys for banks anew, for another server key.
+// The keys stay what they are.
+func (h Home) proveAgain(c *exchange.Card, pass sealed.Passphrase) error {
+	if len(c.Banks) == 0 {
+		return nil
+	}
+	seed, err := h.openBankSeed(pass)
+	if err != nil {
+		return err
+	}
+	defer clear(seed)
+	number, err := cardNumber(seed, c)
+	if err != nil {
+		return err
+	}
+	return addBankKeys(c, seed, number)
 }
 
 // cardNumber is the number of the card whose keys for banks a card shows.
@@ -190,12 +214,12 @@ func (h Home) bankKeys(keys string, networks []string, pass sealed.Passphrase) (
 	return all, nil
 }
 
-// cardBankKeys are the public keys for a further card of a home, and make its seed if
-// it has none yet.
-func (h Home) cardBankKeys(pass sealed.Passphrase, work int) ([]exchange.BankKey, error) {
+// cardBankKeys puts keys on a further card of a home, and makes its seed if it has
+// none yet.
+func (h Home) cardBankKeys(c *exchange.Card, pass sealed.Passphrase, work int) error {
 	cards, err := h.Cards()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	open := h.openBankSeed
 	if !h.HasBankKeys() {
@@ -203,14 +227,14 @@ func (h Home) cardBankKeys(pass sealed.Passphrase, work int) ([]exchange.BankKey
 	}
 	seed, err := open(pass)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer clear(seed)
 	number, err := freeCardNumber(seed, cards)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return publicBankKeys(seed, number)
+	return addBankKeys(c, seed, number)
 }
 
 // BankKeySetup is what AddBankKeys needs.
@@ -254,7 +278,7 @@ func (h Home) AddBankKeys(s BankKeySetup) ([]HomeCard, error) {
 		if err != nil {
 			return nil, err
 		}
-		if c.Card.Banks, err = publicBankKeys(seed, number); err != nil {
+		if err := addBankKeys(&c.Card, seed, number); err != nil {
 			return nil, err
 		}
 		c.Card.Made = uint64(s.Now.UnixMilli())

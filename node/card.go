@@ -60,11 +60,11 @@ func NewCard(h Home, s CardSetup) (exchange.Card, string, error) {
 		defer keys[role].Wipe()
 	}
 	card := exchange.Card{
-		Name: first.Name, Server: first.Server, Consensus: keys[RoleConsensus].Public(),
+		Name: first.Name, Operator: operator.Public(), Server: first.Server, Consensus: keys[RoleConsensus].Public(),
 		P2P: comet.NodeID(keys[RoleNode].Public()) + "@" + s.P2P, URL: strings.TrimSuffix(s.URL, "/"),
 		Made: uint64(s.Now.UnixMilli()),
 	}
-	if card.Banks, err = h.cardBankKeys(s.Pass, s.Work); err != nil {
+	if err := h.cardBankKeys(&card, s.Pass, s.Work); err != nil {
 		return exchange.Card{}, "", err
 	}
 	if err := signCard(&card, operator); err != nil {

@@ -120,7 +120,7 @@ func Init(h Home, s Setup) (exchange.Card, error) {
 		return exchange.Card{}, err
 	}
 	defer clear(seed)
-	if card.Banks, err = publicBankKeys(seed, 0); err != nil {
+	if err := addBankKeys(&card, seed, 0); err != nil {
 		return exchange.Card{}, err
 	}
 	if err := signCard(&card, keys[RoleOperator]); err != nil {

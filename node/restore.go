@@ -257,6 +257,9 @@ func (h Home) renewCard(i int, old *exchange.Card, operator, server identity.Pri
 	}
 	c.Server, c.Consensus, c.Made = server.Public(), keys[RoleConsensus].Public(), uint64(s.Now.UnixMilli())
 	c.P2P = comet.NodeID(keys[RoleNode].Public()) + "@" + at
+	if err := h.proveAgain(&c, s.Pass); err != nil {
+		return err
+	}
 	if err := signCard(&c, operator); err != nil {
 		return err
 	}
@@ -328,9 +331,10 @@ func (h Home) cardFor(keys string, old []exchange.Card, cards []HomeCard) *excha
 			at = i
 		}
 	}
+	shown := func(k exchange.BankKey) bool { return len(old[at].Banks) > 0 && k.Key == old[at].Banks[0].Key }
 	for i := range cards { // the same keys for banks, or the same address
 		c := &cards[i].Card
-		if at == 0 && cards[i].Keys == firstKeys || at > 0 && len(c.Banks) > 0 && len(old[at].Banks) > 0 && c.Banks[0] == old[at].Banks[0] {
+		if at == 0 && cards[i].Keys == firstKeys || at > 0 && slices.ContainsFunc(c.Banks, shown) {
 			return c
 		}
 	}

@@ -1,7 +1,8 @@
 // Package signer owns a member's bank keys and what is signed with them. It rebuilds
 // the transaction of a batch's version from the member's own copy of the ledger,
 // makes sure that everything fits, writes down what it is about to sign, and then
-// signs that and nothing else. No caller can hand it a transaction.
+// signs that and nothing else, but for proofs that the keys are there. No caller can
+// hand it a transaction.
 //
 // What is to be paid is decided by exchange/custody; how a signature is made is
 // threshold's; when to sign, and what becomes of the signatures, is the custodian's.
@@ -97,6 +98,19 @@ func (s *Signer) Announce(network string) (script.MemberKey, bool) {
 		return script.MemberKey{}, false
 	}
 	return key.Public(), true
+}
+
+// Possess proves that this member has the key for the network of a claim: the one
+// thing besides transactions that is signed, and never to be taken for one (W-4). It
+// returns ErrNoKey if there is none.
+func (s *Signer) Possess(claim script.Claim) (script.Possession, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key, ok := s.keys[claim.Network]
+	if !ok {
+		return script.Possession{}, fmt.Errorf("%s: %w", claim.Network, ErrNoKey)
+	}
+	return key.Possess(claim)
 }
 
 // Sign signs a version of a batch with what keys this member has in its inputs. The

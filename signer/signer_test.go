@@ -15,6 +15,7 @@ import (
 	"souk/exchange"
 	"souk/exchange/custody"
 	. "souk/exchange/exchangetest"
+	"souk/exchange/roster"
 	"souk/internal/bulk"
 	"souk/merkle"
 	"souk/script"
@@ -74,6 +75,29 @@ func TestSignRecoverable(t *testing.T) {
 	refused(t, err, signer.ErrStranger)
 }
 
+// W-4: the signer proves that its key is there, and after Close no more.
+func TestPossess(t *testing.T) {
+	w := newWorld(t)
+	s, err := signer.Open(t.TempDir()+"/j", signer.Keys{BankNetwork: MemberKey("server-1/2")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	claim, ok := w.State.Claim(roster.ID(w.me), BankNetwork)
+	key, has := s.Announce(BankNetwork)
+	proof, err := s.Possess(claim)
+	if !ok || !has || err != nil {
+		t.Fatal(err)
+	}
+	if err := key.CheckPossession(claim, &proof); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Possess(claim)
+	refused(t, err, signer.ErrNoKey)
+}
+
 // W-1, W-3: who asks for something else gets nothing.
 func TestSignRefuses(t *testing.T) {
 	w := newWorld(t)
@@ -100,6 +124,8 @@ func TestSignRefuses(t *testing.T) {
 	if _, ok := other.Announce(BankNetwork); ok {
 		t.Error("announces a key that it does not have")
 	}
+	_, err = other.Possess(script.Claim{Network: BankNetwork})
+	refused(t, err, signer.ErrNoKey)
 	halted := w.fork()
 	halted.State.Banks().HaltAll(custody.Vote)
 	_, err = halted.sign(batch, 1)

@@ -86,9 +86,7 @@ func newBank(f *federation, seed uint64) (*bank, error) {
 	b.first = tip.Point
 	contract := exchangetest.BankFounding(f.shape.servers)
 	for i := range contract.Members {
-		c := &contract.Members[i]
-		c.Banks[0].Network = name
-		c.Sign(exchangetest.Key(c.Name))
+		exchangetest.SetBankKeys(&contract.Members[i], name)
 	}
 	d := &contract.Banks[0]
 	d.Network, d.Wallets = name, pick(b.rng, uint8(1), 1, 2)

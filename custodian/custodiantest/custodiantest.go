@@ -113,9 +113,7 @@ func New(cfg Config) (*Federation, error) {
 	f.Chain.Mine(cfg.Blocks)
 	f.Founding = exchangetest.BankFounding(cfg.Members)
 	for i := range f.Founding.Members {
-		c := &f.Founding.Members[i]
-		c.Banks[0].Network = cfg.Network
-		c.Sign(exchangetest.Key(c.Name))
+		exchangetest.SetBankKeys(&f.Founding.Members[i], cfg.Network)
 	}
 	tip := f.Chain.Tip()
 	f.Founding.Banks[0].Network, f.Founding.Banks[0].Wallets = cfg.Network, 2

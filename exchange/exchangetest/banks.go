@@ -38,9 +38,30 @@ func MemberKey(name string) script.PrivateMemberKey {
 // BankCard is Card with a key for the bank.
 func BankCard(name string) exchange.Card {
 	c := Card(name)
-	c.Banks = []exchange.BankKey{{Network: BankNetwork, Key: MemberKey(name).Public()}}
-	c.Sign(Key(name))
+	SetBankKeys(&c, BankNetwork)
 	return c
+}
+
+// SetBankKeys gives a card the member's key, for one network, and signs it.
+func SetBankKeys(c *exchange.Card, network string) {
+	c.Banks = []exchange.BankKey{proven(c.Claim(network), MemberKey(c.Name))}
+	c.Sign(Key(c.Name))
+}
+
+func proven(claim script.Claim, key script.PrivateMemberKey) exchange.BankKey {
+	k, err := exchange.ProveBankKey(claim, key)
+	if err != nil {
+		panic(err) //nolint:forbidigo // a test that cannot start
+	}
+	return k
+}
+
+// Announce is a member's announcement of a key for the bank.
+func (w *World) Announce(member string, key script.PrivateMemberKey) *exchange.AnnounceKey {
+	id, _ := w.State.Roster().ByServer(Key(member + "/server").Public())
+	claim, _ := w.State.Claim(id, BankNetwork)
+	k := proven(claim, key)
+	return &exchange.AnnounceKey{Bank: Bank, Key: k.Key, Possession: k.Possession}
 }
 
 // BankFounding is Founding with a bank of the asset TBC.
