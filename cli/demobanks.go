@@ -24,9 +24,9 @@ import (
 	"souk/store/sealed"
 )
 
-// demoCoin is a coin of the demonstration.
+// demoCoin is an asset with a bank in the demonstration, and its chain.
 type demoCoin struct {
-	*outside.Coin
+	*outside.Chain
 	asset           asset.ID     // in the practice terms
 	deposit, payout asset.Amount // by the trader who brings the coin
 }
@@ -84,7 +84,7 @@ func (d *demoRun) startCoins(ctx context.Context, dir string) error {
 	failed := make([]error, len(d.coins))
 	var wg sync.WaitGroup
 	for i, c := range d.coins {
-		wg.Go(func() { c.Coin, failed[i] = outside.Start(ctx, kinds[i].Network().Ticker, kinds[i], dir, d.a.err) })
+		wg.Go(func() { c.Chain, failed[i] = outside.Start(ctx, kinds[i].Network().Ticker, kinds[i], dir, d.a.err) })
 	}
 	wg.Wait()
 	if err := errors.Join(failed...); err != nil {
@@ -96,7 +96,7 @@ func (d *demoRun) startCoins(ctx context.Context, dir string) error {
 func (d *demoRun) stopCoins() error {
 	var err error
 	for _, c := range d.coins {
-		if c.Coin != nil {
+		if c.Chain != nil {
 			err = errors.Join(err, c.Stop())
 		}
 	}

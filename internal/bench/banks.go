@@ -83,7 +83,7 @@ func (r *run) sign() error {
 type signing struct {
 	client *api.Client
 	who    *api.Signer
-	coin   *outside.Coin
+	coin   *outside.Chain
 }
 
 // fill pays so many coins to an address of the account's, and waits until all are credited.

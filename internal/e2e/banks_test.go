@@ -28,7 +28,7 @@ import (
 // banked is a federation whose assets have banks on chains of this machine.
 type banked struct {
 	*federation
-	coins  map[string]*outside.Coin // by symbol
+	coins  map[string]*outside.Chain // by symbol
 	setup  node.LocalSetup
 	chains string // file that tells souk audit of the world's nodes
 }
@@ -45,7 +45,7 @@ func withTerms(t *testing.T, light bool, change func(*node.BankTerms), kinds ...
 	t.Helper()
 	s := setup(t, 4)
 	dir := t.TempDir()
-	b := &banked{coins: map[string]*outside.Coin{}, chains: filepath.Join(dir, "chains.toml")}
+	b := &banked{coins: map[string]*outside.Chain{}, chains: filepath.Join(dir, "chains.toml")}
 	s.Chains = map[string]node.ChainConfig{}
 	var own strings.Builder
 	for _, kind := range kinds {
@@ -84,7 +84,7 @@ func withTerms(t *testing.T, light bool, change func(*node.BankTerms), kinds ...
 }
 
 // lighten makes a server look at bitcoin through a light client.
-func lighten(t *testing.T, home node.Home, c *outside.Coin) {
+func lighten(t *testing.T, home node.Home, c *outside.Chain) {
 	t.Helper()
 	file := filepath.Join(string(home), "config.toml")
 	data, err := os.ReadFile(file)

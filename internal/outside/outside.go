@@ -1,5 +1,5 @@
 // Package outside is the world outside of a federation that runs on one machine: for
-// each coin a chain of its own with two nodes. One is the world's, which makes the
+// each bank a chain of its own with two nodes. One is the world's, which makes the
 // blocks, pays deposits and sees what arrives; the other is the node that the
 // servers ask. The demonstration, the measurements and the tests of whole processes
 // use it. Floor 5.
@@ -23,9 +23,9 @@ import (
 	"souk/script"
 )
 
-// Coin is a chain and its two nodes. Its methods may be called by several goroutines at once.
-type Coin struct {
-	// Symbol is that of the asset whose bank keeps the coin.
+// Chain is a chain of this machine and its two nodes. Its methods may be called by several goroutines at once.
+type Chain struct {
+	// Symbol is that of the asset whose bank keeps its coins on the chain.
 	Symbol string
 
 	kind    chainnode.Kind
@@ -36,17 +36,17 @@ type Coin struct {
 	secret  map[*chainnode.Node]string // file with the password of a node
 }
 
-// Start starts the two nodes of a coin in a folder, Btcd or Ltcd, which are built if
+// Start starts the two nodes of a chain in a folder, Btcd or Ltcd, which are built if
 // they are not built yet, and makes the first blocks. log is told of building.
-func Start(ctx context.Context, symbol string, kind chainnode.Kind, dir string, log io.Writer) (*Coin, error) {
-	c := &Coin{Symbol: symbol, kind: kind, secret: map[*chainnode.Node]string{}}
+func Start(ctx context.Context, symbol string, kind chainnode.Kind, dir string, log io.Writer) (*Chain, error) {
+	c := &Chain{Symbol: symbol, kind: kind, secret: map[*chainnode.Node]string{}}
 	if err := c.start(ctx, dir, log); err != nil {
 		return nil, errors.Join(fmt.Errorf("chain of %s: %w", symbol, err), c.Stop())
 	}
 	return c, nil
 }
 
-func (c *Coin) start(ctx context.Context, dir string, log io.Writer) (err error) {
+func (c *Chain) start(ctx context.Context, dir string, log io.Writer) (err error) {
 	world := chainnode.Config{Kind: c.kind, Dir: filepath.Join(dir, string(c.kind)+"-outside")}
 	if world.Binary, err = chainnode.Build(ctx, c.kind, log); err != nil {
 		return err
@@ -73,26 +73,26 @@ func (c *Coin) start(ctx context.Context, dir string, log io.Writer) (err error)
 	return c.Same(ctx)
 }
 
-// Network is the coin's network.
-func (c *Coin) Network() *script.Network { return c.kind.Network() }
+// Network is the line of the table that the chain follows.
+func (c *Chain) Network() *script.Network { return c.kind.Network() }
 
 // Reward is an address of the world outside.
-func (c *Coin) Reward() (string, error) { return c.Network().Address(c.miner.Reward()) }
+func (c *Chain) Reward() (string, error) { return c.Network().Address(c.miner.Reward()) }
 
 // World is the node of the world outside.
-func (c *Coin) World() *chainnode.Node { return c.miner.Node() }
+func (c *Chain) World() *chainnode.Node { return c.miner.Node() }
 
 // Inside is the node that servers ask.
-func (c *Coin) Inside() *chainnode.Node { return c.inside }
+func (c *Chain) Inside() *chainnode.Node { return c.inside }
 
 // Config says how to reach one of the two nodes.
-func (c *Coin) Config(n *chainnode.Node) node.ChainConfig {
+func (c *Chain) Config(n *chainnode.Node) node.ChainConfig {
 	r := n.RPC()
 	return node.ChainConfig{Kind: "rpc", URL: r.URL, User: r.User, PasswordFile: c.secret[n]}
 }
 
 // Same waits until both nodes have the same last block.
-func (c *Coin) Same(ctx context.Context) error {
+func (c *Chain) Same(ctx context.Context) error {
 	b, err := c.inside.Backend()
 	if err != nil {
 		return err
@@ -116,7 +116,7 @@ func (c *Coin) Same(ctx context.Context) error {
 }
 
 // Stop ends both nodes.
-func (c *Coin) Stop() error {
+func (c *Chain) Stop() error {
 	var err error
 	if c.backend != nil {
 		err = c.backend.Close()
@@ -133,21 +133,21 @@ func (c *Coin) Stop() error {
 }
 
 // Mine makes blocks.
-func (c *Coin) Mine(ctx context.Context, blocks int) error {
+func (c *Chain) Mine(ctx context.Context, blocks int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.miner.Mine(ctx, blocks)
 }
 
 // Miner lets the miner be used for something else, by nobody else meanwhile.
-func (c *Coin) Miner(use func(*chainnode.Miner) error) error {
+func (c *Chain) Miner(use func(*chainnode.Miner) error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return use(c.miner)
 }
 
 // Mining makes a block every now and then until the context ends.
-func (c *Coin) Mining(ctx context.Context, every time.Duration) {
+func (c *Chain) Mining(ctx context.Context, every time.Duration) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -159,21 +159,21 @@ func (c *Coin) Mining(ctx context.Context, every time.Duration) {
 }
 
 // Pay pays an output from outside. It waits for a block then.
-func (c *Coin) Pay(ctx context.Context, out []byte, amount asset.Amount) (script.Outpoint, error) {
+func (c *Chain) Pay(ctx context.Context, out []byte, amount asset.Amount) (script.Outpoint, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.miner.Pay(ctx, out, amount)
 }
 
 // Tip is the last block of the world's node.
-func (c *Coin) Tip(ctx context.Context) (chain.Point, error) {
+func (c *Chain) Tip(ctx context.Context) (chain.Point, error) {
 	b, err := c.backend.Tip(ctx)
 	return b.Point, err
 }
 
 // Arrived answers how many blocks deep the world's node has a payment that was made
 // behind a block; zero if it has not.
-func (c *Coin) Arrived(ctx context.Context, at script.Outpoint, out []byte, behind chain.Point) (uint32, error) {
+func (c *Chain) Arrived(ctx context.Context, at script.Outpoint, out []byte, behind chain.Point) (uint32, error) {
 	filter := chain.NewFilter(out)
 	step, err := c.backend.Follow(ctx, chain.Locator{behind}, chain.MaxStep)
 	if err != nil {
