@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"golang.org/x/crypto/cryptobyte"
+
 	"souk/asset"
 	"souk/exchange/custody"
 	"souk/exchange/ledger"
@@ -155,12 +157,18 @@ func (w *blockWork) server(t *task) (custody.Member, Code) {
 	return custody.Member(id), OK
 }
 
+// said reads the body of a command that only a member's server may send, and answers
+// which member that is: BadBody before what is wrong with the key.
+func said[T any](w *blockWork, t *task, body *T, read func(*T, *cryptobyte.String) bool) (custody.Member, Code) {
+	if !whole(body, read, t.cmd.Body) {
+		return 0, BadBody
+	}
+	return w.server(t)
+}
+
 func (w *blockWork) attest(t *task) Code {
 	var b Attest
-	if !whole(&b, (*Attest).read, t.cmd.Body) {
-		return BadBody
-	}
-	by, code := w.server(t)
+	by, code := said(w, t, &b, (*Attest).read)
 	if code != OK {
 		return code
 	}
@@ -169,10 +177,7 @@ func (w *blockWork) attest(t *task) Code {
 
 func (w *blockWork) sign(t *task) Code {
 	var b Sign
-	if !whole(&b, (*Sign).read, t.cmd.Body) {
-		return BadBody
-	}
-	by, code := w.server(t)
+	by, code := said(w, t, &b, (*Sign).read)
 	if code != OK {
 		return code
 	}
@@ -189,10 +194,7 @@ func (w *blockWork) sign(t *task) Code {
 
 func (w *blockWork) announceKey(t *task) Code {
 	var b AnnounceKey
-	if !whole(&b, (*AnnounceKey).read, t.cmd.Body) {
-		return BadBody
-	}
-	by, code := w.server(t)
+	by, code := said(w, t, &b, (*AnnounceKey).read)
 	if code != OK {
 		return code
 	}
