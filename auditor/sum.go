@@ -195,9 +195,11 @@ func (s *sums) batch(number uint64) {
 	s.plus(&s.report.Change, t.Back())
 	mined := false
 	for i := range t.Inputs {
-		s.have(&t.Inputs[i], &t)
 		_, gone := s.watch.spends[t.Inputs[i].At]
 		mined = mined || gone
+	}
+	for _, in := range t.Spends(len(t.Versions)) {
+		s.have(&in, &t)
 	}
 	if !mined {
 		v := &t.Versions[len(t.Versions)-1]

@@ -10,7 +10,7 @@
 // no commands.
 //
 // Where to look: one step in custodian.go, the chain in follow.go, scripts and coins
-// to look for in watch.go, statements in say.go, transactions in payout.go, what it
+// to look for in watch.go, statements in say.go, transactions in payout.go and keep.go, what it
 // tells people in status.go, what it remembers in disk.go. The rules are
 // docs/spec/16-custodian.md. Floor 3: it imports values, exchange and what is below
 // it, and the port chain; never an adapter or signer.
@@ -126,9 +126,11 @@ type Custodian struct {
 	keying outstanding
 	public *script.MemberKey // the signer's, once it was asked for
 	works  map[uint64]*work
+	kept   []*kept     // ascending by batch
 	coins  chain.Point // the tip when coins were compared with the ledger's
 
-	signed bool // the last step answered signatures and did not ask the chain
+	keptNew bool // something of kept is not saved yet
+	signed  bool // the last step answered signatures and did not ask the chain
 
 	mu     sync.Mutex
 	status Status
@@ -235,7 +237,7 @@ func (c *Custodian) attest(ctx context.Context) (bodies []exchange.Body, err err
 			bodies, problem = c.say(s, failed == nil)
 		}
 	})
-	return bodies, errors.Join(err, failed, problem, c.save())
+	return bodies, errors.Join(err, failed, problem, c.save(), c.saveKept())
 }
 
 // look reads what the state says before the chain is asked.

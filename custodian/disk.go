@@ -51,6 +51,9 @@ func (c *Custodian) load() error {
 	if err := os.MkdirAll(c.cfg.Dir, 0o700); err != nil {
 		return err
 	}
+	if err := c.loadKept(); err != nil {
+		return err
+	}
 	data, err := os.ReadFile(filepath.Join(c.cfg.Dir, seenFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -144,6 +147,11 @@ type reader struct {
 
 func (r *reader) u32() (v uint32) {
 	r.ok = r.ok && r.s.ReadUint32(&v)
+	return v
+}
+
+func (r *reader) u64() (v uint64) {
+	r.ok = r.ok && r.s.ReadUint64(&v)
 	return v
 }
 

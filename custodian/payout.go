@@ -29,6 +29,7 @@ type work struct {
 
 // version is one of the transactions that a batch may become.
 type version struct {
+	inputs  []custody.Input
 	outputs []script.Output
 	session threshold.Session           // once signatures are to be verified
 	given   map[custody.Member][][]byte // as last verified, by input
@@ -52,11 +53,7 @@ type order struct {
 func (c *Custodian) readBatches(s *exchange.State) (orders []order) {
 	banks := s.Banks()
 	info, _ := banks.Bank(c.cfg.Bank)
-	for number := range c.works {
-		if !slices.Contains(info.Live, number) {
-			delete(c.works, number)
-		}
-	}
+	c.retire(banks, info.Live)
 	size := 0
 	for _, number := range info.Live {
 		w := c.works[number]
@@ -90,7 +87,7 @@ func (c *Custodian) readBatches(s *exchange.State) (orders []order) {
 // readBatch brings a work up to the versions that the ledger has.
 func (c *Custodian) readBatch(banks *custody.State, w *work, number uint64) {
 	b, _ := banks.Batch(c.cfg.Bank, number)
-	if w.kind.Series == nil {
+	if len(b.Inputs) > len(w.batch.Inputs) {
 		for i := range b.Inputs {
 			n := b.Inputs[i].Series
 			for uint64(len(w.kind.Series)) <= uint64(n) {
@@ -107,7 +104,7 @@ func (c *Custodian) readBatch(banks *custody.State, w *work, number uint64) {
 	for len(w.versions) < len(b.Versions) {
 		tx, _ := banks.Transaction(c.cfg.Bank, number, uint8(len(w.versions)+1))
 		w.versions = append(w.versions, &version{
-			outputs: tx.Outputs, given: map[custody.Member][][]byte{}, bad: map[custody.Member]bool{}, todo: map[custody.Member][][]byte{},
+			inputs: b.Spends(len(w.versions) + 1), outputs: tx.Outputs, given: map[custody.Member][][]byte{}, bad: map[custody.Member]bool{}, todo: map[custody.Member][][]byte{},
 		})
 	}
 }
@@ -164,8 +161,9 @@ func (c *Custodian) readSignatures(banks *custody.State, w *work, n int) {
 }
 
 // passOn verifies what was signed, combines it and broadcasts the newest version of
-// each batch that enough have signed.
+// each batch that enough have signed. What settled and is not in the chain any more goes first.
 func (c *Custodian) passOn(ctx context.Context) {
+	c.passAgain(ctx)
 	for _, number := range slices.Sorted(maps.Keys(c.works)) {
 		w := c.works[number]
 		newest := 0
@@ -191,8 +189,8 @@ func (c *Custodian) passOn(ctx context.Context) {
 func (c *Custodian) verify(w *work, v *version) error {
 	if v.session == nil {
 		plan := threshold.Plan{Network: c.cfg.Network, Version: script.Version, Sequence: script.SequenceReplace, Outputs: v.outputs}
-		for i := range w.batch.Inputs {
-			in := &w.batch.Inputs[i]
+		for i := range v.inputs {
+			in := &v.inputs[i]
 			plan.Inputs = append(plan.Inputs, threshold.Coin{
 				At: in.At, Amount: in.Amount, Series: in.Series, Branch: in.Branch, Index: in.Index,
 			})
@@ -221,11 +219,11 @@ func (c *Custodian) verify(w *work, v *version) error {
 // verifyOf checks what one member gave.
 func (c *Custodian) verifyOf(w *work, v *version, m custody.Member, given [][]byte) {
 	v.good = slices.DeleteFunc(v.good, func(p threshold.Partial) bool {
-		return w.members[w.batch.Inputs[p.Input].Series][p.Key] == m
+		return w.members[v.inputs[p.Input].Series][p.Key] == m
 	})
 	v.given[m], v.bad[m] = given, false
 	for i, signature := range given {
-		position := slices.Index(w.members[w.batch.Inputs[i].Series], m)
+		position := slices.Index(w.members[v.inputs[i].Series], m)
 		if position < 0 {
 			continue
 		}
@@ -245,12 +243,12 @@ func (c *Custodian) verifyOf(w *work, v *version, m custody.Member, given [][]by
 
 // enough tells whether each input has as many good signatures as it needs.
 func (w *work) enough(v *version) bool {
-	counts := make([]int, len(w.batch.Inputs))
+	counts := make([]int, len(v.inputs))
 	for _, p := range v.good {
 		counts[p.Input]++
 	}
 	for i, n := range counts {
-		if n < int(w.kind.Series[w.batch.Inputs[i].Series].K) {
+		if n < int(w.kind.Series[v.inputs[i].Series].K) {
 			return false
 		}
 	}
@@ -261,7 +259,7 @@ func (w *work) enough(v *version) bool {
 // and now and then, for nodes drop what waits (W-32).
 func (c *Custodian) broadcast(ctx context.Context, w *work, n int) {
 	v, tip := w.versions[n-1], c.own.end
-	if c.own.spent[w.batch.Inputs[0].At] || v.step != 0 && v.tried == tip && c.steps < v.step+again {
+	if c.own.spent[v.inputs[0].At] || v.step != 0 && v.tried == tip && c.steps < v.step+again {
 		return
 	}
 	err := c.cfg.Backend.Broadcast(ctx, v.raw)

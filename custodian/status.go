@@ -90,7 +90,7 @@ func (c *Custodian) report(err error) {
 	for _, number := range slices.Sorted(maps.Keys(c.works)) {
 		w := c.works[number]
 		newest := w.versions[len(w.versions)-1]
-		x := Payout{Batch: number, Version: len(w.versions), Sent: w.sent, Problem: w.problem, Mined: o.spent[w.batch.Inputs[0].At]}
+		x := Payout{Batch: number, Version: len(w.versions), Sent: w.sent, Problem: w.problem, Mined: o.spent[w.versions[len(w.versions)-1].inputs[0].At]}
 		for m := range newest.given {
 			if !newest.bad[m] {
 				x.Signed++

@@ -32,7 +32,7 @@ var (
 )
 
 const (
-	journalMagic  = "souk/signer/journal/1\n"
+	journalMagic  = "souk/signer/journal/2\n"
 	journalPrefix = "bank-"
 	partPrefix    = ".part-"
 	folderMode    = 0o700
@@ -52,15 +52,26 @@ type book struct {
 // entry is a batch of which something was signed.
 type entry struct {
 	batch    uint64
-	inputs   []script.Outpoint // the first is what all its versions must spend
-	ids      []custody.ID      // of the withdrawals that it pays
-	versions []signed          // ascending
+	ids      []custody.ID // of the withdrawals that it pays
+	versions []signed     // ascending
 }
 
 // signed is a version and the transaction that was signed as it.
 type signed struct {
 	version uint8
 	tx      script.Hash
+	inputs  []script.Outpoint
+}
+
+// spends tells whether a version that was signed spends a coin.
+func (e *entry) spends(at script.Outpoint) bool {
+	return slices.ContainsFunc(e.versions, func(v signed) bool { return slices.Contains(v.inputs, at) })
+}
+
+// conflicts tells whether two transactions spend a coin in common, so that at most one
+// of them can be mined.
+func (v *signed) conflicts(other *signed) bool {
+	return slices.ContainsFunc(v.inputs, func(at script.Outpoint) bool { return slices.Contains(other.inputs, at) })
 }
 
 // ids is a range of withdrawals, both ends included.
@@ -78,6 +89,7 @@ const (
 // news is what the ledger said when an order was read.
 type news struct {
 	ends     map[uint64]ending // by batch, of all that was in the journal
+	dead     []script.Hash     // versions of the batch that will never be mined
 	finished []ids             // of batches that have settled
 	given    []entry           // batches of which the ledger has own signatures
 }
@@ -93,10 +105,12 @@ func endOf(view *custody.State, id custody.Bank, e *entry) ending {
 	if e.batch > view.LastBatch(id) {
 		return open // this copy of the ledger has not come so far
 	}
-	for _, at := range e.inputs {
-		by, _, ok := view.Spent(id, at)
-		if ok && !slices.ContainsFunc(e.versions, func(v signed) bool { return v.tx == by }) {
-			return givenUp
+	for i := range e.versions {
+		for _, at := range e.versions[i].inputs {
+			by, _, ok := view.Spent(id, at)
+			if ok && !slices.ContainsFunc(e.versions, func(v signed) bool { return v.tx == by }) {
+				return givenUp
+			}
 		}
 	}
 	// A withdrawal that is not settled remembers it, when the spend is long forgotten.
@@ -150,14 +164,15 @@ func ownSignatures(view *custody.State, me custody.Member, id custody.Bank) (lis
 		for v := range b.Versions {
 			n := uint8(v + 1)
 			if slices.Contains(view.Signed(id, number, n), me) {
-				e.versions = append(e.versions, signed{n, b.Versions[v].Tx})
+				x := signed{version: n, tx: b.Versions[v].Tx}
+				for _, in := range b.Spends(v + 1) {
+					x.inputs = append(x.inputs, in.At)
+				}
+				e.versions = append(e.versions, x)
 			}
 		}
 		if len(e.versions) == 0 {
 			continue
-		}
-		for i := range b.Inputs {
-			e.inputs = append(e.inputs, b.Inputs[i].At)
 		}
 		for i := range b.Payouts {
 			e.ids = append(e.ids, b.Payouts[i].ID)
@@ -246,9 +261,11 @@ func (b *book) conflict(e *entry) error {
 				return fmt.Errorf("%w: withdrawal %d is paid by batch %d, which nothing in the ledger has ended", ErrBound, w, other.batch)
 			}
 		}
-		for _, at := range e.inputs {
-			if slices.Contains(other.inputs, at) {
-				return fmt.Errorf("%w: coin %s is spent by batch %d, which nothing in the ledger has ended", ErrBound, at, other.batch)
+		for v := range e.versions {
+			for _, at := range e.versions[v].inputs {
+				if other.spends(at) {
+					return fmt.Errorf("%w: coin %s is spent by batch %d, which nothing in the ledger has ended", ErrBound, at, other.batch)
+				}
 			}
 		}
 	}
@@ -257,29 +274,31 @@ func (b *book) conflict(e *entry) error {
 
 // bind notes that an order is signed. ErrBound says why it may not be.
 func (b *book) bind(o *order) (changed bool, err error) {
-	e := entry{batch: o.batch, ids: o.ids}
+	x := signed{version: o.version, tx: o.tx}
 	for i := range o.plan.Inputs {
-		e.inputs = append(e.inputs, o.plan.Inputs[i].At)
+		x.inputs = append(x.inputs, o.plan.Inputs[i].At)
 	}
+	e := entry{batch: o.batch, ids: o.ids, versions: []signed{x}}
 	if err := b.conflict(&e); err != nil {
 		return false, err
 	}
 	i, ok := b.find(o.batch)
 	if !ok {
-		e.versions = []signed{{o.version, o.tx}}
 		b.entries = slices.Insert(b.entries, i, e)
 		return true, nil
 	}
 	old := &b.entries[i]
-	switch {
-	case old.inputs[0] != e.inputs[0]:
-		return false, fmt.Errorf("%w: batch %d must spend %s first", ErrBound, o.batch, old.inputs[0])
-	case !slices.Equal(old.inputs, e.inputs) || !slices.Equal(old.ids, e.ids):
+	if !slices.Equal(old.ids, e.ids) {
 		return false, fmt.Errorf("%w: batch %d was another one", ErrBound, o.batch)
+	}
+	for i := range old.versions {
+		if v := &old.versions[i]; !v.conflicts(&x) && !slices.Contains(o.news.dead, v.tx) {
+			return false, fmt.Errorf("%w: batch %d must spend a coin of its version %d", ErrBound, o.batch, v.version)
+		}
 	}
 	at, ok := slices.BinarySearchFunc(old.versions, o.version, func(v signed, n uint8) int { return int(v.version) - int(n) })
 	if !ok {
-		old.versions = slices.Insert(old.versions, at, signed{o.version, o.tx})
+		old.versions = slices.Insert(old.versions, at, x)
 		return true, nil
 	}
 	if old.versions[at].tx != o.tx {
@@ -299,10 +318,6 @@ func (b *book) encode() []byte {
 	for i := range b.entries {
 		e := &b.entries[i]
 		out = binary.BigEndian.AppendUint64(out, e.batch)
-		out = binary.BigEndian.AppendUint16(out, uint16(len(e.inputs)))
-		for _, at := range e.inputs {
-			out = binary.BigEndian.AppendUint32(append(out, at.Tx[:]...), at.Index)
-		}
 		out = binary.BigEndian.AppendUint16(out, uint16(len(e.ids)))
 		for _, w := range e.ids {
 			out = binary.BigEndian.AppendUint64(out, uint64(w))
@@ -310,6 +325,10 @@ func (b *book) encode() []byte {
 		out = append(out, byte(len(e.versions)))
 		for _, v := range e.versions {
 			out = append(append(out, v.version), v.tx[:]...)
+			out = binary.BigEndian.AppendUint16(out, uint16(len(v.inputs)))
+			for _, at := range v.inputs {
+				out = binary.BigEndian.AppendUint32(append(out, at.Tx[:]...), at.Index)
+			}
 		}
 	}
 	sum := sha256.Sum256(out)
@@ -345,15 +364,9 @@ func decode(data []byte) (*book, error) {
 }
 
 func (e *entry) read(s *cryptobyte.String) bool {
-	var inputs, paid uint16
+	var paid uint16
 	var versions uint8
-	ok := s.ReadUint64(&e.batch) && s.ReadUint16(&inputs) && inputs > 0
-	for i := uint16(0); ok && i < inputs; i++ {
-		var at script.Outpoint
-		ok = s.CopyBytes(at.Tx[:]) && s.ReadUint32(&at.Index)
-		e.inputs = append(e.inputs, at)
-	}
-	ok = ok && s.ReadUint16(&paid)
+	ok := s.ReadUint64(&e.batch) && s.ReadUint16(&paid)
 	for i := uint16(0); ok && i < paid; i++ {
 		var w custody.ID
 		ok = s.ReadUint64((*uint64)(&w))
@@ -362,7 +375,13 @@ func (e *entry) read(s *cryptobyte.String) bool {
 	ok = ok && s.ReadUint8(&versions)
 	for i := uint8(0); ok && i < versions; i++ {
 		var v signed
-		ok = s.ReadUint8(&v.version) && s.CopyBytes(v.tx[:])
+		var inputs uint16
+		ok = s.ReadUint8(&v.version) && s.CopyBytes(v.tx[:]) && s.ReadUint16(&inputs) && inputs > 0
+		for n := uint16(0); ok && n < inputs; n++ {
+			var at script.Outpoint
+			ok = s.CopyBytes(at.Tx[:]) && s.ReadUint32(&at.Index)
+			v.inputs = append(v.inputs, at)
+		}
 		e.versions = append(e.versions, v)
 	}
 	return ok

@@ -64,9 +64,10 @@ func readOrder(view *custody.State, me custody.Member, id custody.Bank, number u
 // readInputs takes the coins and the series that they are of.
 func (o *order) readInputs(view *custody.State, me custody.Member, batch *custody.Batch) error {
 	positions := map[uint32]int{}
-	for i := range batch.Inputs {
-		in := &batch.Inputs[i]
-		if i > 0 && !before(batch.Inputs[i-1].At, in.At) {
+	inputs := batch.Spends(int(o.version))
+	for i := range inputs {
+		in := &inputs[i]
+		if i > 0 && !before(inputs[i-1].At, in.At) {
 			return fmt.Errorf("%w: inputs that do not ascend", ErrUnfit)
 		}
 		if _, ok := positions[in.Series]; !ok {
@@ -164,11 +165,20 @@ func (o *order) check(view *custody.State, batch *custody.Batch) error {
 	return nil
 }
 
+// maxInput is more than any input weighs.
+const maxInput = 4 * 1024
+
 // mostFee is what no fee of custody exceeds (W-2): twice what the highest rate asks
-// for the transaction, and, of a child, for its parent too, and what is too small to be change.
+// for the transaction, with the inputs that other versions spend besides, and, of a
+// child, for its parent too, and what is too small to be change.
 func (o *order) mostFee(batch *custody.Batch) asset.Amount {
 	n := o.plan.Network
 	weight := weightOf(&o.plan, o.series)
+	for i := range batch.Inputs { // the fee of no version is below that of the one before
+		if in := &batch.Inputs[i]; !slices.ContainsFunc(o.plan.Inputs, func(c threshold.Coin) bool { return c.At == in.At }) {
+			weight += maxInput
+		}
+	}
 	if batch.Kind == custody.Child {
 		weight += script.MaxWeight
 	}

@@ -135,6 +135,7 @@ func (s *Signer) Prepare(
 		return nil, fmt.Errorf("batch %d of bank %d, version %d: %w", batch, id, version, err)
 	}
 	order.news = s.compare(view, me, id)
+	order.news.dead = view.Dead(id, batch)
 	return func() (*custody.Signature, error) {
 		signature, err := s.sign(order)
 		if err != nil {

@@ -487,3 +487,60 @@ func TestSecrets(t *testing.T) {
 		}
 	}
 }
+
+// W-10: a version that could be mined besides one that was signed is refused, unless the
+// ledger has that one for dead.
+func TestJournalVersions(t *testing.T) {
+	coin := func(name byte) script.Outpoint { return script.Outpoint{Tx: script.Hash{name}} }
+	a, b, c, d := coin('a'), coin('b'), coin('c'), coin('d')
+	type versions = [][]script.Outpoint
+	first := script.Hash{1}
+	for name, x := range map[string]struct {
+		versions versions
+		dead     []script.Hash
+		want     error
+	}{
+		"the same":                 {versions{{a, b}, {a, b}}, nil, nil},
+		"one in common":            {versions{{a, b}, {b, c}}, nil, nil},
+		"not the first one":        {versions{{a, b}, {b, c}, {c, d}}, nil, signer.ErrBound},
+		"none":                     {versions{{a, b}, {c, d}}, nil, signer.ErrBound},
+		"none, and the first dead": {versions{{a, b}, {c, d}}, []script.Hash{first}, nil},
+		"none, and another dead":   {versions{{a, b}, {c, d}}, []script.Hash{{2}}, signer.ErrBound},
+		"comes back":               {versions{{a, b}, {b, c}, {a, c}}, nil, nil},
+	} {
+		if err := signer.Bind(x.versions, x.dead...); !errors.Is(err, x.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// W-10, Y-71: a version that does without a stolen coin is signed, in the same batch.
+func TestJournalRenewed(t *testing.T) {
+	w := newWorld(t)
+	w.deposit(3*Coin, 3*Coin, 3*Coin, 3*Coin, 3*Coin, 9*Coin, 9*Coin, 9*Coin, 9*Coin)
+	id := w.withdraw(11 * Coin)
+	first := w.batch(id)
+	b, _ := w.State.Banks().Batch(Bank, first)
+	if len(b.Inputs) < 2 {
+		t.Fatalf("%+v", b)
+	}
+	w.signed(first, 1)
+	w.chain.Spend(b.Inputs[0].At, BankHash("thief"))
+	w.mine(6)
+	w.lift(b.Inputs[0].Amount + Coin/10)
+	w.Time += 1000
+	w.block()
+	if b, _ = w.State.Banks().Batch(Bank, first); len(b.Versions) != 2 || len(b.Spends(2)) == len(b.Inputs) {
+		t.Fatalf("%+v", b)
+	}
+	w.signed(first, 2)
+	w.open()
+	w.signed(first, 2)
+	w.signed(first, 1)
+	w.chain.MineBatches()
+	w.mine(6)
+	if _, ok := w.State.Banks().Settled(id); !ok {
+		t.Fatal("not settled")
+	}
+	w.signed(w.batch(w.withdraw(1e7)), 1)
+}

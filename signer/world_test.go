@@ -157,7 +157,7 @@ func (w *world) session(batch uint64, version uint8) (threshold.Session, script.
 	}
 	n, _ := script.ByName(BankNetwork)
 	plan := threshold.Plan{Network: n, Version: tx.Version, Sequence: tx.Sequence, LockTime: tx.LockTime, Outputs: tx.Outputs}
-	for _, in := range b.Inputs {
+	for _, in := range b.Spends(int(version)) {
 		plan.Inputs = append(plan.Inputs, threshold.Coin{At: in.At, Amount: in.Amount, Series: in.Series, Branch: in.Branch, Index: in.Index})
 	}
 	series, _, _ := w.State.Banks().SeriesOf(Bank, 0)

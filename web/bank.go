@@ -56,7 +56,7 @@ func bankValue(s *exchange.State, b *custody.Info, n *script.Network, now uint64
 	v.Threshold, v.Keys = int(newest.K), len(newest.Keys)
 	for _, number := range b.Live {
 		t, _ := s.Banks().Batch(b.ID, number)
-		v.Coins += len(t.Inputs)
+		v.Coins += len(t.Spends(len(t.Versions)))
 	}
 	return v
 }

@@ -508,8 +508,8 @@ func waitingValue(s *exchange.State, b banked, w *custody.Withdrawal, now uint64
 func signedBy(s *exchange.State, id custody.Bank, t *custody.Batch) (signed, needed int) {
 	_, given := s.Banks().Signatures(id, t.Number, uint8(len(t.Versions)))
 	needed, signed = 1, custody.MaxInputs
-	for i := range t.Inputs {
-		x, _, _ := s.Banks().SeriesOf(id, t.Inputs[i].Series)
+	for i, in := range t.Spends(len(t.Versions)) {
+		x, _, _ := s.Banks().SeriesOf(id, in.Series)
 		n := 0
 		for _, g := range given {
 			if len(g[i]) > 0 {

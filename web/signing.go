@@ -38,9 +38,9 @@ type signing struct {
 func batchValue(s *exchange.State, b *custody.Info, n *script.Network, number uint64) (api.Batch, []check) {
 	t, _ := s.Banks().Batch(b.ID, number)
 	version := len(t.Versions)
-	newest := &t.Versions[version-1]
+	newest, spent := &t.Versions[version-1], t.Spends(version)
 	v := api.Batch{
-		Number: t.Number, Kind: api.BatchName(t.Kind), Inputs: len(t.Inputs), Payouts: len(t.Payouts), Version: version, Tx: newest.Tx.String(),
+		Number: t.Number, Kind: api.BatchName(t.Kind), Inputs: len(spent), Payouts: len(t.Payouts), Version: version, Tx: newest.Tx.String(),
 		Made: newest.Time, Rate: newest.Rate, Fee: api.FormatCoins(newest.Fee), Signed: []uint32{}, Missing: []uint32{}, Wrong: []uint32{},
 	}
 	if _, height, depth, required, ok := s.Banks().Mined(b.ID, number); ok {
@@ -52,8 +52,8 @@ func batchValue(s *exchange.State, b *custody.Info, n *script.Network, number ui
 		of.plan.Outputs = tx.Outputs
 	}
 	holders := map[custody.Member][]int{} // by member the inputs with a key of his
-	for i := range t.Inputs {
-		in := &t.Inputs[i]
+	for i := range spent {
+		in := &spent[i]
 		of.plan.Inputs = append(of.plan.Inputs, threshold.Coin{At: in.At, Amount: in.Amount, Series: in.Series, Branch: in.Branch, Index: in.Index})
 		x, members, _ := s.Banks().SeriesOf(b.ID, in.Series)
 		of.series[in.Series] = &x
@@ -77,7 +77,7 @@ func batchValue(s *exchange.State, b *custody.Info, n *script.Network, number ui
 		}
 		v.Signed = append(v.Signed, uint32(id))
 		first := inputs[0]
-		_, keys, _ := s.Banks().SeriesOf(b.ID, t.Inputs[first].Series)
+		_, keys, _ := s.Banks().SeriesOf(b.ID, spent[first].Series)
 		checks = append(checks, check{
 			of: of, member: uint32(id), input: first, key: slices.Index(keys, id), sig: given[at][first],
 		})

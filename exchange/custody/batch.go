@@ -19,14 +19,16 @@ const (
 	Child                         // spends the change of a batch that is not mined, to pay for both
 )
 
-// Batch is a transaction of a bank with all its versions. They spend the same
-// inputs and pay the same, in the same order, and differ in the change alone.
+// Batch is a transaction of a bank with all its versions. They pay the same, in the
+// same order, spend the same inputs, and differ in the change alone, unless inputs
+// were lost; then later versions spend others besides those that are left.
 type Batch struct {
 	Bank    Bank
 	Number  uint64 // sequential from 1 in the bank
 	Kind    BatchKind
-	Wallet  uint8 // of the change
-	Inputs  []Input
+	Wallet  uint8    // of the change
+	Inputs  []Input  // of all versions together
+	In      []uint32 // by input: which versions spend it, bit v-1 for version v; nil if all versions spend all
 	Payouts []Output
 	Paid    asset.Amount // of the fee by those who are paid, the rest by the reserve
 
@@ -88,6 +90,50 @@ func (t *batch) back() asset.Amount {
 	return t.newestVersion().Change
 }
 
+// spends tells whether a version of the batch, from 1, spends an input.
+func (t *Batch) spends(version, input int) bool {
+	return t.In == nil || t.In[input]>>(version-1)&1 != 0
+}
+
+// Spends returns the inputs of a version, from 1, in their order.
+func (t *Batch) Spends(version int) []Input {
+	if t.In == nil {
+		return slices.Clone(t.Inputs)
+	}
+	var list []Input
+	for i := range t.Inputs {
+		if t.spends(version, i) {
+			list = append(list, t.Inputs[i])
+		}
+	}
+	return list
+}
+
+// first is the first input of a version.
+func (t *Batch) first(version int) script.Outpoint {
+	i := 0
+	for !t.spends(version, i) {
+		i++
+	}
+	return t.Inputs[i].At
+}
+
+// same counts the versions from the newest one back that spend the same inputs.
+func (t *Batch) same() int {
+	n := len(t.Versions)
+	if t.In == nil {
+		return n
+	}
+	for v := n - 1; v > 0; v-- {
+		for i := range t.In {
+			if t.spends(v, i) != t.spends(n, i) {
+				return n - v
+			}
+		}
+	}
+	return n
+}
+
 // paidOut is the sum of the payouts.
 func (t *Batch) paidOut() (sum asset.Amount) {
 	for i := range t.Payouts {
@@ -96,19 +142,23 @@ func (t *Batch) paidOut() (sum asset.Amount) {
 	return sum
 }
 
-// spent is the sum of the inputs.
-func (t *Batch) spent() (sum asset.Amount) {
+// spent is the sum of the inputs of a version.
+func (t *Batch) spent(version int) (sum asset.Amount) {
 	for i := range t.Inputs {
-		sum = add(sum, t.Inputs[i].Amount)
+		if t.spends(version, i) {
+			sum = add(sum, t.Inputs[i].Amount)
+		}
 	}
 	return sum
 }
 
 // transaction is the transaction of a version, given the output of the change (Y-51).
-func (t *Batch) transaction(change []byte, amount asset.Amount) script.Transaction {
+func (t *Batch) transaction(version int, change []byte, amount asset.Amount) script.Transaction {
 	tx := script.Transaction{Version: script.Version, Sequence: script.SequenceReplace}
 	for i := range t.Inputs {
-		tx.Inputs = append(tx.Inputs, t.Inputs[i].At)
+		if t.spends(version, i) {
+			tx.Inputs = append(tx.Inputs, t.Inputs[i].At)
+		}
 	}
 	for i := range t.Payouts {
 		tx.Outputs = append(tx.Outputs, script.Output{Script: t.Payouts[i].Script, Amount: t.Payouts[i].Amount})
@@ -131,7 +181,7 @@ func (s *State) Transaction(id Bank, number uint64, version uint8) (tx script.Tr
 		return tx, false
 	}
 	change := t.Versions[version-1].Change
-	return t.transaction(b.changeScript(&t.Batch), change), true
+	return t.transaction(int(version), b.changeScript(&t.Batch), change), true
 }
 
 // Place is where among the outputs of a version a payout of the batch stands.
@@ -220,7 +270,7 @@ func (w *step) record(b *bank, d *draft, wallet uint8) {
 		t.Payouts = append(t.Payouts, Output{x.ID, x.Script, x.Amount, d.shares[i]})
 		t.Paid = add(t.Paid, d.shares[i])
 	}
-	tx := t.transaction(b.changeScript(&t.Batch), d.change)
+	tx := t.transaction(1, b.changeScript(&t.Batch), d.change)
 	t.Versions = []Version{{Rate: d.rate, Fee: d.fee, Change: d.change, Tx: tx.ID(), Tip: b.tip, Time: w.Time}}
 	for i, x := range d.paying {
 		w.hand(t, x, d.shares[i])

@@ -31,10 +31,10 @@ func (p *planner) bump() {
 func (p *planner) bumps(t *batch) (rate uint64, ok bool) {
 	b, v := p.bank, t.newestVersion()
 	waited := b.tip - min(b.tip, v.Tip)
-	if t.child || len(t.Versions) == MaxVersions || waited < b.BumpBlocks {
+	if t.child || t.same() >= MaxVersions || len(t.Versions) >= MaxRenewed || waited < b.BumpBlocks {
 		return 0, false
 	}
-	if _, mined := b.mined(t); mined || b.lacks(t) {
+	if _, _, mined := b.mined(t); mined || b.lacks(t) {
 		return 0, false
 	}
 	enough, all := b.signed(t)
@@ -71,13 +71,26 @@ func (p *planner) replace(t *batch, rate uint64) {
 	}
 	b.unexpect(t)
 	next := Version{Rate: rate, Fee: f, Change: sub(v.Change, more), Tip: b.tip, Time: p.Time}
-	tx := t.transaction(b.changeScript(&t.Batch), next.Change)
+	for i := range t.In {
+		if t.spends(len(t.Versions), i) {
+			t.In[i] |= 1 << len(t.Versions)
+		}
+	}
+	p.version(t, next)
+}
+
+// version adds a version to a live batch, of which the change to come does not count
+// until then.
+func (p *planner) version(t *batch, next Version) {
+	b := p.bank
+	more := sub(next.Fee, t.newestVersion().Fee)
+	tx := t.transaction(len(t.Versions)+1, b.changeScript(&t.Batch), next.Change)
 	next.Tx = tx.ID()
 	t.Versions = append(t.Versions, next)
 	b.versions[next.Tx] = t
 	b.expect(t)
 	p.reserveDown(b, more)
-	p.event(b, Event{Kind: Sent, Batch: t.Number, Version: uint8(len(t.Versions)), Fee: f}) //nolint:gosec // at most MaxVersions
+	p.event(b, Event{Kind: Sent, Batch: t.Number, Version: uint8(len(t.Versions)), Fee: next.Fee}) //nolint:gosec // at most MaxRenewed
 	p.touch(t)
 }
 
@@ -85,7 +98,9 @@ func (p *planner) replace(t *batch, rate uint64) {
 func (b *bank) weightOf(t *batch) uint64 {
 	var in, out []uint64
 	for i := range t.Inputs {
-		in = append(in, b.series[t.Inputs[i].Series].InputWeight(false))
+		if t.spends(len(t.Versions), i) {
+			in = append(in, b.series[t.Inputs[i].Series].InputWeight(false))
+		}
 	}
 	for i := range t.Payouts {
 		out = append(out, script.OutputWeight(t.Payouts[i].Script))
@@ -106,7 +121,7 @@ func (p *planner) child(t *batch, rate uint64) {
 		return
 	}
 	c := &coin{
-		bank: b, at: t.changeAt(1), state: promised, change: true, unmined: true, wallet: t.Wallet,
+		bank: b, at: t.changeAt(len(t.Versions)), state: promised, change: true, unmined: true, wallet: t.Wallet,
 		content: content{amount: v.Change, series: t.ChangeSeries, branch: script.Change, index: t.ChangeIndex},
 	}
 	weight := b.weight([]*coin{c}, nil, true)
@@ -140,7 +155,7 @@ func (b *bank) unminedBefore(t *batch) (list []*batch) {
 		if t = b.versions[t.Inputs[0].At.Tx]; t == nil || t.Settled != 0 {
 			break
 		}
-		if _, mined := b.mined(t); mined {
+		if _, _, mined := b.mined(t); mined {
 			break
 		}
 		list = append(list, t)
@@ -152,7 +167,7 @@ func (b *bank) unminedBefore(t *batch) (list []*batch) {
 // counted.
 func (b *bank) waitingToBeMined() (n int) {
 	for _, t := range b.live {
-		if _, mined := b.mined(t); !mined && t.Kind != Child {
+		if _, _, mined := b.mined(t); !mined && t.Kind != Child {
 			n++
 		}
 	}

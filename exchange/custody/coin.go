@@ -31,6 +31,7 @@ type coin struct {
 	batch    uint64  // that spends it; zero for none
 	change   bool    // of one of our transactions, so never credited to anybody
 	unmined  bool    // change that a child spends before it is mined
+	aside    bool    // only former versions of its batch spend it
 	stolen   bool    // agreed to be spent by a transaction that no batch knows
 	said     []said  // on where and what it is, each member once
 	spends   []spend // on what spent it, each member once
@@ -51,9 +52,9 @@ func (c *coin) compare(other *coin) int {
 func (c *coin) byPlace(other *coin) int { return compareOutpoints(c.at, other.at) }
 
 // missing tells whether a credited coin counts as lost: stolen, or not known to
-// stand anywhere.
+// stand anywhere. What only former versions spend does not count at all.
 func (c *coin) missing() bool {
-	return (c.state == free || c.state == promised) && (c.stolen || c.doubtful())
+	return (c.state == free || c.state == promised && !c.aside) && (c.stolen || c.doubtful())
 }
 
 // doubtful tells whether a credited coin is not known to stand anywhere.

@@ -11,8 +11,9 @@
 // Where to look: founding in definition.go, keys and addresses in series.go, what
 // members say in attest.go, what is agreed in tally.go, wallets in wallet.go,
 // requests in withdraw.go and settings.go, transactions in plan.go, batch.go and
-// bump.go, their end in settle.go, signatures in sign.go, halts and sums in
-// halt.go, leaves in leaf.go and load.go.
+// bump.go, what becomes of those that lose inputs in renew.go, their end in
+// settle.go, signatures in sign.go, halts and sums in halt.go, leaves in leaf.go
+// and load.go.
 //
 // Floor 1: it imports floor 0 only.
 package custody
@@ -56,7 +57,9 @@ const (
 	MaxOwn       = 64     // withdrawals of an account in a bank that wait
 	MaxOutputs   = 100    // payouts of a batch
 	MaxInputs    = 200    // of a batch
-	MaxVersions  = 8      // of a batch
+	MaxVersions  = 8      // of a batch that spend the same inputs
+	MaxRenewed   = 32     // versions of a batch at all
+	MaxTaken     = 400    // inputs of a batch's versions together
 	MaxBatches   = 4      // new transactions of a bank in a block
 	MaxLive      = 16     // batches of a bank that are not mined, children not counted
 	MaxChildren  = 8      // of one another, that are not mined

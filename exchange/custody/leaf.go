@@ -301,11 +301,12 @@ const (
 	flagChange = 1 << iota
 	flagUnmined
 	flagStolen
+	flagAside
 )
 
 func (c *coin) append(dst []byte) []byte {
 	flags := uint8(0)
-	for i, set := range [...]bool{c.change, c.unmined, c.stolen} {
+	for i, set := range [...]bool{c.change, c.unmined, c.stolen, c.aside} {
 		if set {
 			flags |= 1 << i
 		}
@@ -346,12 +347,16 @@ func (t *batch) append(dst []byte) []byte {
 		dst = put32(putAmount(putOutpoint(dst, in.At), in.Amount), in.Series)
 		dst = put8(put32(put8(dst, uint8(in.Branch)), in.Index), in.Wallet) //nolint:gosec // 0 or 1
 	}
+	dst = putBool(dst, t.In != nil)
+	for _, versions := range t.In {
+		dst = put32(dst, versions)
+	}
 	dst = put16(dst, len(t.Payouts))
 	for i := range t.Payouts {
 		p := &t.Payouts[i]
 		dst = putAmount(putAmount(putBytes(put64(dst, uint64(p.ID)), p.Script), p.Amount), p.Fee)
 	}
-	dst = put8(dst, uint8(len(t.Versions))) //nolint:gosec // at most MaxVersions
+	dst = put8(dst, uint8(len(t.Versions))) //nolint:gosec // at most MaxRenewed
 	for i := range t.Versions {
 		v := &t.Versions[i]
 		dst = append(putAmount(putAmount(put64(dst, v.Rate), v.Fee), v.Change), v.Tx[:]...)

@@ -299,7 +299,7 @@ func (s *State) parseCoin(r *reader) record {
 	c := &coin{bank: s.stub(r, Bank(r.u32())), at: r.outpoint()}
 	c.state = coinState(r.u8())
 	flags := r.u8()
-	c.change, c.unmined, c.stolen = flags&flagChange != 0, flags&flagUnmined != 0, flags&flagStolen != 0
+	c.change, c.unmined, c.stolen, c.aside = flags&flagChange != 0, flags&flagUnmined != 0, flags&flagStolen != 0, flags&flagAside != 0
 	c.location, c.content = r.location(), r.content()
 	c.wallet, c.batch, c.since = r.u8(), r.u64(), r.u32()
 	c.spent, c.spentBy = r.location(), r.hash()
@@ -314,7 +314,7 @@ func (s *State) parseCoin(r *reader) record {
 		c.spends = append(c.spends, v)
 	}
 	c.judged = r.members()
-	r.ok(c.state <= gone && flags <= flagChange|flagUnmined|flagStolen)
+	r.ok(c.state <= gone && flags <= flagChange|flagUnmined|flagStolen|flagAside && (!c.aside || c.state == promised))
 	return c
 }
 
@@ -322,20 +322,27 @@ func (s *State) parseBatch(id Bank, number uint64, r *reader) record {
 	t := &batch{bank: s.stub(r, id), Batch: Batch{Bank: id, Number: number, Kind: BatchKind(r.u8()), Wallet: r.u8(), Paid: r.amount()}}
 	t.ChangeAt, t.ChangeSeries, t.ChangeIndex = r.u8(), r.u32(), r.u32()
 	t.child, t.Settled, t.Height, t.location = r.bool(), r.u8(), r.u32(), r.location()
-	for range r.count(54, MaxInputs) {
+	for range r.count(54, MaxTaken) {
 		t.Inputs = append(t.Inputs, Input{
 			At: r.outpoint(), Amount: r.amount(), Series: r.u32(), Branch: uint32(r.u8()), Index: r.u32(), Wallet: r.u8(),
 		})
 	}
+	if r.bool() && !r.bad {
+		t.In = make([]uint32, len(t.Inputs))
+		for i := range t.In {
+			t.In[i] = r.u32()
+		}
+	}
 	for range r.count(25, MaxOutputs) {
 		t.Payouts = append(t.Payouts, Output{ID: ID(r.u64()), Script: r.bytes(), Amount: r.amount(), Fee: r.amount()})
 	}
-	for range min(r.u8(), MaxVersions) {
+	for range min(r.u8(), MaxRenewed) {
 		t.Versions = append(t.Versions, Version{
 			Rate: r.u64(), Fee: r.amount(), Change: r.amount(), Tx: r.hash(), Tip: r.u32(), Time: r.u64(),
 		})
 	}
 	r.ok(t.Kind >= Payout && t.Kind <= Child && len(t.Inputs) > 0 && len(t.Versions) > 0 && int(t.Settled) <= len(t.Versions))
+	r.ok(t.In == nil || t.differs())
 	return t
 }
 
@@ -417,7 +424,7 @@ func (s *State) attach(r record) bool {
 		b := x.bank
 		b.signs[x.batch] = append(b.signs[x.batch], x)
 		t := s.batchOf(b.id, x.batch)
-		return t != nil && t.Settled == 0 && len(x.given) == len(t.Inputs) && x.version > 0 && int(x.version) <= len(t.Versions)
+		return t != nil && t.Settled == 0 && x.version > 0 && int(x.version) <= len(t.Versions) && len(x.given) == len(t.Spends(int(x.version)))
 	case *done:
 		s.records = append(s.records, x)
 		own := s.account(x.Owner)
@@ -481,7 +488,7 @@ func (s *State) attachBatch(t *batch) bool {
 	}
 	for i := range t.Versions {
 		v := &t.Versions[i]
-		if rest, ok := t.spent().Sub(t.paidOut()); !ok || v.Fee > rest || v.Change != rest-v.Fee || b.versions[v.Tx] != nil {
+		if rest, ok := t.spent(i + 1).Sub(t.paidOut()); !ok || v.Fee > rest || v.Change != rest-v.Fee || b.versions[v.Tx] != nil {
 			return false
 		}
 		b.versions[v.Tx] = t
@@ -492,7 +499,7 @@ func (s *State) attachBatch(t *batch) bool {
 	}
 	for i := range t.Inputs {
 		c := b.coins[t.Inputs[i].At]
-		if c == nil || c.batch != t.Number || c.state != promised || c.asInput() != t.Inputs[i] {
+		if c == nil || c.batch != t.Number || c.state != promised || c.asInput() != t.Inputs[i] || c.aside == t.spends(len(t.Versions), i) {
 			return false
 		}
 	}

@@ -52,6 +52,7 @@ func (w *step) plan(b *bank) {
 	p := &planner{step: w, bank: b, rate: rate, left: MaxBatches, places: MaxLive - b.waitingToBeMined()}
 	waits := b.waits
 	b.waits = 0
+	p.renewAll()
 	p.bump()
 	if look {
 		p.fresh = !b.hasOld()

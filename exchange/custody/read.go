@@ -230,7 +230,7 @@ func (s *State) Batch(id Bank, number uint64) (Batch, bool) {
 		return Batch{}, false
 	}
 	x := t.Batch
-	x.Inputs, x.Payouts, x.Versions = slices.Clone(x.Inputs), slices.Clone(x.Payouts), slices.Clone(x.Versions)
+	x.Inputs, x.In, x.Payouts, x.Versions = slices.Clone(x.Inputs), slices.Clone(x.In), slices.Clone(x.Payouts), slices.Clone(x.Versions)
 	return x, true
 }
 
@@ -288,11 +288,11 @@ func (s *State) Mined(id Bank, number uint64) (version int, height, depth, requi
 	if t == nil || t.Settled != 0 {
 		return 0, 0, 0, 0, false
 	}
-	if version, ok = t.bank.mined(t); !ok {
+	version, at, ok := t.bank.mined(t)
+	if !ok {
 		return 0, 0, 0, 0, false
 	}
-	height = t.bank.coins[t.Inputs[0].At].spent.height
-	return version, height, t.bank.depth(height), t.bank.enough(t), true
+	return version, at.height, t.bank.depth(at.height), t.bank.enough(t, version), true
 }
 
 // Hour returns the limits of a bank at a time, and how much of the hourly one is used.

@@ -8,27 +8,23 @@ import (
 	"souk/script"
 )
 
-// mined tells which version of a live batch is agreed to be mined, and where: what
-// is agreed to spend its first input.
-func (b *bank) mined(t *batch) (version int, ok bool) {
-	c := b.coins[t.Inputs[0].At]
-	if c == nil || (c.spent == location{}) {
-		return 0, false
-	}
+// mined tells which version of a batch is agreed to be mined, and where: what is
+// agreed to spend its first input.
+func (b *bank) mined(t *batch) (version int, at location, ok bool) {
 	for i := range t.Versions {
-		if t.Versions[i].Tx == c.spentBy {
-			return i + 1, true
+		c := b.coins[t.first(i+1)]
+		if c != nil && c.spent != (location{}) && c.spentBy == t.Versions[i].Tx {
+			return i + 1, c.spent, true
 		}
 	}
-	return 0, false
+	return 0, location{}, false
 }
 
-// enough is how deep what spends a batch's inputs must be.
-func (b *bank) enough(t *batch) uint32 { return b.network.Depth(t.spent()) }
+// enough is how deep what spends the inputs of a batch's version must be.
+func (b *bank) enough(t *batch, version int) uint32 { return b.network.Depth(t.spent(version)) }
 
-// settleAll settles the batches whose transactions are deep, gives up those one of
-// whose inputs was taken by another transaction, and finds settled ones again that a
-// reorganisation moved.
+// settleAll settles the batches whose transactions are deep, gives up those all of
+// whose inputs are gone, and finds settled ones again that a reorganisation moved.
 func (w *step) settleAll(b *bank) {
 	for _, t := range slices.Clone(b.settled) {
 		if t.location == (location{}) {
@@ -39,21 +35,14 @@ func (w *step) settleAll(b *bank) {
 		if _, live := slices.BinarySearchFunc(b.live, t, (*batch).byNumber); !live {
 			continue // given up with its parent
 		}
-		if version, ok := b.mined(t); ok && b.ready(t) {
-			if at := b.coins[t.Inputs[0].At].spent; b.depth(at.height) >= b.enough(t) {
+		if version, at, ok := b.mined(t); ok && b.ready(t, version) {
+			if b.depth(at.height) >= b.enough(t, version) {
 				w.settle(t, version, at)
 			}
 			continue
 		}
-		if w.halt.Reason == 0 && b.hopeless(t) {
+		if b.over(t, w.halt.Reason == 0) {
 			w.giveUp(t)
-			continue
-		}
-		for i := range t.Inputs {
-			if c := b.coins[t.Inputs[i].At]; c.stolen && b.depth(c.spent.height) >= b.enough(t) {
-				w.giveUp(t)
-				break
-			}
 		}
 	}
 	for _, c := range slices.Clone(b.heard) {
@@ -63,35 +52,31 @@ func (w *step) settleAll(b *bank) {
 	}
 }
 
-// lacks tells whether an input of a batch is stolen or not known to stand anywhere,
-// so that no version of it can be mined now.
-func (b *bank) lacks(t *batch) bool {
-	return slices.ContainsFunc(t.Inputs, func(in Input) bool { return b.coins[in.At].missing() })
-}
-
-// hopeless tells whether none of a batch's inputs has been known to stand anywhere for
-// DoubtBlocks: if one of its versions is mined after all, it costs the bank nothing that
-// it still counts on. As long as an input stands, it might.
-func (b *bank) hopeless(t *batch) bool {
-	return !slices.ContainsFunc(t.Inputs, func(in Input) bool {
-		c := b.coins[in.At]
-		return !c.doubtful() || b.tip < c.since+DoubtBlocks
-	})
-}
-
-// ready tells whether all inputs of a batch are settled themselves.
-func (b *bank) ready(t *batch) bool {
-	return !slices.ContainsFunc(t.Inputs, func(in Input) bool { return b.coins[in.At].unmined })
+// ready tells whether all inputs of a batch's version are settled themselves.
+func (b *bank) ready(t *batch, version int) bool {
+	for i := range t.Inputs {
+		if t.spends(version, i) && b.coins[t.Inputs[i].At].unmined {
+			return false
+		}
+	}
+	return true
 }
 
 // settle ends a batch: its payouts are done, its change is a coin, what it did not
 // need of its fee goes to the reserve (Y-70).
 func (w *step) settle(t *batch, version int, at location) {
 	b, v := t.bank, t.Versions[version-1]
+	if version < len(t.Versions) {
+		w.orphan(t)
+	}
 	b.unexpect(t)
-	unused := sub(v.Change, t.newestVersion().Change)
+	unused := sub(t.newestVersion().Fee, v.Fee)
 	for i := range t.Inputs {
-		w.end(b.coins[t.Inputs[i].At], at, v.Tx)
+		if c := b.coins[t.Inputs[i].At]; t.spends(version, i) {
+			w.end(c, at, v.Tx)
+		} else {
+			w.letGo(c)
+		}
 	}
 	if t.child {
 		w.confirm(t, version, at)
@@ -137,7 +122,7 @@ func (b *bank) addSettled(t *batch) {
 // end makes an input a coin that is spent for good.
 func (s *State) end(c *coin, at location, tx script.Hash) {
 	b := c.bank
-	s.miss(c, func() { c.state, c.spent, c.spentBy, c.stolen = gone, at, tx, false })
+	s.miss(c, func() { c.state, c.spent, c.spentBy, c.stolen, c.aside = gone, at, tx, false, false })
 	b.blocks[c.height].take(c)
 	c.spends = nil
 	b.forgetVotes(c)
@@ -181,17 +166,11 @@ func (w *step) confirm(t *batch, version int, at location) {
 // maxGivenUp is how many batches that were given up a withdrawal remembers.
 const maxGivenUp = 255
 
-// DoubtBlocks is how many agreed blocks after a reorganisation took its inputs away a
-// batch may be given up: far more than any depth.
-const DoubtBlocks = 1008
-
 // giveUp ends a batch none of whose versions can be mined any more: its withdrawals
-// wait again, its other inputs are free again, and so is its fee (Y-72).
+// wait again, its inputs are nobody's any more, and so is its fee (Y-72).
 func (w *step) giveUp(t *batch) {
 	b := t.bank
-	if c := b.coins[t.changeAt(len(t.Versions))]; c != nil && c.unmined {
-		w.giveUp(w.batchOf(b.id, c.batch))
-	}
+	w.orphan(t)
 	b.unexpect(t)
 	remove(&b.live, t, (*batch).byNumber)
 	w.dropSlots(t)
@@ -201,12 +180,8 @@ func (w *step) giveUp(t *batch) {
 		switch {
 		case c.unmined:
 			w.unspend(t, c)
-		case c.stolen:
-			b.release(c)
-			w.bury(c)
 		default:
-			b.release(c)
-			w.touch(c)
+			w.letGo(c)
 		}
 	}
 	for i, x := range t.paying {
@@ -226,6 +201,26 @@ func (w *step) giveUp(t *batch) {
 	w.reserveUp(b, back)
 	w.drop(t)
 	w.touch(b)
+}
+
+// orphan gives up the child that spends the change of a batch's newest version.
+func (w *step) orphan(t *batch) {
+	if c := t.bank.coins[t.changeAt(len(t.Versions))]; c != nil && c.unmined {
+		w.giveUp(w.batchOf(t.bank.id, c.batch))
+	}
+}
+
+// letGo makes an input of a batch that has ended without it a free coin. If somebody
+// took it for good, it is forgotten.
+func (w *step) letGo(c *coin) {
+	b := c.bank
+	w.miss(c, func() {
+		c.aside = false
+		b.release(c)
+	})
+	if c.stolen && b.depth(c.spent.height) >= b.network.Depth(c.amount) {
+		w.bury(c)
+	}
 }
 
 // unspend takes a child off its parent, which brings its change itself again.
@@ -263,12 +258,8 @@ func (w *step) bury(c *coin) {
 // another version than before was mined, its change is another coin.
 func (w *step) again(t *batch) {
 	b := t.bank
-	version, ok := b.mined(t)
-	if !ok {
-		return
-	}
-	at := b.coins[t.Inputs[0].At].spent
-	if b.depth(at.height) < b.enough(t) {
+	version, at, ok := b.mined(t)
+	if !ok || b.depth(at.height) < b.enough(t, version) {
 		return
 	}
 	if version != int(t.Settled) && !w.exchange(t, version, at) {
@@ -288,6 +279,11 @@ func (w *step) again(t *batch) {
 // exchange replaces the change of one version by that of another.
 func (w *step) exchange(t *batch, version int, at location) bool {
 	b := t.bank
+	for i := range t.In {
+		if t.spends(version, i) != t.spends(int(t.Settled), i) {
+			return false // other coins are gone than before: only people can tell what happened
+		}
+	}
 	if t.Versions[t.Settled-1].Change > 0 {
 		c := b.coins[t.changeAt(int(t.Settled))]
 		if c == nil || c.state == gone {

@@ -47,7 +47,8 @@ func (s *State) Sign(by Member, x *Signature) Code {
 	if t == nil || t.Settled != 0 || x.Version == 0 || int(x.Version) > len(t.Versions) {
 		return Unknown
 	}
-	if len(x.Signatures) == 0 || int(x.First)+len(x.Signatures) > len(t.Inputs) {
+	inputs := t.Spends(int(x.Version))
+	if len(x.Signatures) == 0 || int(x.First)+len(x.Signatures) > len(inputs) {
 		return BadForm
 	}
 	some := false
@@ -57,7 +58,7 @@ func (s *State) Sign(by Member, x *Signature) Code {
 		}
 		if len(sig) > 0 {
 			some = true
-			if !slices.Contains(b.series[t.Inputs[int(x.First)+i].Series].members, by) {
+			if !slices.Contains(b.series[inputs[int(x.First)+i].Series].members, by) {
 				return NotSigner
 			}
 		}
@@ -70,7 +71,7 @@ func (s *State) Sign(by Member, x *Signature) Code {
 	if i, ok := slices.BinarySearchFunc(list, own, (*slots).compare); ok {
 		own = list[i]
 	} else {
-		own.given = make([][]byte, len(t.Inputs))
+		own.given = make([][]byte, len(inputs))
 		b.signs[x.Batch] = slices.Insert(list, i, own)
 	}
 	for i, sig := range x.Signatures {
@@ -86,8 +87,8 @@ func (s *State) Sign(by Member, x *Signature) Code {
 // for every input of a batch's newest version. What they gave is not verified.
 func (b *bank) signed(t *batch) (enough, all bool) {
 	enough, all = true, true
-	for i := range t.Inputs {
-		r := b.series[t.Inputs[i].Series]
+	for i, in := range t.Spends(len(t.Versions)) {
+		r := b.series[in.Series]
 		n := 0
 		for _, x := range b.signs[t.Number] {
 			if int(x.version) == len(t.Versions) && len(x.given[i]) > 0 {

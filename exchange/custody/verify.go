@@ -74,7 +74,7 @@ func (s *State) verifyBank(b *bank) error {
 		totals[t.Wallet] = add(totals[t.Wallet], t.back())
 		for i := range t.Versions {
 			v := &t.Versions[i]
-			if t.spent() != add(t.paidOut(), add(v.Fee, v.Change)) {
+			if t.spent(i+1) != add(t.paidOut(), add(v.Fee, v.Change)) || i > 0 && v.Fee < t.Versions[i-1].Fee {
 				return fmt.Errorf("version %d of batch %d does not balance", i+1, t.Number)
 			}
 		}

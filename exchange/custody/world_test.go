@@ -151,7 +151,8 @@ type world struct {
 	tree      map[merkle.Key][]byte
 	paid      map[custody.ID]custody.Event
 	versions  map[script.Hash]bool
-	first     map[[2]uint64]script.Outpoint
+	signed    map[custody.ID][]*script.Transaction // what may have been signed for it
+	stood     map[script.Hash]uint32               // the last tip at which an input of it could be spent
 	unchecked bool
 }
 
@@ -168,7 +169,7 @@ func newWorld(t failer, members int, banks ...custody.Definition) *world {
 		t: t, now: 1_800_000_000_000, said: map[[2]int][]script.Hash{}, count: members,
 		available: map[custody.Owner]asset.Amount{}, held: map[custody.Owner]asset.Amount{},
 		tree: map[merkle.Key][]byte{}, paid: map[custody.ID]custody.Event{}, versions: map[script.Hash]bool{},
-		first: map[[2]uint64]script.Outpoint{},
+		signed: map[custody.ID][]*script.Transaction{}, stood: map[script.Hash]uint32{},
 	}
 	var founders []custody.Founder
 	for m := custody.Member(1); int(m) <= members; m++ {
@@ -379,7 +380,7 @@ func (w *world) sign(bank int, members ...custody.Member) {
 		b, _ := w.s.Batch(info.ID, number)
 		for _, m := range members {
 			x := &custody.Signature{Bank: info.ID, Batch: number, Version: uint8(len(b.Versions))}
-			for _, in := range b.Inputs {
+			for _, in := range b.Spends(len(b.Versions)) {
 				_, who, _ := w.s.SeriesOf(info.ID, in.Series)
 				sig := []byte{}
 				if slices.Contains(who, m) {
@@ -416,7 +417,7 @@ func (w *world) transaction(bank int, number uint64, version int) *tx {
 		x.payouts = append(x.payouts, p.ID)
 	}
 	var in, out asset.Amount
-	for _, i := range b.Inputs {
+	for _, i := range b.Spends(version) {
 		in += i.Amount
 	}
 	change := 0
@@ -538,23 +539,17 @@ func (w *world) sentVersion(e custody.Event) {
 		w.t.Fatalf("transaction %s comes twice", x.ID())
 	}
 	w.versions[x.ID()] = true
-	at := [2]uint64{uint64(e.Bank), e.Batch}
-	if e.Version == 1 {
-		w.first[at] = x.Inputs[0]
-	}
-	if w.first[at] != x.Inputs[0] {
-		w.t.Fatalf("version %d of batch %d spends %s first, not %s", e.Version, e.Batch, x.Inputs[0], w.first[at])
-	}
 	b, _ := w.s.Batch(e.Bank, e.Batch)
 	shares := asset.Amount(0)
 	for _, p := range b.Payouts {
 		shares += p.Fee
+		w.conflicts(e.Bank, p.ID, &x)
 	}
 	if shares != b.Paid || shares > b.Versions[0].Fee {
 		w.t.Fatalf("batch %d costs %d, its payees %d (%d)", e.Batch, b.Versions[0].Fee, shares, b.Paid)
 	}
 	var in, out []uint64
-	for _, i := range b.Inputs {
+	for _, i := range b.Spends(int(e.Version)) {
 		r, _, _ := w.s.SeriesOf(e.Bank, i.Series)
 		in = append(in, r.InputWeight(false))
 	}
@@ -565,6 +560,46 @@ func (w *world) sentVersion(e custody.Event) {
 	least, _ := script.Fee(asset.Amount(v.Rate), script.TransactionWeight(in, out))
 	if weight := script.TransactionWeight(in, out); weight > script.MaxWeight || v.Fee < least {
 		w.t.Fatalf("version %d of batch %d weighs %d and pays %d at rate %d", e.Version, e.Batch, weight, v.Fee, v.Rate)
+	}
+}
+
+// conflicts checks that a transaction for a withdrawal spends a coin of each one before it
+// (Y-51), but for those of which the ledger says that they will never be mined: another
+// transaction, deep, has taken one of their coins, or all of them have long been gone.
+func (w *world) conflicts(bank custody.Bank, id custody.ID, x *script.Transaction) {
+	w.t.Helper()
+	for _, other := range w.signed[id] {
+		if slices.ContainsFunc(x.Inputs, func(at script.Outpoint) bool { return slices.Contains(other.Inputs, at) }) {
+			continue
+		}
+		c := w.chains[bank-1]
+		taken := slices.ContainsFunc(other.Inputs, func(at script.Outpoint) bool {
+			by, height, spent := w.s.Spent(bank, at)
+			return spent && !w.versions[by] && c.tip()-height+1 >= w.net(int(bank-1)).Depth(0)
+		})
+		// Heights are those of different branches here, and of members who are behind.
+		if stood := w.stood[other.ID()]; !taken && c.tip() < stood+custody.DoubtBlocks-300 {
+			w.t.Fatalf("withdrawal %d may be paid by %s and by %s, of which coins stood at %d, now %d", id, x.ID(), other.ID(), stood, c.tip())
+		}
+	}
+	w.signed[id] = append(w.signed[id], x)
+	w.stood[x.ID()] = w.chains[bank-1].tip()
+}
+
+// stand notes of which transactions an input stands.
+func (w *world) stand() {
+	if len(w.chains) != 1 || len(w.signed) == 0 {
+		return
+	}
+	unspent := w.chains[0].unspent()
+	for _, list := range w.signed {
+		for _, x := range list {
+			for _, at := range x.Inputs {
+				if _, ok := unspent[at]; ok {
+					w.stood[x.ID()] = w.chains[0].tip()
+				}
+			}
+		}
 	}
 }
 

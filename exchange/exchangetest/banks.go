@@ -118,11 +118,11 @@ func (c *Chain) MineBatches() (n int) {
 	info, _ := c.World.State.Banks().Bank(Bank)
 	for _, number := range info.Live {
 		t, _ := c.World.State.Banks().Batch(Bank, number)
-		if slices.ContainsFunc(c.spends, func(s custody.Spend) bool { return s.At == t.Inputs[0].At }) {
+		if slices.ContainsFunc(c.spends, func(s custody.Spend) bool { return s.At == t.Spends(len(t.Versions))[0].At }) {
 			continue
 		}
 		n++
-		for _, in := range t.Inputs {
+		for _, in := range t.Spends(len(t.Versions)) {
 			c.Spend(in.At, t.Versions[len(t.Versions)-1].Tx)
 		}
 	}

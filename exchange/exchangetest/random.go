@@ -95,7 +95,7 @@ func (r *Random) sign() (exchange.Command, bool) {
 	}
 	t, _ := r.World.State.Banks().Batch(Bank, info.Live[r.rng.IntN(len(info.Live))])
 	x := &exchange.Sign{Signature: custody.Signature{Bank: Bank, Batch: t.Number, Version: uint8(len(t.Versions))}} //nolint:gosec // small
-	for range t.Inputs {
+	for range t.Spends(len(t.Versions)) {
 		x.Signatures = append(x.Signatures, []byte{byte(r.rng.IntN(256))}) //nolint:gosec // a byte
 	}
 	return r.World.ByServer(MemberName(r.rng.IntN(4)), x), true

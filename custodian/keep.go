@@ -1,0 +1,172 @@
+package custodian
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/crypto/cryptobyte"
+
+	"souk/chain"
+	"souk/exchange/custody"
+	"souk/script"
+)
+
+// Transactions of batches that settled are kept for a while: should a reorganisation take
+// one out of the chain, nobody else may have it any more (W-34). They are no secret. A
+// file that is missing, of another bank or damaged counts as none.
+
+const (
+	keptFile  = "kept"
+	keptMagic = "souk/custodian/kept/1\n"
+	// keepBlocks is for how many agreed blocks after it was mined a transaction is kept
+	// that stands in the chain. keepMost and keepBytes bound how many there are.
+	keepBlocks = 288
+	keepMost   = 512
+	keepBytes  = 8 << 20
+)
+
+// kept is a transaction of a batch that settled.
+type kept struct {
+	batch  uint64
+	height uint32          // where it was mined
+	input  script.Outpoint // its first
+	raw    []byte
+	tried  chain.Point // the tip when it was broadcast last
+	step   uint64      // and the step
+}
+
+// retire takes batches that are not live any more off the list, and keeps the
+// transactions of those that settled.
+func (c *Custodian) retire(banks *custody.State, live []uint64) {
+	for _, number := range slices.Sorted(maps.Keys(c.works)) {
+		if slices.Contains(live, number) {
+			continue
+		}
+		w := c.works[number]
+		delete(c.works, number)
+		b, ok := banks.Batch(c.cfg.Bank, number)
+		if !ok || b.Settled == 0 {
+			continue
+		}
+		v := w.versions[min(int(b.Settled), len(w.versions))-1]
+		for i := len(w.versions); v.raw == nil && i > 0; i-- {
+			v = w.versions[i-1] // it pays the same
+		}
+		if v.raw != nil {
+			c.kept = append(c.kept, &kept{batch: number, height: b.Height, input: v.inputs[0].At, raw: v.raw})
+			c.keptNew = true
+		}
+	}
+	c.forgetKept()
+}
+
+// forgetKept forgets transactions that have stood in the chain long enough, what the bank has
+// forgotten, and the oldest ones if there are too many.
+func (c *Custodian) forgetKept() {
+	before := len(c.kept)
+	tip := c.seen.info.Tip.Height
+	c.kept = slices.DeleteFunc(c.kept, func(k *kept) bool {
+		return tip > k.height+custody.Keep || tip > k.height+keepBlocks && c.own.spent[k.input]
+	})
+	slices.SortFunc(c.kept, func(x, y *kept) int { return cmp.Compare(x.batch, y.batch) })
+	size := 0
+	for _, k := range c.kept {
+		size += len(k.raw)
+	}
+	for len(c.kept) > keepMost || size > keepBytes {
+		size -= len(c.kept[0].raw)
+		c.kept = c.kept[1:]
+	}
+	c.keptNew = c.keptNew || len(c.kept) != before
+}
+
+// passAgain broadcasts kept transactions that the member's chain does not hold, in the order
+// of their batches: one may spend the change of another.
+func (c *Custodian) passAgain(ctx context.Context) {
+	o := &c.own
+	if len(o.hashes) == 0 || o.tip() != o.end {
+		return // not all of the chain was read
+	}
+	for _, k := range c.kept {
+		if o.spent[k.input] || o.end.Height < k.height || k.step != 0 && k.tried == o.end && c.steps < k.step+again || ctx.Err() != nil {
+			continue
+		}
+		err := c.cfg.Backend.Broadcast(ctx, k.raw)
+		if err != nil && !errors.Is(err, chain.ErrRefused) {
+			return // the node was not there; the next step tries again
+		}
+		if k.step == 0 {
+			c.log.WarnContext(ctx, "a settled payout is not in the chain, broadcast again", slog.Uint64("batch", k.batch))
+		}
+		k.tried, k.step = o.end, c.steps
+	}
+}
+
+// saveKept writes the transactions that are kept, if there is news.
+func (c *Custodian) saveKept() error {
+	if c.cfg.Dir == "" || !c.keptNew {
+		return nil
+	}
+	u32 := binary.BigEndian.AppendUint32
+	out := u32([]byte(keptMagic), uint32(c.cfg.Bank))
+	out = u32(append(out, c.cfg.Network.Genesis[:]...), uint32(len(c.kept)))
+	for _, k := range c.kept {
+		out = appendOutpoint(u32(binary.BigEndian.AppendUint64(out, k.batch), k.height), k.input)
+		out = append(u32(out, uint32(len(k.raw))), k.raw...)
+	}
+	sum := sha256.Sum256(out)
+	path := filepath.Join(c.cfg.Dir, keptFile)
+	if err := os.WriteFile(path+".part", append(out, sum[:]...), 0o600); err != nil {
+		return fmt.Errorf("save settled transactions: %w", err)
+	}
+	if err := os.Rename(path+".part", path); err != nil {
+		return fmt.Errorf("save settled transactions: %w", err)
+	}
+	c.keptNew = false
+	return nil
+}
+
+// loadKept reads the transactions that were kept.
+func (c *Custodian) loadKept() error {
+	data, err := os.ReadFile(filepath.Join(c.cfg.Dir, keptFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !c.decodeKept(data) {
+		c.kept = nil
+		c.log.Warn("the settled transactions that were kept are damaged")
+	}
+	return nil
+}
+
+func (c *Custodian) decodeKept(data []byte) bool {
+	n := len(data) - sha256.Size
+	if n < 0 || sha256.Sum256(data[:n]) != [sha256.Size]byte(data[n:]) {
+		return false
+	}
+	body, ok := bytes.CutPrefix(data[:n], []byte(keptMagic))
+	r := reader{s: cryptobyte.String(body), ok: ok}
+	if custody.Bank(r.u32()) != c.cfg.Bank || r.hash() != c.cfg.Network.Genesis {
+		return false
+	}
+	for range r.count(52) {
+		k := &kept{batch: r.u64(), height: r.u32(), input: r.outpoint()}
+		r.ok = r.ok && r.s.ReadBytes(&k.raw, int(r.count(1)))
+		c.kept = append(c.kept, k)
+	}
+	return r.ok && r.s.Empty()
+}
