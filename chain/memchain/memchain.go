@@ -110,6 +110,14 @@ func (c *Chain) Balance(out []byte) asset.Amount {
 	return sum
 }
 
+// Unspent tells whether a block holds an output that no block spends.
+func (c *Chain) Unspent(at script.Outpoint) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.coins[at]
+	return ok
+}
+
 // Pool returns the ids of the waiting transactions.
 func (c *Chain) Pool() []script.Hash {
 	c.mu.Lock()

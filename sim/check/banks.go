@@ -177,8 +177,9 @@ func (p *Payouts) Settled(s *custody.Settled) error {
 // Chain compares everything with what the best chain pays to scripts, each of which
 // belongs to one withdrawal: nothing is paid twice, or otherwise than it was asked for, or by a
 // transaction that the ledger does not know. What is settled is there, unless the chain
-// has undone it: replaced a block with the transaction that was as deep as it must be. For
-// that everything must have halted (I19).
+// has undone it: replaced a block with the transaction that was as deep as it must be, and
+// with it something that it spends, so that it cannot come back. For that everything must
+// have halted (I19).
 func (p *Payouts) Chain(paid func(out []byte) []Paid, undone func(tx script.Hash) bool, halted bool) error {
 	for id, w := range p.wanted {
 		list := paid(w.Script)
@@ -195,6 +196,9 @@ func (p *Payouts) Chain(paid func(out []byte) []Paid, undone func(tx script.Hash
 	}
 	return nil
 }
+
+// Inputs are what a recorded transaction spends.
+func (p *Payouts) Inputs(tx script.Hash) []script.Outpoint { return p.inputs[tx] }
 
 // Filter looks for payments to everything that was asked for.
 func (p *Payouts) Filter() *chain.Filter {
