@@ -30,6 +30,8 @@ type Bank struct {
 	Batches       int            `json:"batches" doc:"Transactions that are not settled."`
 	WaitsToBump   bool           `json:"waits_to_bump" doc:"A transaction should pay more, and the reserve is short."`
 	WaitsToSweep  bool           `json:"waits_to_sweep" doc:"Coins should move to the newest series, and the reserve is short."`
+	WaitsForRate  bool           `json:"waits_for_rate" doc:"Coins of older series are worth too little to be moved at the rate of now (Y-24)."`
+	WaitsToMine   bool           `json:"waits_to_mine" doc:"Withdrawals wait until a transaction under way is mined (Y-51)."`
 	Rate          uint64         `json:"rate" doc:"Units per 1,000 virtual bytes that transactions pay now; 0: too few members know one."`
 	Series        uint32         `json:"series" doc:"How many series of keys there are. New addresses are of the last."`
 	Threshold     int            `json:"threshold" doc:"How many keys of the newest series sign."`
@@ -111,6 +113,18 @@ type BankPage struct {
 	Attestors  []BankMember `json:"attestors" nullable:"false" doc:"What the bank knows of each member of the roster."`
 	CoinsAt    uint64       `json:"coins_at" doc:"Block of which the series' coins are counted; it may be a moment old."`
 	NeedsVotes int          `json:"needs" doc:"How many members must say the same."`
+	Old        OldCoins     `json:"old" doc:"What has still to move to the newest series."`
+	Rotation   OldCoins     `json:"rotation" doc:"What would have to move if a series were opened now: all free coins."`
+}
+
+// OldCoins are coins that a rotation moves to the newest series (Y-24).
+type OldCoins struct {
+	Coins       int    `json:"coins" doc:"Free ones."`
+	Amount      string `json:"amount"`
+	Small       int    `json:"small" doc:"Of them, those that wait for a lower fee rate."`
+	SmallAmount string `json:"small_amount"`
+	Cost        string `json:"cost" doc:"About what it takes to move the others at the rate of now, out of the reserve."`
+	Missing     string `json:"missing" doc:"What the reserve lacks for that."`
 }
 
 // Series is k of n keys, from which addresses are derived.
@@ -231,6 +245,7 @@ func BankValue(b *custody.Info, of *ledger.Asset, n *script.Network, now uint64)
 		},
 		Limits: LimitsValue(&b.Limits), Waiting: b.Pending, Batches: len(b.Live), Rate: b.Accepted, Series: b.Series,
 		WaitsToBump: b.Waits&custody.WaitsToBump != 0, WaitsToSweep: b.Waits&custody.WaitsToSweep != 0,
+		WaitsForRate: b.Waits&custody.WaitsForRate != 0, WaitsToMine: b.Waits&custody.WaitsToMine != 0,
 		PegOutBlocks: n.PegOutExtra, Gather: b.Gather, BumpBlocks: b.BumpBlocks, CoolDown: b.CoolDown, Start: blockValue(b.Start),
 	}
 	for i, w := range b.Wallets {

@@ -27,6 +27,8 @@ const (
 	WaitsForRate = "rate"  // too few members know a rate
 	WaitsForLift = "halt"  // all banks are halted
 	WaitsForTime = "delay" // its delay is not over
+
+	WaitsForBlock = "block" // as many transactions as may be wait to be mined
 )
 
 // Address is a deposit address of an account. Only its owner's keys may read it.
@@ -89,7 +91,7 @@ type Withdrawal struct {
 	Asked    uint64 `json:"asked,omitempty" doc:"ms"`
 	From     uint64 `json:"from,omitempty" doc:"Not before is it put into a transaction, ms."`
 	State    string `json:"state" enum:"delayed,waiting,signing,signed,mined,paid,cancelled"`
-	Reason   string `json:"reason,omitempty" enum:"turn,hour,fee,rate,halt,delay" doc:"What it waits for."`
+	Reason   string `json:"reason,omitempty" enum:"turn,hour,fee,rate,halt,delay,block" doc:"What it waits for."`
 	Batch    uint64 `json:"batch,omitempty"`
 	Version  int    `json:"version,omitempty" doc:"Of the transaction; there may be several, of which one is mined."`
 	Tx       string `json:"tx,omitempty" doc:"Id of the newest version, or of the one that was mined."`

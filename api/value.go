@@ -2,26 +2,27 @@ package api
 
 // Status is how a virtual server stands, as one of its servers sees it.
 type Status struct {
-	ID         string   `json:"id" doc:"Virtual server: the hash of its founding contract."`
-	Name       string   `json:"name" doc:"Name in the founding contract."`
-	Member     string   `json:"member" doc:"Name of the member whose server answers; empty if it is no member's."`
-	Software   string   `json:"software" doc:"Version of the answering binary."`
-	Protocol   uint32   `json:"protocol" doc:"Protocol version in force."`
-	Plan       *Plan    `json:"plan,omitempty" doc:"Protocol version that comes into force."`
-	Height     uint64   `json:"height" doc:"Newest block."`
-	Active     uint64   `json:"active" doc:"Newest block that executed something."`
-	Time       uint64   `json:"time" doc:"Time of the newest block that executed something, ms."`
-	Root       string   `json:"root" doc:"State root after the newest block."`
-	CatchingUp bool     `json:"catching_up" doc:"This server is behind and fetches old blocks."`
-	Waiting    int      `json:"waiting" doc:"Batches of commands that wait for a block here."`
-	Stalled    uint64   `json:"stalled,omitempty" doc:"For how long a block has been wanted and none came, ms."`
-	Halted     string   `json:"halted,omitempty" doc:"Why this virtual server has stopped here."`
-	Accounts   int      `json:"accounts" doc:"Number of accounts."`
-	Orders     int      `json:"orders" doc:"Number of live orders."`
-	Members    []Member `json:"members" nullable:"false" doc:"Member servers by number."`
-	Peers      []Peer   `json:"peers" nullable:"false" doc:"Servers that this one is connected to."`
-	// Banks are how the answering server does its part in the banks; none if there are no banks.
-	Banks []BankHealth `json:"banks,omitempty" nullable:"false" doc:"How the answering server sees the chains of the banks and does its part."`
+	ID          string   `json:"id" doc:"Virtual server: the hash of its founding contract."`
+	Name        string   `json:"name" doc:"Name in the founding contract."`
+	Member      string   `json:"member" doc:"Name of the member whose server answers; empty if it is no member's."`
+	Software    string   `json:"software" doc:"Version of the answering binary."`
+	Protocol    uint32   `json:"protocol" doc:"Protocol version in force."`
+	Plan        *Plan    `json:"plan,omitempty" doc:"Protocol version that comes into force."`
+	Height      uint64   `json:"height" doc:"Newest block."`
+	Active      uint64   `json:"active" doc:"Newest block that executed something."`
+	Time        uint64   `json:"time" doc:"Time of the newest block that executed something, ms."`
+	Root        string   `json:"root" doc:"State root after the newest block."`
+	CatchingUp  bool     `json:"catching_up" doc:"This server is behind and fetches old blocks."`
+	Waiting     int      `json:"waiting" doc:"Batches of commands that wait for a block here."`
+	Stalled     uint64   `json:"stalled,omitempty" doc:"For how long a block has been wanted and none came, ms."`
+	Halted      string   `json:"halted,omitempty" doc:"Why this virtual server has stopped here."`
+	Accounts    int      `json:"accounts" doc:"Number of accounts."`
+	Orders      int      `json:"orders" doc:"Number of live orders."`
+	Members     []Member `json:"members" nullable:"false" doc:"Member servers by number."`
+	Peers       []Peer   `json:"peers" nullable:"false" doc:"Servers that this one is connected to."`
+	BanksHalted *Halt    `json:"banks_halted,omitempty" doc:"Why all banks are halted."`
+	// Banks are how they stand, and how the answering server does its part; none if there are no banks.
+	Banks []BankHealth `json:"banks,omitempty" nullable:"false" doc:"How the banks stand, and how the answering server sees their chains and does its part."`
 }
 
 // BankHealth is how one server does its part in a bank.
@@ -36,6 +37,19 @@ type BankHealth struct {
 	Waiting      int    `json:"waiting" doc:"Withdrawals that no transaction pays yet."`
 	Transactions int    `json:"transactions" doc:"Transactions of the bank that are not settled."`
 	Problem      string `json:"problem,omitempty" doc:"What keeps it from its part, for its operator."`
+
+	// What the state says of the bank, whichever server is asked.
+	Members      int      `json:"members" doc:"Of the roster."`
+	Seeing       int      `json:"seeing" doc:"Members who attest, and are not late."`
+	Needed       int      `json:"needed" doc:"How many must say the same."`
+	Blind        []string `json:"blind" nullable:"false" doc:"Names of members who do not attest, or are late or barred."`
+	NoRate       bool     `json:"no_rate,omitempty" doc:"Too few members know a fee rate, so nothing is paid."`
+	Reserve      string   `json:"reserve" doc:"For fees that nobody else pays."`
+	Deficit      string   `json:"deficit,omitempty" doc:"What it lacks; absent: nothing."`
+	WaitsToBump  bool     `json:"waits_to_bump,omitempty" doc:"A transaction should pay more, and the reserve is short."`
+	WaitsToSweep bool     `json:"waits_to_sweep,omitempty" doc:"Coins should move to the newest series, and the reserve is short."`
+	WaitsForRate bool     `json:"waits_for_rate,omitempty" doc:"Coins of older series are worth too little to be moved at the rate of now (Y-24)."`
+	WaitsToMine  bool     `json:"waits_to_mine,omitempty" doc:"Withdrawals wait until a transaction under way is mined (Y-51)."`
 }
 
 // Plan is a protocol version and the height at which it comes into force.

@@ -268,7 +268,7 @@ func inOrders(b *api.Balance) string {
 		return b.Held
 	}
 	_, decimals, _ := strings.Cut(b.Held, ".")
-	n := uint8(len(decimals)) //nolint:gosec // at most 18
+	n := uint8(len(decimals))
 	held, err := asset.Parse(b.Held, n)
 	out, err2 := asset.Parse(b.Withdrawing, n)
 	if err != nil || err2 != nil || out > held {

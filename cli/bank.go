@@ -74,23 +74,6 @@ func noBank(name string) error {
 	return fmt.Errorf("no bank keeps %s, so it can be neither deposited nor withdrawn; souk bank lists the banks", name)
 }
 
-// haltText says why the banks are halted, and what ends it.
-func haltText(h *api.Halt) string {
-	why := map[string]string{
-		"reorganisation": "blocks were replaced in which something was credited or settled",
-		"theft":          "a coin was spent by a transaction that the banks do not know",
-		"vote":           "the members voted so",
-		"books":          "the ledger has other sums than the bank",
-	}[h.Reason]
-	if why == "" {
-		why = h.Reason
-	}
-	if h.Bank != 0 {
-		why += fmt.Sprintf(" (bank %d, block %d of its chain)", h.Bank, h.Height)
-	}
-	return "ALL BANKS ARE HALTED: " + why + ". Nothing is credited or paid until the members lift it (souk vote lift-banks), and only if no bank has a deficit."
-}
-
 // warnDeposit says what keeps a bank from crediting deposits now, as a server says.
 func (a *app) warnDeposit(ctx context.Context, s *session, symbol string) {
 	page, err := s.client.Bank(ctx, symbol)
@@ -98,7 +81,7 @@ func (a *app) warnDeposit(ctx context.Context, s *session, symbol string) {
 		return // it is about the bank's state only; the address is proven
 	}
 	if page.Halt != nil {
-		p(a.err, "DO NOT PAY NOW. %s\n", haltText(page.Halt))
+		p(a.err, "DO NOT PAY NOW. %s\n", api.HaltText(page.Halt))
 	}
 	seeing := 0
 	for i := range page.Attestors {
@@ -114,7 +97,7 @@ func (a *app) warnDeposit(ctx context.Context, s *session, symbol string) {
 
 func showBanks(w io.Writer, b *api.Banks) {
 	if b.Halt != nil {
-		p(w, "%s\n\n", haltText(b.Halt))
+		p(w, "%s\n\n", api.HaltText(b.Halt))
 	}
 	if len(b.Banks) == 0 {
 		p(w, "there are no banks: assets here are issued, not deposited\n")
@@ -134,7 +117,7 @@ func showBanks(w io.Writer, b *api.Banks) {
 
 func showBank(w io.Writer, b *api.BankPage) {
 	if b.Halt != nil {
-		p(w, "%s\n\n", haltText(b.Halt))
+		p(w, "%s\n\n", api.HaltText(b.Halt))
 	}
 	p(w, "bank\t%d of %s on %s\n", b.ID, b.Symbol, b.Network)
 	p(w, "keys\t%s\n", keysText(b.Threshold, b.Keys))
@@ -150,12 +133,7 @@ func showBank(w io.Writer, b *api.BankPage) {
 		p(w, "balance\tDEFICIT OF %s: what is paid to the bank ends it, on its chain or by souk donate\n", b.Sums.Deficit)
 	}
 	p(w, "waiting\t%s, %d of them for the end of their delay; %s under way\n", count(b.Waiting, "withdrawal"), b.Delayed, count(b.Batches, "transaction"))
-	if b.WaitsToBump {
-		p(w, "\ta transaction should pay more, and the reserve is short\n")
-	}
-	if b.WaitsToSweep {
-		p(w, "\tcoins should move to the newest keys, and the reserve is short\n")
-	}
+	showWaits(w, b)
 	rate := "no rate: too few members know one, so nothing is paid"
 	if b.Rate != 0 {
 		rate = rateText(b.Network, b.Rate)
@@ -178,6 +156,28 @@ func showBank(w io.Writer, b *api.BankPage) {
 		m := &b.Attestors[i]
 		p(w, "%s\t%s\t%s\t%s\n", memberName{m.Member, m.Name}, attests(m), signs(m), strings.Join(keyRemarks(m, b.CoolDown), "; "))
 	}
+}
+
+// showWaits says what a bank waits for, and what to do about it.
+func showWaits(w io.Writer, b *api.BankPage) {
+	if b.WaitsToBump {
+		p(w, "\ta transaction should pay more, and the reserve is short: souk donate %s AMOUNT fills it\n", b.Symbol)
+	}
+	if b.WaitsToSweep {
+		p(w, "\tcoins should move to the newest keys, and the reserve is short: %s\n", missingText(b))
+	}
+	if b.WaitsToMine {
+		p(w, "\t%s\n", api.WaitsToMineText)
+	}
+	if b.WaitsForRate {
+		p(w, "\t%s\n", api.WaitsForRateText)
+	}
+}
+
+// missingText says what the reserve lacks to move the coins of older series.
+func missingText(b *api.BankPage) string {
+	return fmt.Sprintf("it has %s, and moving %s costs about %s at the rate of now; %s are missing: souk donate %s %s",
+		b.Sums.Reserve, count(b.Old.Coins-b.Old.Small, "coin"), b.Old.Cost, b.Old.Missing, b.Symbol, b.Old.Missing)
 }
 
 func keysText(k, n int) string {

@@ -465,6 +465,12 @@ func (b *bankShop) ballots(as func(...string) []string) {
 		b.matches(b.must(vote(i, "halt-banks")...), "halt all banks: nothing is credited or paid")
 	}
 	b.shows(as("bank"), "ALL BANKS ARE HALTED: the members voted so")
+	home := string(b.Homes[0])
+	b.shows([]string{"status", "--home", home}, `banks +halted\n +BAD: ALL BANKS ARE HALTED: the members voted so.*souk vote lift-banks`, `bank of BTC +bitcoin-regtest: agreed up to block \d+ by 3 of 4 members`, `note: server-\d does not see the chain, or is late`)
+	b.refused(`(?m)^BAD +banks +ALL BANKS ARE HALTED: the members voted so(.|\n)*^note +bank of BTC +server-\d does not see the chain`, "doctor", "--home", home)
+	b.refused(`3 members would be left, and there is no series of keys with 3(.|\n)*souk vote add-member CARD(.|\n)*Nothing was voted; --anyway`, vote(0, "remove-member", "server-4")...)
+	b.shows([]string{"federation", "rotate", "--show", "--home", home}, `its keys are those of the present members`, `BTC: all coins are of series 0`)
+	b.shows([]string{"federation", "rotate", "--show", "--without", "server-4", "--home", home}, `Moving takes about 0\.0000\d+ at the fee rate of now, out of the reserve, which has 0\.00000000: 0\.0000\d+ are missing. Who has an account gives them by: souk donate BTC 0\.0000\d+`)
 	for i := range 3 {
 		b.matches(b.must(vote(i, "lift-banks")...), "end the halt of all banks")
 	}

@@ -41,8 +41,13 @@ Who is gone for ever, but not removed yet, is left out with --without.`,
   souk federation rotate BTC --without dave --home ./home
   souk federation rotate --show --home ./home`,
 		RunE: func(c *cobra.Command, args []string) error {
+			limit := a.timeout
+			if r.wait && !c.Flags().Changed("timeout") {
+				a.timeout = 365 * 24 * time.Hour // until it has ended, or the user has had enough
+				defer func() { a.timeout = limit }()
+			}
 			return a.withHome(c.Context(), r.home, func(ctx context.Context, s *session) error {
-				return a.rotate(ctx, s, r, args)
+				return a.rotate(ctx, s, r, args, limit)
 			})
 		},
 	}
@@ -50,7 +55,7 @@ Who is gone for ever, but not removed yet, is left out with --without.`,
 	f.StringVar(&r.home, "home", defaultHome, "folder of the server whose operator votes")
 	f.StringSliceVar(&r.without, "without", nil, "members to leave out, by name or number")
 	f.BoolVar(&r.show, "show", false, "do not vote, show how it stands")
-	f.BoolVar(&r.wait, "wait", false, "wait until the vote has passed and all coins have moved (see --timeout)")
+	f.BoolVar(&r.wait, "wait", false, "wait until the vote has passed and all coins have moved: however long it takes, or for --timeout if that is given")
 	f.BoolVar(&r.withdraw, "withdraw", false, "take a yes back")
 	f.Uint32Var(&r.salt, "salt", 0, "another number for a proposal that passed a short while ago")
 	return c
@@ -67,6 +72,10 @@ type turn struct {
 	Coins   int         `json:"old_coins"`
 	Amount  string      `json:"old_amount"`
 	Waits   bool        `json:"waits_for_reserve"`
+	Small   int         `json:"small_coins"` // of the old ones: they wait for a lower fee rate
+	Reserve string      `json:"reserve"`
+	Cost    string      `json:"cost"`    // about what moving takes out of it, at the rate of now
+	Missing string      `json:"missing"` // what the reserve lacks for that
 	Cooling []cooling   `json:"cooling_down"`
 }
 
@@ -83,37 +92,22 @@ type cooling struct {
 	Until  uint64     `json:"until"` // ms
 }
 
-func (a *app) rotate(ctx context.Context, s *session, r *rotation, assets []string) error {
-	now, err := look(ctx, s)
+func (a *app) rotate(ctx context.Context, s *session, r *rotation, assets []string, limit time.Duration) error {
+	var now *scene
+	var turns []*turn
+	without := map[uint32]bool{}
+	err := within(ctx, limit, func(ctx context.Context) (err error) {
+		if now, err = look(ctx, s); err != nil {
+			return err
+		}
+		turns, err = a.rotateAll(ctx, s, r, now, assets, without)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	if len(now.banks.Banks) == 0 {
-		return errors.New("this virtual server has no banks")
-	}
-	if len(assets) == 0 {
-		for i := range now.banks.Banks {
-			assets = append(assets, now.banks.Banks[i].Symbol)
-		}
-	}
-	without := map[uint32]bool{}
-	for _, text := range r.without {
-		m, err := now.member(text)
-		if err != nil {
-			return err
-		}
-		without[m.ID] = true
-	}
-	turns := []*turn{}
-	for _, name := range assets {
-		t, err := a.rotateOne(ctx, s, r, now, name, without)
-		if err != nil {
-			return fmt.Errorf("bank of %s: %w", name, err)
-		}
-		turns = append(turns, t)
-	}
 	if r.wait {
-		if err := a.awaitSweep(ctx, s, turns, without); err != nil {
+		if err := a.awaitSweep(ctx, s, turns, without, limit); err != nil {
 			return err
 		}
 	}
@@ -125,6 +119,34 @@ func (a *app) rotate(ctx context.Context, s *session, r *rotation, assets []stri
 			t.print(w, now.status.Height)
 		}
 	})
+}
+
+// rotateAll votes for the new series of some banks, or all. It fills in who is left out.
+func (a *app) rotateAll(ctx context.Context, s *session, r *rotation, now *scene, assets []string, without map[uint32]bool) ([]*turn, error) {
+	if len(now.banks.Banks) == 0 {
+		return nil, errors.New("this virtual server has no banks")
+	}
+	if len(assets) == 0 {
+		for i := range now.banks.Banks {
+			assets = append(assets, now.banks.Banks[i].Symbol)
+		}
+	}
+	for _, text := range r.without {
+		m, err := now.member(text)
+		if err != nil {
+			return nil, err
+		}
+		without[m.ID] = true
+	}
+	turns := []*turn{}
+	for _, name := range assets {
+		t, err := a.rotateOne(ctx, s, r, now, name, without)
+		if err != nil {
+			return nil, fmt.Errorf("bank of %s: %w", name, err)
+		}
+		turns = append(turns, t)
+	}
+	return turns, nil
 }
 
 // rotateOne votes for one bank's new series, unless the newest is as it should be.
@@ -193,6 +215,11 @@ func turnOf(b *api.BankPage, without map[uint32]bool) (*turn, []*api.BankMember)
 		}
 	}
 	t.Amount = api.FormatCoins(sum)
+	moves := &b.Old
+	if !t.Current {
+		moves = &b.Rotation
+	}
+	t.Small, t.Reserve, t.Cost, t.Missing = b.Old.Small, b.Sums.Reserve, moves.Cost, moves.Missing
 	return t, wanted
 }
 
@@ -216,18 +243,25 @@ func mayRotate(b *api.BankPage, wanted []*api.BankMember, cool []cooling) error 
 }
 
 // awaitSweep waits until votes have passed and nothing is left in older series.
-func (a *app) awaitSweep(ctx context.Context, s *session, turns []*turn, without map[uint32]bool) error {
+func (a *app) awaitSweep(ctx context.Context, s *session, turns []*turn, without map[uint32]bool, limit time.Duration) error {
 	for i, t := range turns {
 		last := ""
 		for {
-			page, err := s.client.Bank(ctx, t.Asset)
-			if err != nil {
+			var page *api.BankPage
+			err := within(ctx, limit, func(ctx context.Context) (err error) {
+				page, err = s.client.Bank(ctx, t.Asset)
 				return err
+			})
+			if err != nil && ctx.Err() == nil {
+				return err
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", stopped(ctx, last), ctx.Err())
 			}
 			now, _ := turnOf(page, without)
 			now.Vote = t.Vote
 			turns[i] = now
-			if now.Current && now.Coins == 0 {
+			if now.Current && now.Coins == now.Small {
 				break
 			}
 			if line := now.progress(); line != last {
@@ -236,12 +270,21 @@ func (a *app) awaitSweep(ctx context.Context, s *session, turns []*turn, without
 			}
 			select {
 			case <-ctx.Done():
-				return fmt.Errorf("bank of %s: %s: %w", t.Asset, now.progress(), ctx.Err())
+				return fmt.Errorf("%s: %w", stopped(ctx, now.progress()), ctx.Err())
 			case <-time.After(500 * time.Millisecond):
 			}
 		}
 	}
 	return nil
+}
+
+// stopped says that waiting has ended before the rotation, which goes on.
+func stopped(ctx context.Context, progress string) string {
+	why := "you ended the wait"
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		why = "the time that --timeout gives is over"
+	}
+	return fmt.Sprintf("%s, and the rotation goes on by itself (souk federation rotate --show tells how far it is); %s", why, progress)
 }
 
 // progress is how far a rotation has come, on one line.
@@ -252,9 +295,20 @@ func (t *turn) progress() string {
 	case t.Coins == 0:
 		return fmt.Sprintf("%s: all coins are of series %d", t.Asset, t.Newest)
 	case t.Waits:
-		return fmt.Sprintf("%s: %d coins with %s are still of older series, and the reserve is too short to pay for moving them: souk bank, and somebody donates", t.Asset, t.Coins, t.Amount)
+		return fmt.Sprintf("%s: %s with %s still of older series, and the reserve is too short to pay for moving them. %s", t.Asset, count(t.Coins, "coin"), t.Amount, t.fill())
+	case t.Coins == t.Small:
+		return fmt.Sprintf("%s: all has moved but %s, worth too little at the fee rate of now: it waits for a lower one; keep the keys of older series until then", t.Asset, count(t.Small, "coin"))
 	}
-	return fmt.Sprintf("%s: %d coins with %s are still of older series, and move as transactions are mined", t.Asset, t.Coins, t.Amount)
+	return fmt.Sprintf("%s: %s with %s still of older series; they move as transactions are mined", t.Asset, count(t.Coins, "coin"), t.Amount)
+}
+
+// fill says what the reserve lacks, and how it is filled.
+func (t *turn) fill() string {
+	text := fmt.Sprintf("Moving takes about %s at the fee rate of now, out of the reserve, which has %s", t.Cost, t.Reserve)
+	if t.Missing == api.FormatCoins(0) {
+		return text + "."
+	}
+	return fmt.Sprintf("%s: %s are missing. Who has an account gives them by: souk donate %s %s", text, t.Missing, t.Asset, t.Missing)
 }
 
 func (t *turn) print(w io.Writer, height uint64) {
@@ -273,6 +327,8 @@ func (t *turn) print(w io.Writer, height uint64) {
 	}
 	if t.Current {
 		p(w, "%s\n", t.progress())
+	} else {
+		p(w, "all coins move once the vote has passed. %s\n", t.fill())
 	}
 }
 

@@ -59,10 +59,7 @@ func showStatus(w io.Writer, s *api.Status) {
 	case s.CatchingUp:
 		p(w, "catching up\t%s\n", v.catchingUp())
 	}
-	for i := range s.Banks {
-		b := &s.Banks[i]
-		p(w, "bank of %s\t%s\n", b.Asset, bankRemark(b))
-	}
+	showTroubles(w, s)
 	p(w, "\nno.\tmember\tpower\turl\t\n")
 	for i := range s.Members {
 		m := &s.Members[i]
@@ -70,11 +67,39 @@ func showStatus(w io.Writer, s *api.Status) {
 	}
 }
 
+// showTroubles shows how the banks stand, what is wrong with them, and what to do.
+func showTroubles(w io.Writer, s *api.Status) {
+	all := s.BankTroubles()
+	show := func(bank string) {
+		for _, t := range all {
+			switch {
+			case t.Bank != bank:
+			case t.Bad:
+				p(w, "\tBAD: %s\n", t.Text)
+			default:
+				p(w, "\tnote: %s\n", t.Text)
+			}
+		}
+	}
+	if s.BanksHalted != nil {
+		p(w, "banks\thalted\n")
+		show("")
+	}
+	for i := range s.Banks {
+		b := &s.Banks[i]
+		p(w, "bank of %s\t%s\n", b.Asset, bankRemark(b))
+		show(b.Asset)
+	}
+}
+
 // bankRemark is how the server that answers does its part in a bank.
 func bankRemark(b *api.BankHealth) string {
-	text := fmt.Sprintf("%s: agreed up to block %d, attested by this server up to %d", b.Network, b.Agreed, b.Attested)
-	if !b.Works {
-		text = b.Network + ": THIS SERVER DOES NOT DO ITS PART: " + b.Problem
+	text := fmt.Sprintf("%s: agreed up to block %d by %d of %d members", b.Network, b.Agreed, b.Seeing, b.Members)
+	switch {
+	case b.Works:
+		text += fmt.Sprintf(", attested by this server up to %d", b.Attested)
+	case b.Problem != "":
+		text += "; THIS SERVER DOES NOT DO ITS PART: " + b.Problem
 	}
 	if b.Waiting > 0 {
 		text += "; " + count(b.Waiting, "withdrawal") + " not in a transaction yet"

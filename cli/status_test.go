@@ -29,6 +29,14 @@ func TestShowStatus(t *testing.T) {
 	demoted := four(90, peer("bob", 90), peer("carol", 40))
 	demoted.Members[2].Power, demoted.Members[2].Demoted = 1, true
 	demoted.Members[0].Silent = 7
+	well := api.BankHealth{Asset: "BTC", Network: "bitcoin", Works: true, Agreed: 70, Attested: 70, Members: 4, Seeing: 4, Needed: 3, Reserve: "0.01000000"}
+	banks := func(change func(*api.Status, *api.BankHealth)) *api.Status {
+		s := four(90, peer("bob", 90), peer("carol", 89), peer("dave", 90))
+		b := well
+		change(s, &b)
+		s.Banks = []api.BankHealth{b}
+		return s
+	}
 	for name, c := range map[string]struct {
 		status *api.Status
 		say    []string
@@ -58,6 +66,40 @@ func TestShowStatus(t *testing.T) {
 			demoted,
 			[]string{"dave 1 NOT CONNECTED with this server; demoted", "carol 1000000 connected, 50 blocks behind; left 7 commands unanswered"},
 			[]string{"NO BLOCK"},
+		},
+		"a bank is well": {
+			banks(func(*api.Status, *api.BankHealth) {}),
+			[]string{"bank of BTC bitcoin: agreed up to block 70 by 4 of 4 members, attested by this server up to 70"},
+			[]string{"BAD", "note"},
+		},
+		"the banks are halted, and lack something": {
+			banks(func(s *api.Status, b *api.BankHealth) {
+				s.BanksHalted, b.Deficit = &api.Halt{Reason: "theft", Bank: 1, Height: 70}, "1.50000000"
+			}),
+			[]string{"banks halted BAD: ALL BANKS ARE HALTED: a coin was spent", "souk vote lift-banks", "BAD: It lacks 1.50000000: souk donate BTC 1.50000000"},
+			nil,
+		},
+		"members are blind": {
+			banks(func(_ *api.Status, b *api.BankHealth) {
+				b.Works, b.Problem, b.Seeing, b.Blind = false, "no node", 2, []string{"alice", "dave"}
+			}),
+			[]string{"THIS SERVER DOES NOT DO ITS PART: no node", "BAD: 2 of 4 members see the chain, and 3 must: nothing is credited", "more of alice, dave: their operators see why with souk doctor"},
+			nil,
+		},
+		"one is blind": {
+			banks(func(_ *api.Status, b *api.BankHealth) { b.Seeing, b.Blind = 3, []string{"dave"} }),
+			[]string{"note: dave does not see the chain, or is late"},
+			[]string{"BAD"},
+		},
+		"the reserve is short, and coins and withdrawals wait": {
+			banks(func(_ *api.Status, b *api.BankHealth) {
+				b.WaitsToBump, b.WaitsToSweep, b.WaitsForRate, b.WaitsToMine, b.Waiting, b.Transactions = true, true, true, true, 1, 2
+			}),
+			[]string{
+				"1 withdrawal not in a transaction yet; 2 transactions under way", "BAD: A transaction should pay more to be mined, and the reserve has only 0.01000000: souk donate BTC AMOUNT",
+				"souk federation rotate --show says how much is missing", "note: Withdrawals wait until one of the transactions under way is mined", "note: Coins that are worth too little at the fee rate of now",
+			},
+			nil,
 		},
 		"two are catching up": {
 			four(90, peer("bob", 90), api.Peer{ID: "carol", Behind: true}, api.Peer{ID: "dave", Behind: true}),

@@ -32,6 +32,7 @@ type voter struct {
 	home     string
 	salt     uint32
 	withdraw bool
+	anyway   bool
 }
 
 func (a *app) voteCommand() *cobra.Command {
@@ -51,6 +52,7 @@ decide; the target of a removal does not count. Members are named by name or by 
 	f.StringVar(&v.home, "home", defaultHome, "folder of the server whose operator votes")
 	f.Uint32Var(&v.salt, "salt", 0, "another number for a proposal that passed a short while ago")
 	f.BoolVar(&v.withdraw, "withdraw", false, "take a yes back")
+	f.BoolVar(&v.anyway, "anyway", false, "vote although souk advises against it")
 	c.AddCommand(a.voteList(v), a.voteAgain(v), a.voteFees(v), a.voteCreateMarket(v), a.voteLimits(v))
 	for _, b := range slices.Concat(ballots, bankBallots) {
 		c.AddCommand(a.voteOn(v, b))
@@ -339,6 +341,11 @@ func (a *app) cast(ctx context.Context, s *session, now *scene, v *voter, action
 
 // castVote signs and sends a vote.
 func (a *app) castVote(ctx context.Context, s *session, now *scene, v *voter, action []byte) (answer voted, err error) {
+	if x, _, err := roster.ParseAction(action); err == nil && !v.withdraw && !v.anyway {
+		if why := now.objection(x); why != "" {
+			return answer, fmt.Errorf("%s\nNothing was voted; --anyway votes all the same", why)
+		}
+	}
 	key, err := node.Home(v.home).Key(node.RoleOperator, a.pass.get("Passphrase of the operator's key: ", false))
 	if err != nil {
 		return answer, err

@@ -15,6 +15,7 @@ import (
 	"souk/exchange"
 	"souk/exchange/custody"
 	"souk/exchange/roster"
+	"souk/script"
 )
 
 // bankBallots are proposals about banks.
@@ -118,6 +119,23 @@ func (f *limitFlags) limits(c *cobra.Command, l custody.Limits) (custody.Limits,
 		return l, usageError{errors.New("say what to change: --min-deposit, --min-withdrawal, --max-per-hour, --delay-above, --delay or --no-delay")}
 	}
 	return l, nil
+}
+
+// objection is why members should not vote on what is possible: it would leave the banks
+// in a state that they cannot get out of by themselves.
+func (c *scene) objection(a roster.Action) string {
+	x, ok := a.(roster.RemoveMember)
+	if !ok || len(c.banks.Banks) == 0 {
+		return ""
+	}
+	left := len(c.status.Members) - 1
+	if _, there := c.byNumber(uint32(x.Member)); !there || left != 2 && left != 3 {
+		return ""
+	}
+	name := c.nameOf(uint32(x.Member))
+	return fmt.Sprintf("%d members would be left, and there is no series of keys with %d: a bank has one member, or 4 to %d. The banks would keep the keys of now, with that of %s among them, for as long as there are so few, "+
+		"and could not be rotated. Have somebody in his place first: souk vote add-member CARD, and remove %s then; or give %s a new server: souk vote replace-member %s CARD",
+		left, left, script.MaxKeys, name, name, name, c.nameOf(uint32(x.Member)).Name)
 }
 
 // describeBank fills in the words for an action about banks.

@@ -119,7 +119,7 @@ func planPayout(ctx context.Context, s *session, who *api.Signer, args []string,
 		return nil, err
 	}
 	if page.Halt != nil {
-		x.warnings = append(x.warnings, haltText(page.Halt)+" Your withdrawal would wait for that.")
+		x.warnings = append(x.warnings, api.HaltText(page.Halt)+" Your withdrawal would wait for that.")
 	}
 	v, err := s.proofs(ctx)
 	if err != nil {
@@ -364,7 +364,7 @@ func payoutText(x *api.Withdrawal) string {
 		return "waits " + map[string]string{
 			api.WaitsForTurn: "for the next transaction", api.WaitsForHour: "for the hourly limit of the bank",
 			api.WaitsForFee: "for a lower fee: its bound is too low now", api.WaitsForRate: "until more members know a fee rate",
-			api.WaitsForLift: "until the halt of the banks is lifted",
+			api.WaitsForLift: "until the halt of the banks is lifted", api.WaitsForBlock: "until a transaction under way is mined: as many as may be are not yet",
 		}[x.Reason]
 	case api.WithdrawalSigning:
 		return fmt.Sprintf("signing (%s), fee %s, in %s", signatures(x.Signed, x.Needed), x.Fee, x.Tx)

@@ -13,6 +13,9 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"souk/api"
+	"souk/exchange"
 )
 
 // Finding is the result of one of Doctor's checks.
@@ -69,14 +72,87 @@ func checkVirtual(ctx context.Context, h Home, v *VirtualConfig, running bool) [
 	}
 	_, err = os.Stat(filepath.Join(filepath.Dir(h.in(v.Founding)), "state"))
 	served := err == nil
-	for i := range f.Members {
-		m := &f.Members[i]
-		own := slices.ContainsFunc(cards, func(c HomeCard) bool { return c.Card.Consensus == m.Consensus })
+	status := askStatus(ctx, f, cards)
+	members, found := membersNow(f, status, cards)
+	all = append(all, found...)
+	for _, m := range members {
+		own := slices.ContainsFunc(cards, func(c HomeCard) bool { return c.Card.Consensus.String() == m.Consensus })
 		if own && !running {
 			all = append(all, Finding{What: "member " + m.Name, Note: true, Detail: "this server is not running: souk serve --home " + string(h)})
 			continue
 		}
 		all = append(all, checkMember(ctx, m.Name, m.URL, served))
+	}
+	return append(all, checkBanks(status)...)
+}
+
+// askStatus asks the members' servers how the virtual server stands, this home's own
+// first; nil if none answers.
+func askStatus(ctx context.Context, f *exchange.Founding, cards []HomeCard) *api.Status {
+	var servers []string
+	for i := range cards {
+		servers = append(servers, cards[i].Card.URL)
+	}
+	for i := range f.Members {
+		if base := f.Members[i].URL; base != "" && !slices.Contains(servers, base) {
+			servers = append(servers, base)
+		}
+	}
+	client, err := api.NewClient(api.Config{Servers: servers, ID: f.ID()})
+	if err != nil {
+		return nil
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	status, err := client.Status(ctx)
+	if err != nil {
+		return nil
+	}
+	return status
+}
+
+// membersNow are the members as a server says they are now, or else those who founded.
+func membersNow(f *exchange.Founding, status *api.Status, cards []HomeCard) (members []api.Member, found []Finding) {
+	if status == nil {
+		for i := range f.Members {
+			m := &f.Members[i]
+			members = append(members, api.Member{Name: m.Name, URL: m.URL, Consensus: m.Consensus.String()})
+		}
+		return members, []Finding{{What: "members", Note: true, Detail: "no server tells who they are now; those of the founding contract are looked at"}}
+	}
+	if !slices.ContainsFunc(status.Members, func(m api.Member) bool {
+		return slices.ContainsFunc(cards, func(c HomeCard) bool { return c.Card.Consensus.String() == m.Consensus })
+	}) {
+		found = append(found, Finding{What: "members", Bad: true, Detail: "no member has a card of this home: he was removed, or has another server now, by a vote. If this is a new server, the others have still to vote: souk vote add-member CARD, or souk vote replace-member NAME CARD"})
+	}
+	for i := range status.Members {
+		if m := &status.Members[i]; m.Barred {
+			found = append(found, Finding{What: "member " + m.Name, Bad: true, Detail: "it signed twice and is barred: the members replace it by a vote"})
+		}
+	}
+	return status.Members, found
+}
+
+// checkBanks looks at how the banks of a virtual server stand.
+func checkBanks(status *api.Status) (all []Finding) {
+	if status == nil {
+		return nil
+	}
+	bad := map[string]bool{}
+	for _, t := range status.BankTroubles() {
+		what := "banks"
+		if t.Bank != "" {
+			what = "bank of " + t.Bank
+		}
+		bad[t.Bank] = true
+		all = append(all, Finding{What: what, Bad: t.Bad, Note: !t.Bad, Detail: t.Text})
+	}
+	for i := range status.Banks {
+		b := &status.Banks[i]
+		if !bad[b.Asset] {
+			all = append(all, Finding{What: "bank of " + b.Asset, Detail: fmt.Sprintf("%d of %d members see %s, agreed up to block %d; reserve %s", b.Seeing, b.Members, b.Network, b.Agreed, b.Reserve)})
+		}
 	}
 	return all
 }

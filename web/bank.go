@@ -61,6 +61,47 @@ func bankValue(s *exchange.State, b *custody.Info, n *script.Network, now uint64
 	return v
 }
 
+// bankHealth is how the banks stand, whoever is asked.
+func bankHealth(s *exchange.State) (all []api.BankHealth) {
+	if s.Banks() == nil {
+		return nil
+	}
+	for i := range s.Banks().Banks() {
+		b, _ := s.Banks().Bank(custody.Bank(i + 1))
+		of, _ := s.Ledger().Asset(b.Asset)
+		h := api.BankHealth{
+			Asset: of.Symbol, Network: b.Network, Agreed: b.Tip.Height, Waiting: b.Pending, Transactions: len(b.Live), NoRate: b.Accepted == 0,
+			Blind: []string{}, Reserve: api.FormatCoins(of.Reserve), WaitsToBump: b.Waits&custody.WaitsToBump != 0, WaitsToSweep: b.Waits&custody.WaitsToSweep != 0,
+			WaitsForRate: b.Waits&custody.WaitsForRate != 0, WaitsToMine: b.Waits&custody.WaitsToMine != 0,
+		}
+		if b.Sums.Deficit != 0 {
+			h.Deficit = api.FormatCoins(b.Sums.Deficit)
+		}
+		list, needed := attestorsOf(s, &b)
+		h.Members, h.Needed = len(list), needed
+		for i := range list {
+			if m := &list[i]; m.Height == 0 || m.Late || m.Barred {
+				h.Blind = append(h.Blind, m.Name)
+			} else {
+				h.Seeing++
+			}
+		}
+		all = append(all, h)
+	}
+	return all
+}
+
+// ownPart adds how this server does its part.
+func (v *virtual) ownPart(all []api.BankHealth) {
+	for _, own := range v.health() {
+		for i := range all {
+			if b := &all[i]; b.Asset == own.Asset {
+				b.Works, b.Node, b.Height, b.Attested, b.Problem = own.Works, own.Node, own.Height, own.Attested, own.Problem
+			}
+		}
+	}
+}
+
 // now is the time that limits and delays are told by: the server's clock, or the block's.
 func (v *virtual) now(s *exchange.State) uint64 {
 	return max(uint64(v.server.config.Now().UnixMilli()), s.Time())
@@ -124,6 +165,7 @@ func (v *virtual) bank(_ context.Context, in *BankInput) (*Reply[api.BankPage], 
 			r.Unsettled, checks = append(r.Unsettled, x), append(checks, more...)
 		}
 		r.Attestors, r.NeedsVotes = attestorsOf(s, &b)
+		r.Old, r.Rotation = oldCoins(s, &b, n, coins, b.Series-1), oldCoins(s, &b, n, coins, b.Series)
 		return nil
 	})
 	if err != nil {
@@ -132,6 +174,46 @@ func (v *virtual) bank(_ context.Context, in *BankInput) (*Reply[api.BankPage], 
 	v.judge(&r, checks)
 	v.pages.list[coins.bank] = &bankPage{r, time.Now()}
 	return &Reply[api.BankPage]{r}, nil
+}
+
+// oldCoins are what has to move once a series is the newest one, and what that costs (Y-24).
+func oldCoins(s *exchange.State, b *custody.Info, n *script.Network, coins *coinList, newest uint32) api.OldCoins {
+	rate := asset.Amount(b.Accepted)
+	inputs := map[uint8][]uint64{} // weights, by wallet
+	weights := map[uint32]uint64{} // of an input, by series
+	var all, small, cost asset.Amount
+	v := api.OldCoins{}
+	for i := range coins.coins {
+		c := &coins.coins[i]
+		if c.Series == newest || c.Batch != 0 {
+			continue
+		}
+		weight, known := weights[c.Series]
+		if !known {
+			x, _, _ := s.Banks().SeriesOf(b.ID, c.Series)
+			weight = x.InputWeight(false)
+			weights[c.Series] = weight
+		}
+		v.Coins, all = v.Coins+1, all+c.Amount
+		if fee, ok := script.Fee(rate, weight); ok && rate > 2*n.MinRelay && c.Amount/3 < fee {
+			v.Small, small = v.Small+1, small+c.Amount
+			continue
+		}
+		inputs[c.Wallet] = append(inputs[c.Wallet], weight)
+	}
+	last, _, _ := s.Banks().SeriesOf(b.ID, b.Series-1)
+	if change, err := last.Output(script.Change, 0); err == nil {
+		for _, list := range inputs {
+			for some := range slices.Chunk(list, custody.MaxInputs) {
+				fee, _ := script.Fee(rate, script.TransactionWeight(some, []uint64{script.OutputWeight(change)}))
+				cost += fee
+			}
+		}
+	}
+	of, _ := s.Ledger().Asset(b.Asset)
+	v.Amount, v.SmallAmount, v.Cost = api.FormatCoins(all), api.FormatCoins(small), api.FormatCoins(cost)
+	v.Missing = api.FormatCoins(cost - min(cost, of.Reserve))
+	return v
 }
 
 // bankPage is a bank's page as it was at a moment.

@@ -538,6 +538,9 @@ func waitsFor(s *exchange.State, b banked, w *custody.Withdrawal, now uint64) (s
 	case w.Amount > limits.MaxPerHour-min(used, limits.MaxPerHour):
 		return api.WithdrawalWaiting, api.WaitsForHour
 	}
+	if info.Waits&custody.WaitsToMine != 0 {
+		return api.WithdrawalWaiting, api.WaitsForBlock
+	}
 	return api.WithdrawalWaiting, api.WaitsForTurn
 }
 

@@ -49,12 +49,16 @@ func (v *virtual) status(context.Context, *Nothing) (*Reply[api.Status], error) 
 		for m := range s.Roster().Members {
 			r.Members = append(r.Members, api.MemberValue(&m))
 		}
+		r.Banks = bankHealth(s)
+		if s.Banks() != nil {
+			r.BanksHalted = api.HaltValue(s.Banks().Halted())
+		}
 	})
 	if err != nil {
 		return nil, refuse(err)
 	}
 	if v.health != nil {
-		r.Banks = v.health()
+		v.ownPart(r.Banks)
 	}
 	engine := v.recent()
 	r.Stalled = uint64(engine.Stalled.Milliseconds())
