@@ -133,6 +133,24 @@ func (v *virtual) addressText(b banked, number, index uint32) (string, error) {
 	})
 }
 
+// viewOwn is view for lists of what an account has at banks. It says which state was
+// read, and calls read with the account's number and the bank that was asked for, zero
+// for all, unless the account is not known or there is no bank.
+func (v *virtual) viewOwn(
+	state *api.At, account identity.Address, bank string, read func(s *exchange.State, n custody.Owner, bank custody.Bank),
+) error {
+	return v.view(func(s *exchange.State) error {
+		*state = at(s)
+		n, ok := owner(s, account)
+		id, err := only(s, bank)
+		if err != nil || !ok {
+			return err
+		}
+		read(s, n, id)
+		return nil
+	})
+}
+
 // AddressesInput says whose addresses, and who asks.
 type AddressesInput struct {
 	Address string `path:"address" maxLength:"90" doc:"Address of the account."`
@@ -164,19 +182,12 @@ func (v *virtual) addresses(ctx context.Context, in *AddressesInput) (*Reply[api
 	r := api.Addresses{Addresses: []api.Address{}}
 	var all map[custody.Bank]banked
 	var found []custody.Address
-	err = v.view(func(s *exchange.State) error {
-		r.At = at(s)
-		n, ok := owner(s, account)
-		bank, err := only(s, in.Bank)
-		if err != nil || !ok {
-			return err
-		}
+	err = v.viewOwn(&r.At, account, in.Bank, func(s *exchange.State, n custody.Owner, bank custody.Bank) {
 		all = bankedBy(s)
 		found = slices.DeleteFunc(s.Banks().Addresses(n), func(a custody.Address) bool {
 			return bank != 0 && a.Bank != bank || in.Unused && a.Used ||
 				in.At != "" && [2]uint32{a.Series, a.Index} != this || in.Before != "" && slices.Compare(placeOf(&a), before[:]) >= 0
 		})
-		return nil
 	})
 	if err != nil {
 		return nil, refuse(err)
@@ -298,13 +309,7 @@ func (v *virtual) deposits(_ context.Context, in *DepositsInput) (*Reply[api.Dep
 	var all map[custody.Bank]banked
 	var found []paid
 	needed := 0
-	err = v.view(func(s *exchange.State) error {
-		r.At = at(s)
-		n, ok := owner(s, account)
-		bank, err := only(s, in.Bank)
-		if err != nil || !ok {
-			return err
-		}
+	err = v.viewOwn(&r.At, account, in.Bank, func(s *exchange.State, n custody.Owner, bank custody.Bank) {
 		all = bankedBy(s)
 		needed = custody.Threshold(members(s))
 		for _, d := range s.Banks().Deposits(n) {
@@ -314,7 +319,6 @@ func (v *virtual) deposits(_ context.Context, in *DepositsInput) (*Reply[api.Dep
 			found = append(found, paid{custody.Deposit{Bank: c.Bank, At: c.At, Amount: c.Amount, Series: c.Series, Index: c.Index, Height: c.Height, Depth: c.Depth}, true})
 		}
 		found = slices.DeleteFunc(found, func(p paid) bool { return bank != 0 && p.Bank != bank || before != nil && p.compare(before) <= 0 })
-		return nil
 	})
 	if err != nil {
 		return nil, refuse(err)
@@ -375,13 +379,7 @@ func (v *virtual) withdrawals(_ context.Context, in *WithdrawalsInput) (*Reply[a
 		return nil, err
 	}
 	r := api.Withdrawals{Withdrawals: []api.Withdrawal{}}
-	err = v.view(func(s *exchange.State) error {
-		r.At = at(s)
-		n, ok := owner(s, account)
-		bank, err := only(s, in.Bank)
-		if err != nil || !ok {
-			return err
-		}
+	err = v.viewOwn(&r.At, account, in.Bank, func(s *exchange.State, n custody.Owner, bank custody.Bank) {
 		all, now, seen := bankedBy(s), v.now(s), map[batchID]*batchSeen{}
 		skip := func(id custody.ID, b custody.Bank) bool {
 			return bank != 0 && b != bank || in.Before != 0 && uint64(id) >= in.Before
@@ -396,7 +394,6 @@ func (v *virtual) withdrawals(_ context.Context, in *WithdrawalsInput) (*Reply[a
 				r.Withdrawals = append(r.Withdrawals, paidValue(s, all[w.Bank], &w))
 			}
 		}
-		return nil
 	})
 	if err != nil {
 		return nil, refuse(err)
