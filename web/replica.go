@@ -62,6 +62,7 @@ type Replica interface {
 
 // Engine is the consensus engine of one virtual server, as HTTP needs it.
 type Engine interface {
+	// Status is how the engine is doing now.
 	Status() consensus.Status
 	// LightBlock is the signed header of a height (0: newest) for light clients.
 	LightBlock(height uint64) ([]byte, error)
