@@ -51,7 +51,10 @@ func newWorldOf(t failer, members int, recovery *script.Recovery) *world {
 	start := c.Mine(5)[4]
 	f := BankFounding(members)
 	f.Banks[0].Start = custody.Point{Height: start.Height, Hash: start.Hash}
-	f.Banks[0].Recovery, f.Banks[0].Wallets = recovery, 2
+	f.Banks[0].Wallets = 2
+	if recovery != nil {
+		SetRecovery(&f.Banks[0], *recovery, "vault")
+	}
 	w := &world{
 		World: From(f), t: t, needed: custody.Threshold(members), chain: c, node: c.Node(), keys: map[string][]script.PrivateMemberKey{},
 		locator: chain.Locator{start.Point}, filter: chain.NewFilter(), watched: map[string]custody.Payment{},

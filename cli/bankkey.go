@@ -16,16 +16,18 @@ import (
 	"souk/store/sealed"
 )
 
-// networkKey is a public key for the bank on a network, as it is shown.
+// networkKey is a public key for the bank on a network, as it is shown. The proof that
+// its holder has it stands beside it on cards, behind it in what a recovery's holder hands out.
 type networkKey struct {
-	Network string `json:"network"`
-	Key     string `json:"key"`
+	Network    string `json:"network"`
+	Key        string `json:"key"`
+	Possession string `json:"possession,omitempty"`
 }
 
 func networkKeys(keys []exchange.BankKey) []networkKey {
 	all := make([]networkKey, len(keys))
 	for i := range keys {
-		all[i] = networkKey{keys[i].Network, keys[i].Key.String()}
+		all[i] = networkKey{keys[i].Network, keys[i].Key.String(), fmt.Sprintf("%x", keys[i].Possession[:])}
 	}
 	return all
 }
@@ -73,7 +75,7 @@ func (a *app) cardShow() *cobra.Command {
 		Use: "show [CARD]", Short: "Show what a card says: addresses and public keys, those for banks too", Args: cobra.MaximumNArgs(1),
 		Long: `Show what a member card says, given as text or as a file; without one, what the cards of a home say.
 The keys for banks are extended public keys, one for each network; from those of all members anybody
-derives the addresses of a bank.`,
+derives the addresses of a bank. A card is shown only if each comes with a good proof that this member has its private half.`,
 		Example: "  souk card show --home ./home\n  souk card show alice.card",
 		RunE: func(_ *cobra.Command, args []string) error {
 			var all []cardValue
@@ -137,7 +139,7 @@ func (a *app) recoveryKeyCommand() *cobra.Command {
 		Long: `A bank may have a recovery: so many of some holders, offline and no operators, can move its coins once
 these have lain for a long time (26 weeks), in case the members' keys are lost. Each holder makes a key on a machine
 that is not connected, keeps the words on paper, and gives the public keys to the founders, who write them into
-[banks.recovery] of the founding terms.`,
+[banks.recovery] of the founding terms, with the proof behind each that somebody has its private half.`,
 	}
 	c.AddCommand(a.recoveryKeyNew(), a.recoveryKeyShow())
 	return c
@@ -162,9 +164,9 @@ func (a *app) showRecovery(w identity.Words, network string, words bool) error {
 		return err
 	}
 	v := recoveryValue{Path: recoveryPath, Keys: []networkKey{}}
-	for _, k := range networkKeys(keys) {
+	for _, k := range keys {
 		if network == "" || k.Network == network {
-			v.Keys = append(v.Keys, k)
+			v.Keys = append(v.Keys, networkKey{Network: k.Network, Key: script.ProvenKey{Key: k.Key, Possession: k.Possession}.String()})
 		}
 	}
 	if words {

@@ -112,6 +112,8 @@ func (c *Card) checkBankKeys() error {
 type FoundingBank struct {
 	Symbol             string // of the asset
 	custody.Definition        // Asset is filled in from Symbol
+	// Possessions prove that somebody has the keys of the recovery, in their order (Y-87).
+	Possessions []script.Possession
 }
 
 func (f *Founding) appendBanks(dst []byte) []byte {
@@ -137,6 +139,11 @@ func (b *FoundingBank) append(dst []byte) []byte {
 		dst = append(dst, r.K, byte(len(r.Keys))) //nolint:gosec // bounded by script.MaxKeys
 		for i := range r.Keys {
 			dst = appendMemberKey(dst, &r.Keys[i])
+			var proof script.Possession // zero for none, which checkRecovery refuses
+			if i < len(b.Possessions) {
+				proof = b.Possessions[i]
+			}
+			dst = append(dst, proof[:]...)
 		}
 		dst = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(dst, r.Blocks), r.Intervals)
 	}
@@ -197,9 +204,9 @@ func (b *FoundingBank) read(s *cryptobyte.String) bool {
 	if !s.ReadUint8(&r.K) || !s.ReadUint8(&n) || n > script.MaxKeys {
 		return false
 	}
-	r.Keys = make([]script.MemberKey, n)
+	r.Keys, b.Possessions = make([]script.MemberKey, n), make([]script.Possession, n)
 	for i := range r.Keys {
-		if !readMemberKey(s, &r.Keys[i]) {
+		if !readMemberKey(s, &r.Keys[i]) || !s.CopyBytes(b.Possessions[i][:]) {
 			return false
 		}
 	}
@@ -263,6 +270,27 @@ func (f *Founding) checkBank(i int) error {
 	for j := range i {
 		if f.Banks[j].Network == b.Network {
 			return fmt.Errorf("%s has the network already", f.Banks[j].Symbol)
+		}
+	}
+	return b.checkRecovery()
+}
+
+// RecoveryClaim is what the key of a recovery for a network proves: that somebody has
+// it. Its holder is no member.
+func RecoveryClaim(network string) script.Claim { return script.Claim{Network: network} }
+
+// checkRecovery checks that each key of the recovery is proven to be somebody's.
+func (b *FoundingBank) checkRecovery() error {
+	var keys []script.MemberKey
+	if b.Recovery != nil {
+		keys = b.Recovery.Keys
+	}
+	if len(keys) != len(b.Possessions) {
+		return fmt.Errorf("its recovery has %d keys and %d proofs that somebody has them", len(keys), len(b.Possessions))
+	}
+	for i := range keys {
+		if err := keys[i].CheckPossession(RecoveryClaim(b.Network), &b.Possessions[i]); err != nil {
+			return fmt.Errorf("key %d of its recovery is not proven to be somebody's: %w", i+1, err)
 		}
 	}
 	return nil

@@ -24,6 +24,41 @@ func announced(t *testing.T, w *World, member string, bodies ...exchange.Body) (
 	return codes
 }
 
+// TestRecoveryPossession: a contract has a recovery only with proofs that somebody has each of its keys (Y-87).
+func TestRecoveryPossession(t *testing.T) {
+	holders := func(f *exchange.Founding) {
+		SetRecovery(&f.Banks[0], script.Recovery{K: 2, Blocks: 1000}, "vault-1", "vault-2", "vault-3")
+	}
+	f := BankFounding(4)
+	holders(f)
+	if _, err := exchange.ParseFounding(f.Append(nil)); err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(b *exchange.FoundingBank){
+		"one is missing":        func(b *exchange.FoundingBank) { b.Possessions = b.Possessions[:2] },
+		"one too many":          func(b *exchange.FoundingBank) { b.Possessions = append(b.Possessions, b.Possessions[0]) },
+		"none":                  func(b *exchange.FoundingBank) { b.Possessions = nil },
+		"without a recovery":    func(b *exchange.FoundingBank) { b.Recovery = nil },
+		"in another order":      func(b *exchange.FoundingBank) { slices.Reverse(b.Possessions) },
+		"a key that nobody has": func(b *exchange.FoundingBank) { b.Recovery.Keys[1].Key = MemberKey("x").Public().Key },
+		"a member's proof":      func(b *exchange.FoundingBank) { b.Possessions[0] = BankCard("vault-1").Banks[0].Possession },
+		"for another network": func(b *exchange.FoundingBank) {
+			p, err := MemberKey("vault-1").Possess(exchange.RecoveryClaim("litecoin"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.Possessions[0] = p
+		},
+	} {
+		f := BankFounding(4)
+		holders(f)
+		spoil(&f.Banks[0])
+		if err := f.Check(); !errors.Is(err, exchange.ErrFounding) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestAnnounceOthers: a key is taken from the member who has it, for this virtual server and network, and from nobody else (Y-87).
 func TestAnnounceOthers(t *testing.T) {
 	w, _ := bankWorld(t)

@@ -25,10 +25,7 @@ type foundingVector struct {
 func TestFoundingVectors(t *testing.T) {
 	const path = "testdata/foundings.json"
 	recovery := BankFounding(4)
-	recovery.Banks[0].Recovery = &script.Recovery{
-		K: 2, Keys: []script.MemberKey{MemberKey("vault-1").Public(), MemberKey("vault-2").Public(), MemberKey("vault-3").Public()},
-		Intervals: script.RecoveryIntervals,
-	}
+	SetRecovery(&recovery.Banks[0], script.Recovery{K: 2, Intervals: script.RecoveryIntervals}, "vault-1", "vault-2", "vault-3")
 	many := BankCard("server-1")
 	litecoin, err := exchange.ProveBankKey(many.Claim("litecoin-regtest"), MemberKey("server-1/litecoin"))
 	if err != nil {

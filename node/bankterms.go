@@ -136,7 +136,7 @@ func (t *Terms) bank(n int) (f exchange.FoundingBank, err error) {
 	if f.Start, err = t.start(n, network); err != nil {
 		return f, err
 	}
-	if f.Recovery, err = t.recovery(n); err != nil {
+	if f.Recovery, f.Possessions, err = t.recovery(n); err != nil {
 		return f, err
 	}
 	return f, t.possibleBank(n, network, &f.Definition)
@@ -228,49 +228,53 @@ func (t *Terms) start(n int, network *script.Network) (p custody.Point, err erro
 	return p, nil
 }
 
-// recovery is a bank's recovery, nil if it has none.
-func (t *Terms) recovery(n int) (*script.Recovery, error) {
+// recovery is a bank's recovery with the proofs of its keys, nil if it has none.
+func (t *Terms) recovery(n int) (*script.Recovery, []script.Possession, error) {
 	w := t.Banks[n].Recovery
 	if w == nil {
-		return nil, nil //nolint:nilnil // there is none
+		return nil, nil, nil
 	}
 	bad := func(field, format string, args ...any) error {
 		return t.bad("banks", n, "recovery."+field, format, args...)
 	}
 	r := &script.Recovery{K: w.Needed, Blocks: w.Blocks}
-	for _, text := range w.Keys {
-		k, err := script.ParseMemberKey(strings.TrimSpace(text))
+	var proofs []script.Possession
+	for i, text := range w.Keys {
+		k, err := script.ParseProvenKey(strings.TrimSpace(text))
+		if err == nil {
+			err = k.Key.CheckPossession(exchange.RecoveryClaim(t.Banks[n].Network), &k.Possession)
+		}
 		if err != nil {
-			return nil, bad("keys", "%w: each is an extended public key, as souk recovery-key new prints it", err)
+			return nil, nil, bad("keys", "number %d: %w: each is an extended public key with the proof that its holder has the private half, for this network, as souk recovery-key new prints it", i+1, err)
 		}
-		if slices.Contains(r.Keys, k) {
-			return nil, bad("keys", "one stands there twice")
+		if slices.Contains(r.Keys, k.Key) {
+			return nil, nil, bad("keys", "one stands there twice")
 		}
-		r.Keys = append(r.Keys, k)
+		r.Keys, proofs = append(r.Keys, k.Key), append(proofs, k.Possession)
 	}
 	switch {
 	case len(r.Keys) == 0 || len(r.Keys) > script.MaxKeys:
-		return nil, bad("keys", "there are 1 to %d holders", script.MaxKeys)
+		return nil, nil, bad("keys", "there are 1 to %d holders", script.MaxKeys)
 	case r.K == 0 || int(r.K) > len(r.Keys):
-		return nil, bad("needed", "how many of the %d holders it takes", len(r.Keys))
+		return nil, nil, bad("needed", "how many of the %d holders it takes", len(r.Keys))
 	case w.After != "" && w.Blocks != 0:
-		return nil, bad("after", "say after, or blocks, not both")
+		return nil, nil, bad("after", "say after, or blocks, not both")
 	case w.Blocks > script.MaxLock:
-		return nil, bad("blocks", "it is %d at most", script.MaxLock)
+		return nil, nil, bad("blocks", "it is %d at most", script.MaxLock)
 	case w.Blocks == 0 && w.After == "":
 		r.Intervals = script.RecoveryIntervals
 	case w.Blocks == 0:
 		span, err := parseSpan(w.After)
 		if err != nil {
-			return nil, bad("after", "%w", err)
+			return nil, nil, bad("after", "%w", err)
 		}
 		intervals := (uint64(span.Seconds()) + script.IntervalSeconds - 1) / script.IntervalSeconds
 		if intervals == 0 || intervals > script.MaxLock {
-			return nil, bad("after", "it is above zero, and 55 weeks at most")
+			return nil, nil, bad("after", "it is above zero, and 55 weeks at most")
 		}
 		r.Intervals = uint32(intervals)
 	}
-	return r, nil
+	return r, proofs, nil
 }
 
 // parseSpan reads a length of time as people write it in files: like 90s, 24h, 7d, 26w.

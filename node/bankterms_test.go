@@ -3,6 +3,7 @@ package node_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -53,11 +54,26 @@ keys = ["KEY"]
 after = "26w"
 `
 
+// recoveryText is a recovery's key for a network, as its holder hands it out.
+func recoveryText(t *testing.T, network string) string {
+	t.Helper()
+	w, err := node.NewRecovery()
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := node.RecoveryKeys(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := keys[slices.IndexFunc(keys, func(k exchange.BankKey) bool { return k.Network == network })]
+	return script.ProvenKey{Key: k.Key, Possession: k.Possession}.String()
+}
+
 // Terms with banks give the same contract for every order of cards, with what they say
 // and defaults for what they do not say.
 func TestBankTerms(t *testing.T) {
 	cards := bankCards(t, 4)
-	text := strings.Replace(bankText, "KEY", cards[0].Banks[0].Key.String(), 1)
+	text := strings.Replace(bankText, "KEY", recoveryText(t, "litecoin"), 1)
 	found := func(cards ...exchange.Card) *exchange.Founding {
 		t.Helper()
 		terms, err := node.ParseTerms([]byte(text))
@@ -94,7 +110,8 @@ func TestBankTerms(t *testing.T) {
 // What is wrong with the terms of a bank is said with the line.
 func TestBadBankTerms(t *testing.T) {
 	cards := bankCards(t, 4)
-	text := strings.Replace(bankText, "KEY", cards[0].Banks[0].Key.String(), 1)
+	recoveryKey, card := recoveryText(t, "litecoin"), &cards[0].Banks[0]
+	text := strings.Replace(bankText, "KEY", recoveryKey, 1)
 	found := func(text string, cards []exchange.Card) error {
 		terms, err := node.ParseTerms([]byte(text))
 		if err == nil {
@@ -121,7 +138,10 @@ func TestBadBankTerms(t *testing.T) {
 		{"start_height = 2500000\n", "", `start_hash of the bank of LTC: it is not that of block 0 of litecoin`},
 		{`needed = 1`, `needed = 2`, `line 25: recovery.needed of the bank of LTC: how many of the 1 holders it takes`},
 		{`after = "26w"`, `after = "56w"`, `line 27: recovery.after of the bank of LTC: it is above zero, and 55 weeks at most`},
-		{`keys = ["xpub`, `keys = ["ypub`, `line 26: recovery.keys of the bank of LTC: `},
+		{`keys = ["xpub`, `keys = ["ypub`, `line 26: recovery.keys of the bank of LTC: number 1: `},
+		{recoveryKey, strings.Split(recoveryKey, ":")[0], `line 26: recovery.keys of the bank of LTC: number 1: behind the key stand a colon and 128`},
+		{recoveryKey, recoveryText(t, "bitcoin"), `line 26: recovery.keys of the bank of LTC: number 1: it is not by this key, or for another`},
+		{recoveryKey, script.ProvenKey{Key: card.Key, Possession: card.Possession}.String(), `line 26: recovery.keys of the bank of LTC: number 1: it is not by this key, or for another`},
 		{`needed = 1`, `nedeed = 1`, `line 25: unknown key banks.recovery.nedeed: [recovery] has needed, keys, after, blocks`},
 		{"symbol = \"BTC\"\ndecimals = 8", "symbol = \"BTC\"\ndecimals = 6", `line 5: decimals of asset BTC: 6: a bank keeps its coins, so it has 8`},
 		{"symbol = \"BTC\"\n", "symbol = \"BTC\"\nissuer = \"souk1qyqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqanqr9u\"\n", `line 5: issuer of asset BTC: a bank keeps its coins`},

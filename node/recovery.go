@@ -40,9 +40,6 @@ func recoveryKey(seed []byte, n *script.Network) (script.PrivateMemberKey, error
 	return k, nil
 }
 
-// recoveryClaim is what the key of a recovery proves: that somebody has it.
-func recoveryClaim(network string) script.Claim { return script.Claim{Network: network} }
-
 // RecoveryKeys are the public keys of a recovery's words for every network, ascending by name.
 func RecoveryKeys(w identity.Words) ([]exchange.BankKey, error) {
 	seed, err := w.Seed("")
@@ -50,5 +47,5 @@ func RecoveryKeys(w identity.Words) ([]exchange.BankKey, error) {
 		return nil, fmt.Errorf("derive recovery keys: %w", err)
 	}
 	defer clear(seed)
-	return provenKeys(recoveryClaim, func(n *script.Network) (script.PrivateMemberKey, error) { return recoveryKey(seed, n) })
+	return provenKeys(exchange.RecoveryClaim, func(n *script.Network) (script.PrivateMemberKey, error) { return recoveryKey(seed, n) })
 }

@@ -2,8 +2,10 @@ package script
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/btcsuite/btcd/btcec/v2/ecdsa"
@@ -82,4 +84,29 @@ func (k *MemberKey) CheckPossession(c Claim, p *Possession) error {
 		return fmt.Errorf("it is not by this key, or for another member, network or virtual server: %w", ErrPossession)
 	}
 	return nil
+}
+
+// ProvenKey is a key with its proof, as its holder hands it out.
+type ProvenKey struct {
+	Key        MemberKey
+	Possession Possession
+}
+
+// String is the key as MemberKey.String has it, a colon, and the proof in hexadecimal.
+func (k ProvenKey) String() string { return k.Key.String() + ":" + hex.EncodeToString(k.Possession[:]) }
+
+// ParseProvenKey reads what String returns. It checks no claim: ErrKey is for what is no
+// key, ErrPossession for what has no proof behind it.
+func ParseProvenKey(s string) (k ProvenKey, err error) {
+	key, proof, ok := strings.Cut(s, ":")
+	if k.Key, err = ParseMemberKey(key); err != nil {
+		return ProvenKey{}, err
+	}
+	if !ok || len(proof) != 2*len(k.Possession) || strings.ToLower(proof) != proof {
+		return ProvenKey{}, fmt.Errorf("behind the key stand a colon and %d lower-case hexadecimal digits: %w", 2*len(k.Possession), ErrPossession)
+	}
+	if _, err := hex.Decode(k.Possession[:], []byte(proof)); err != nil {
+		return ProvenKey{}, fmt.Errorf("behind the key stand no hexadecimal digits: %w", ErrPossession)
+	}
+	return k, nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/btcsuite/btcd/btcec/v2"
@@ -137,6 +138,27 @@ func TestPossessionForm(t *testing.T) {
 		if err := public.CheckPossession(claim, &p); !errors.Is(err, script.ErrPossession) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// P-20: a key and its proof as text are read back, and nothing else is.
+func TestProvenKeyText(t *testing.T) {
+	key, claim := holder(t, "dora")
+	k := script.ProvenKey{Key: key.Public(), Possession: possess(t, key, claim)}
+	text := k.String()
+	if back, err := script.ParseProvenKey(text); err != nil || back != k {
+		t.Errorf("%s: %v", text, err)
+	}
+	for name, s := range map[string]string{
+		"no proof": k.Key.String(), "nothing behind the colon": k.Key.String() + ":", "cut short": text[:len(text)-2], "half a byte": text[:len(text)-1],
+		"longer": text + "00", "another sign": text[:len(text)-1] + "g", "upper case": k.Key.String() + ":" + strings.ToUpper(text[len(text)-128:]),
+	} {
+		if _, err := script.ParseProvenKey(s); !errors.Is(err, script.ErrPossession) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := script.ParseProvenKey(text[1:]); !errors.Is(err, script.ErrKey) {
+		t.Errorf("no key: %v", err)
 	}
 }
 

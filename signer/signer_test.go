@@ -59,11 +59,7 @@ func TestSign(t *testing.T) {
 // W-1: coins that holders of a recovery could take later are signed as members sign.
 func TestSignRecoverable(t *testing.T) {
 	f := BankFounding(4)
-	r := &script.Recovery{K: 2, Intervals: script.RecoveryIntervals}
-	for _, name := range []string{"dora", "emil", "fanny"} {
-		r.Keys = append(r.Keys, MemberKey(name).Public())
-	}
-	f.Banks[0].Recovery = r
+	SetRecovery(&f.Banks[0], script.Recovery{K: 2, Intervals: script.RecoveryIntervals}, "dora", "emil", "fanny")
 	w := foundedWorld(t, f)
 	w.deposit(3*Coin, Coin)
 	w.signed(w.batch(w.withdraw(35e7)), 1)

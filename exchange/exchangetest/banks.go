@@ -56,6 +56,16 @@ func proven(claim script.Claim, key script.PrivateMemberKey) exchange.BankKey {
 	return k
 }
 
+// SetRecovery gives a bank a recovery by the keys of some holders.
+func SetRecovery(b *exchange.FoundingBank, r script.Recovery, holders ...string) {
+	r.Keys, b.Possessions = nil, nil
+	for _, name := range holders {
+		k := proven(exchange.RecoveryClaim(b.Network), MemberKey(name))
+		r.Keys, b.Possessions = append(r.Keys, k.Key), append(b.Possessions, k.Possession)
+	}
+	b.Recovery = &r
+}
+
 // Announce is a member's announcement of a key for the bank.
 func (w *World) Announce(member string, key script.PrivateMemberKey) *exchange.AnnounceKey {
 	id, _ := w.State.Roster().ByServer(Key(member + "/server").Public())
