@@ -63,14 +63,15 @@ func Start(binary string, s node.LocalSetup) (*Cluster, error) {
 	return c.startAll()
 }
 
-// Networked is Start with a Network of forwarders between the servers.
-func Networked(binary string, s node.LocalSetup) (*Cluster, error) {
+// Networked is Start with a Network of forwarders between the servers, which delay
+// everything by delay plus or minus up to jitter, one way.
+func Networked(binary string, s node.LocalSetup, delay, jitter time.Duration) (*Cluster, error) {
 	free, err := ports.Claim(3 * s.Servers)
 	if err != nil {
 		return nil, err
 	}
 	s.HTTP, s.Consensus = free[0], free[s.Servers]
-	n := &Network{}
+	n := &Network{delay: delay, jitter: jitter}
 	if err := n.listen(&s, free[2*s.Servers]); err != nil {
 		return nil, errors.Join(err, n.close())
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"time"
 
 	"souk/internal/forward"
 	"souk/node"
@@ -14,8 +15,9 @@ import (
 // by the operating system's table of sockets which server a connection comes
 // from. So a link can be bad while the others are good. It needs Linux.
 type Network struct {
-	cluster    *Cluster
-	forwarders []*forward.Forwarder
+	cluster       *Cluster
+	delay, jitter time.Duration
+	forwarders    []*forward.Forwarder
 }
 
 // listen makes a forwarder for each server of a setup that has its ports, at the
@@ -23,7 +25,7 @@ type Network struct {
 func (n *Network) listen(s *node.LocalSetup, first int) error {
 	for i := range s.Servers {
 		target := net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Consensus+i))
-		f, err := forward.Listen(net.JoinHostPort("127.0.0.1", strconv.Itoa(first+i)), target, 0, 0)
+		f, err := forward.Listen(net.JoinHostPort("127.0.0.1", strconv.Itoa(first+i)), target, n.delay, n.jitter)
 		if err != nil {
 			return fmt.Errorf("forward to server %d: %w", i+1, err)
 		}

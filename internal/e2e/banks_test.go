@@ -382,7 +382,7 @@ func TestBankHalt(t *testing.T) {
 	if w, err := alice.withdrawal(id); err != nil || w.State != api.WithdrawalWaiting || w.Reason != api.WaitsForLift {
 		t.Errorf("while the banks are halted: %+v, %v", w, err)
 	}
-	b.vote(b.Founding.ID(), []int{0, 1, 2}, "lift-banks")
+	b.vote(b.Founding.ID(), []int{0, 1, 2}, "lift-bank", "BTC")
 	alice.paid("BTC", id, out)
 	b.mine("BTC", 8)
 	b.attested("BTC")

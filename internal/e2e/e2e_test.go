@@ -140,8 +140,13 @@ func startOld(t *testing.T, servers int) *federation {
 // networked is start with a network that can be made bad.
 func networked(t *testing.T, servers int) *federation {
 	t.Helper()
-	s := setup(t, servers)
-	c, err := cluster.Networked(binary, s)
+	return distant(t, setup(t, servers), 0, 0)
+}
+
+// distant is networked with links that take their time, one way.
+func distant(t *testing.T, s node.LocalSetup, delay, jitter time.Duration) *federation {
+	t.Helper()
+	c, err := cluster.Networked(binary, s, delay, jitter)
 	if err != nil {
 		t.Fatal(err)
 	}
