@@ -195,3 +195,13 @@ func TestPossessionBits(t *testing.T) {
 		}
 	})
 }
+
+func BenchmarkCheckPossession(b *testing.B) {
+	key, claim := holder(b, "alice")
+	public, proof := key.Public(), possess(b, key, claim)
+	for b.Loop() {
+		if err := public.CheckPossession(claim, &proof); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
