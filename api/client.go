@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"souk/exchange"
@@ -64,6 +65,10 @@ type Config struct {
 	// Resend is how long to wait for one server before asking the next as well;
 	// zero is DefaultResend.
 	Resend time.Duration
+	// Hasty gives up at once where no server is there: each refuses the connection, or
+	// has a name that is none. Else that is tried again as long as there is patience,
+	// for a server that is started again. Somebody who waits wants to hear it.
+	Hasty bool
 	// Transport carries the requests; nil is a transport of the client's own.
 	Transport http.RoundTripper
 	// Log gets a line when the client turns to another server; nil is silence.
@@ -76,6 +81,7 @@ type Config struct {
 type Client struct {
 	http    *http.Client
 	resend  time.Duration
+	hasty   bool
 	log     *slog.Logger
 	servers []*server
 	after   atomic.Uint64 // the newest block that is known to have executed a command
@@ -103,7 +109,7 @@ func NewClient(c Config) (*Client, error) {
 	if len(c.Servers) == 0 {
 		return nil, fmt.Errorf("%w: no servers", ErrConfig)
 	}
-	cl := &Client{resend: c.Resend, log: c.Log, id: c.ID, pairs: map[uint32]Pair{}, symbols: map[string]uint32{}}
+	cl := &Client{resend: c.Resend, hasty: c.Hasty, log: c.Log, id: c.ID, pairs: map[uint32]Pair{}, symbols: map[string]uint32{}}
 	if cl.resend <= 0 {
 		cl.resend = DefaultResend
 	}
@@ -522,7 +528,7 @@ func (e late) Error() string   { return e.last.Error() }
 func (e late) Unwrap() []error { return []error{e.last, e.why} }
 
 // persist repeats rounds of all servers until one gives an answer or patience ends.
-func persist[T any](ctx context.Context, patience time.Duration, round func(context.Context) (T, error)) (T, error) {
+func persist[T any](ctx context.Context, c *Client, patience time.Duration, round func(context.Context) (T, error)) (T, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, patience)
@@ -537,6 +543,8 @@ func persist[T any](ctx context.Context, patience time.Duration, round func(cont
 			return v, nil
 		case errors.As(err, &final) && !errors.Is(err, ErrServers) && ctx.Err() == nil:
 			return v, final.refusal
+		case c.hasty && nobodyThere(err):
+			return v, err
 		}
 		select {
 		case <-ctx.Done():
@@ -545,6 +553,22 @@ func persist[T any](ctx context.Context, patience time.Duration, round func(cont
 		}
 		pause = min(2*pause, time.Second)
 	}
+}
+
+// nobodyThere tells whether all servers of a round refused the connection, or have names
+// that are none: so nothing was sent to any.
+func nobodyThere(err error) bool {
+	var round *roundError
+	if !errors.As(err, &round) || len(round.problems) == 0 {
+		return false
+	}
+	for _, p := range round.problems {
+		var name *net.DNSError
+		if refused := errors.Is(p, syscall.ECONNREFUSED); !refused && (!errors.As(p, &name) || !name.IsNotFound) {
+			return false
+		}
+	}
+	return true
 }
 
 // fetch gets one thing and lets accept read it; what accept refuses is asked of
@@ -562,7 +586,7 @@ func fetchFrom[T any](ctx context.Context, c *Client, r *call, accept func(serve
 		}
 	}
 	r.method, r.limit = http.MethodGet, 5*time.Second
-	return persist(ctx, DefaultPatience, func(ctx context.Context) (T, error) {
+	return persist(ctx, c, DefaultPatience, func(ctx context.Context) (T, error) {
 		return race(ctx, c, 0, func(ctx context.Context, s *server, _ []*server) (T, error) {
 			data, err := c.send(ctx, s, r)
 			if err != nil {

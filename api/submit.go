@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"souk/exchange"
@@ -118,7 +119,13 @@ func (c *Client) decide(ctx context.Context, commands []*exchange.Command) ([]ex
 	for _, cmd := range commands {
 		body = cmd.Append(body)
 	}
-	receipts, err := persist(ctx, 0, func(ctx context.Context) ([]exchange.Receipt, error) {
+	var sent atomic.Bool // perhaps
+	receipts, err := persist(ctx, c, 0, func(ctx context.Context) (receipts []exchange.Receipt, err error) {
+		defer func() {
+			if err != nil && !nobodyThere(err) {
+				sent.Store(true)
+			}
+		}()
 		return race(ctx, c, maxPatience, func(ctx context.Context, s *server, silent []*server) ([]exchange.Receipt, error) {
 			if len(silent) > 0 && !c.missing(ctx, s, commands[len(commands)-1].ID) {
 				silent = nil
@@ -132,6 +139,8 @@ func (c *Client) decide(ctx context.Context, commands []*exchange.Command) ([]ex
 		return c.elsewhere(ctx, receipts), nil
 	case ctx.Err() == nil && errors.As(err, &refused):
 		return nil, refused
+	case c.hasty && nobodyThere(err) && !sent.Load():
+		return nil, err
 	}
 	return nil, fmt.Errorf("%w: %w", ErrUndecided, err)
 }

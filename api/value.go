@@ -19,6 +19,7 @@ type Status struct {
 	Accounts    int      `json:"accounts" doc:"Number of accounts."`
 	Orders      int      `json:"orders" doc:"Number of live orders."`
 	Members     []Member `json:"members" nullable:"false" doc:"Member servers by number."`
+	Params      []byte   `json:"params,omitempty" doc:"Encoding of the rules in force, as a vote that sets them has it."`
 	Peers       []Peer   `json:"peers" nullable:"false" doc:"Servers that this one is connected to."`
 	BanksHalted *Halt    `json:"banks_halted,omitempty" doc:"Why all banks are halted."`
 	// Banks are how they stand, and how the answering server does its part; none if there are no banks.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -150,7 +151,7 @@ func chainSections(data []byte) []byte {
 func chainNode(flag string) (network string, c node.ChainConfig, err error) {
 	network, rest, ok := strings.Cut(flag, "=")
 	if _, known := script.ByName(network); !known {
-		return "", c, fmt.Errorf("there is no network of that name; there are %s", strings.Join(networkNames(), ", "))
+		return "", c, fmt.Errorf("there is no network of that name%s there are %s", cmp.Or(didYouMean(network, networkNames()), ";"), strings.Join(networkNames(), ", "))
 	}
 	if !ok {
 		return network, c, errors.New("write NETWORK=URL,cookie=FILE")

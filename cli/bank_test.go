@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 	"souk/exchange"
 	"souk/exchange/custody"
 	"souk/exchange/exchangetest"
+	"souk/exchange/roster"
 	"souk/internal/cluster"
 	"souk/node"
 	"souk/script"
@@ -458,6 +460,10 @@ func (b *bankShop) ballots(as func(...string) []string) {
 	}
 	b.matches(b.must(vote(0, "limits", "BTC", "--max-per-hour", "50")...), `set the limits of the bank of BTC: most in an hour 100\.00000000 -> 50\.00000000`)
 	b.matches(b.must("vote", "list", "--home", string(b.Homes[1])), `most in an hour 100\.00000000 -> 50\.00000000`)
+	rules := b.Founding.Params
+	rules.VoteBlocks /= 2
+	b.matches(b.must(vote(0, "on", hex.EncodeToString(roster.AppendAction(nil, roster.SetParams{Params: rules.Append(nil)}, 0)))...), `set the rules: blocks for which a vote is open 100000 -> 50000\n`)
+	b.matches(b.must("vote", "list", "--home", string(b.Homes[1])), `set the rules: blocks for which a vote is open 100000 -> 50000\n`)
 	b.refused("say what to change", vote(0, "limits", "BTC")...)
 	b.refused("not halted", vote(0, "lift-banks")...)
 	b.refused("to open a new series of the bank of BTC, .*: the keys must be others|each of these members must", vote(0, "open-series", "BTC", "all")...)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -157,7 +158,7 @@ const recoveryPath = "BIP-39 without a passphrase, then BIP-32 m/8641'/N', N: fi
 
 func (a *app) showRecovery(w identity.Words, network string, words bool) error {
 	if _, ok := script.ByName(network); network != "" && !ok {
-		return usageError{fmt.Errorf("there is no network %q: leave --network out to see all", network)}
+		return usageError{fmt.Errorf("there is no network %q%s leave --network out to see all", network, cmp.Or(didYouMean(network, networkNames()), ";"))}
 	}
 	keys, err := node.RecoveryKeys(w)
 	if err != nil {

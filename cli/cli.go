@@ -11,6 +11,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,6 +25,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"souk/api"
 	"souk/asset"
@@ -49,6 +51,7 @@ type app struct {
 	output  string
 	timeout time.Duration
 	pass    passFlags
+	verbose bool
 	work    int // of sealing a purse; zero is what people want
 }
 
@@ -103,7 +106,9 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.account, "account", "", "account to act for, whose owner has let the purse's key (default: as in the purse)")
 	f.StringVarP(&a.output, "output", "o", "table", "table or json")
 	f.DurationVar(&a.timeout, "timeout", 30*time.Second, "how long to wait for an answer")
+	f.BoolVarP(&a.verbose, "verbose", "v", false, "say what is going on, on standard error")
 	a.pass.add(f)
+	a.pass.busy = a.busy
 	c.AddGroup(
 		&cobra.Group{ID: "trade", Title: "Trading:"}, &cobra.Group{ID: "look", Title: "Looking and checking:"},
 		&cobra.Group{ID: "operate", Title: "Operating a server:"})
@@ -134,7 +139,7 @@ func refuseUnknown(c *cobra.Command) {
 		c.Args = cobra.ArbitraryArgs
 		c.RunE = func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usageError{fmt.Errorf("unknown command %q; see %s --help", args[0], c.CommandPath())}
+				return usageError{fmt.Errorf("unknown command %q%s see %s --help", args[0], cmp.Or(didYouMean(args[0], subcommands(c)), ";"), c.CommandPath())}
 			}
 			return c.Help()
 		}
@@ -227,7 +232,7 @@ func (a *app) session() (*session, error) {
 		}
 		s.pinned = true
 	}
-	c := api.Config{Servers: s.book.Servers, ID: s.id}
+	c := api.Config{Servers: s.book.Servers, ID: s.id, Hasty: true}
 	if book, ok := s.remembered(); ok {
 		c.After = book.Height // whichever server answers knows what the purse did before
 	}
@@ -345,6 +350,7 @@ type passFlags struct {
 	file string
 	fd   int
 	kept sealed.Passphrase
+	busy func(string)
 }
 
 func (f *passFlags) add(flags interface {
@@ -360,6 +366,7 @@ func (f *passFlags) add(flags interface {
 func (f *passFlags) get(prompt string, confirm bool) sealed.Passphrase {
 	switch {
 	case f.kept != nil:
+		return f.kept
 	case f.file != "":
 		f.kept = sealed.FromFile(f.file)
 	case f.fd >= 0:
@@ -367,5 +374,22 @@ func (f *passFlags) get(prompt string, confirm bool) sealed.Passphrase {
 	default:
 		f.kept = sealed.FromTerminal(prompt, confirm)
 	}
+	read, said := f.kept, false
+	f.kept = func() ([]byte, error) { // what comes behind it takes a second or more for each key
+		text, err := read()
+		if err == nil && !said && f.busy != nil {
+			said = true
+			f.busy("working out keys from the passphrase: that takes a second or more for each")
+		}
+		return text, err
+	}
 	return f.kept
+}
+
+// busy says what takes long, where somebody may wait for it.
+func (a *app) busy(text string) {
+	f, ok := a.err.(*os.File)
+	if a.verbose || ok && term.IsTerminal(int(f.Fd())) {
+		p(a.err, "%s\n", text)
+	}
 }

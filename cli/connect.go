@@ -37,7 +37,7 @@ func (a *app) locate(ctx context.Context, servers []string, id string, unchecked
 	if len(servers) == 0 {
 		return book, nil
 	}
-	any, err := api.NewClient(api.Config{Servers: servers})
+	any, err := api.NewClient(api.Config{Servers: servers, Hasty: true})
 	if err != nil {
 		return book, err
 	}
@@ -76,7 +76,7 @@ func (a *app) locate(ctx context.Context, servers []string, id string, unchecked
 
 // foundingOf asks servers for the founding contract of a virtual server, whose hash is its id.
 func (a *app) foundingOf(ctx context.Context, servers []string, id exchange.ID) (*exchange.Founding, error) {
-	client, err := api.NewClient(api.Config{Servers: servers, ID: id})
+	client, err := api.NewClient(api.Config{Servers: servers, ID: id, Hasty: true})
 	if err != nil {
 		return nil, err
 	}

@@ -81,10 +81,19 @@ func hint(err error) string {
 // minus is a negative number where the command line reads a flag.
 var minus = regexp.MustCompile(`unknown shorthand flag: '[0-9.]'`)
 
+// longFlag finds flags in what a command says of them.
+var longFlag = regexp.MustCompile(`--[a-z][a-z-]+`)
+
 // flagError is what is said of flags that are not understood.
 func flagError(c *cobra.Command, err error) error {
 	if minus.MatchString(err.Error()) {
 		return usageError{errors.New("a number with a minus: amounts, prices and quantities are never negative")}
+	}
+	if name, ok := strings.CutPrefix(err.Error(), "unknown flag: --"); ok {
+		all := longFlag.FindAllString(c.Flags().FlagUsages(), -1)
+		if text := didYouMean("--"+name, all); text != "" {
+			return usageError{errors.New(err.Error() + text + " See " + c.CommandPath() + " --help")}
+		}
 	}
 	return usageError{errors.New(err.Error() + "; see " + c.CommandPath() + " --help")}
 }

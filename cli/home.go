@@ -27,7 +27,7 @@ func (a *app) atHome(home string) (*session, error) {
 	if len(a.servers) > 0 {
 		s.book.Servers = a.servers
 	}
-	s.client, err = api.NewClient(api.Config{Servers: s.book.Servers, ID: s.id})
+	s.client, err = api.NewClient(api.Config{Servers: s.book.Servers, ID: s.id, Hasty: true})
 	return s, err
 }
 

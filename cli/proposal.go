@@ -175,7 +175,11 @@ func (c *scene) describe(x *proposal, a roster.Action) {
 		x.Text = fmt.Sprintf("pay %s out of the %s to %s", c.amount(a.Asset, a.Amount), from, a.To)
 	case roster.SetParams:
 		x.Changes = c.paramsOf(&a)
-		x.Text = "set the rules: " + joined(x.Changes)
+		changed := slices.DeleteFunc(slices.Clone(x.Changes), func(c change) bool { return c.From == c.To })
+		x.Text = "set the rules: " + joined(changed)
+		if len(changed) == 0 {
+			x.Text = "set the rules to what they are: " + joined(x.Changes)
+		}
 	default:
 		c.describeBank(x, a)
 	}
@@ -249,11 +253,21 @@ func (c *scene) paramsOf(a *roster.SetParams) []change {
 	if err != nil {
 		return []change{{"parameters", "", hex.EncodeToString(a.Params)}}
 	}
-	fee := "none"
-	if p.FeeAsset != 0 {
-		fee = c.amount(p.FeeAsset, p.Fee)
+	all := paramChanges(&p, c.commandFee(&p))
+	if now, err := exchange.ParseParams(c.status.Params); err == nil {
+		for i, was := range paramChanges(&now, c.commandFee(&now)) {
+			all[i].From = was.To
+		}
 	}
-	return paramChanges(&p, fee)
+	return all
+}
+
+// commandFee is the fee of every command, in words.
+func (c *scene) commandFee(p *exchange.Params) string {
+	if p.FeeAsset == 0 {
+		return "none"
+	}
+	return c.amount(p.FeeAsset, p.Fee)
 }
 
 // paramChanges are all rules of a virtual server, in words.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,14 +22,13 @@ import (
 func money(ctx context.Context, s *session, amount, name string) (asset.ID, asset.Amount, error) {
 	l, err := listed(ctx, s, name)
 	if nameless(err) {
+		var all []string
 		if assets, err := s.client.Assets(ctx); err == nil {
 			for i := range assets.Assets {
-				if x := &assets.Assets[i]; strings.EqualFold(x.Symbol, name) && x.Symbol != name {
-					return 0, 0, fmt.Errorf("no asset is called %s; did you mean %s?", name, x.Symbol)
-				}
+				all = append(all, assets.Assets[i].Symbol)
 			}
 		}
-		return 0, 0, fmt.Errorf("no asset is called %s; see souk market", name)
+		return 0, 0, fmt.Errorf("no asset is called %s%s", name, cmp.Or(didYouMean(name, all), "; see souk market"))
 	}
 	if err != nil {
 		return 0, 0, err

@@ -75,7 +75,8 @@ type LocalSetup struct {
 
 // FoundLocal makes the homes of a whole federation on this machine, each with a
 // passphrase file, and the key of the issuer of its play money.
-func FoundLocal(s LocalSetup) (*Local, error) {
+// If that fails, nothing of it is left behind.
+func FoundLocal(s LocalSetup) (made *Local, err error) {
 	if s.Servers < 1 || s.Servers > exchange.MaxMembers {
 		return nil, fmt.Errorf("%w: %d servers: 1 to %d are possible", ErrConfig, s.Servers, exchange.MaxMembers)
 	}
@@ -86,6 +87,12 @@ func FoundLocal(s LocalSetup) (*Local, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the issuer's key: %w", err)
 	}
+	_, missing := os.Stat(s.Dir)
+	defer func() {
+		if err != nil {
+			s.undo(missing != nil)
+		}
+	}()
 	l := &Local{Issuer: issuer}
 	free, err := ports.Claim(2 * s.Servers)
 	if err != nil {
@@ -120,21 +127,44 @@ func FoundLocal(s LocalSetup) (*Local, error) {
 		}
 	}
 	seed := issuer.Seed()
-	if err := os.WriteFile(filepath.Join(s.Dir, "issuer.seed"), []byte(hex.EncodeToString(seed[:])+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.Dir, issuerFile), []byte(hex.EncodeToString(seed[:])+"\n"), 0o600); err != nil {
 		return nil, fmt.Errorf("write the issuer's key: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(s.Dir, "founding"), l.Founding.Append(nil), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.Dir, foundingFile), l.Founding.Append(nil), 0o600); err != nil {
 		return nil, fmt.Errorf("write founding contract: %w", err)
 	}
 	return l, nil
 }
 
+// undo removes what FoundLocal has made, and nothing else.
+func (s *LocalSetup) undo(dir bool) {
+	for i := range s.Servers {
+		_ = os.RemoveAll(string(s.home(i))) // what cannot be removed is seen by the next try
+	}
+	for _, name := range []string{issuerFile, foundingFile} {
+		_ = os.Remove(filepath.Join(s.Dir, name))
+	}
+	if dir {
+		_ = os.Remove(s.Dir)
+	}
+}
+
+// Files beside the homes.
+const (
+	issuerFile   = "issuer.seed"
+	foundingFile = "founding"
+)
+
+// home is that of the i-th server.
+func (s *LocalSetup) home(i int) Home { return Home(filepath.Join(s.Dir, localName(i))) }
+
+func localName(i int) string { return fmt.Sprintf("server-%d", i+1) }
+
 // PassphraseFile is where FoundLocal keeps the passphrase of a home.
 func (h Home) PassphraseFile() string { return filepath.Join(string(h), "passphrase") }
 
 func (l *Local) addHome(s *LocalSetup, i, http int, listen string) (exchange.Card, error) {
-	name := fmt.Sprintf("server-%d", i+1)
-	h := Home(filepath.Join(s.Dir, name))
+	name, h := localName(i), s.home(i)
 	if err := os.MkdirAll(string(h), 0o700); err != nil {
 		return exchange.Card{}, fmt.Errorf("make home: %w", err)
 	}

@@ -49,6 +49,8 @@ func (v *virtual) status(context.Context, *Nothing) (*Reply[api.Status], error) 
 		for m := range s.Roster().Members {
 			r.Members = append(r.Members, api.MemberValue(&m))
 		}
+		params := s.Params()
+		r.Params = params.Append(nil)
 		r.Banks = bankHealth(s)
 		if s.Banks() != nil {
 			r.BanksHalted = api.HaltValue(s.Banks().Halted())
