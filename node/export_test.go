@@ -33,3 +33,6 @@ func (n *Node) SetChain(b chain.Backend) {
 func (n *Node) View(nth int, read func(*exchange.State)) error {
 	return n.virtual[nth].running().replica.View(read)
 }
+
+// MembersNow is for tests.
+var MembersNow = membersNow

@@ -2,6 +2,7 @@ package custody_test
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -53,6 +54,14 @@ func TestParseLeaves(t *testing.T) {
 				change[x.Bank] += x.Back()
 				if _, there := w.s.Leaf(custody.CoinKey(x.Bank, at)); ok && there != x.Child {
 					t.Errorf("batch %d: its change is spent by a child: %v, %v", x.Number, x.Child, there)
+				}
+			}
+		case custody.LeafAccount:
+			x, err := custody.ParseSettings(l.Key, l.Value)
+			for _, now := range []uint64{w.now, w.now + 1<<40} {
+				current, next, from := w.s.Account(custody.Owner(l.Key[4]), now)
+				if got, more, at := x.At(now); err != nil || !reflect.DeepEqual(got, current) || !reflect.DeepEqual(more, next) || at != from {
+					t.Errorf("%+v at %d, %v", x, now, err)
 				}
 			}
 		case custody.LeafCustody:
