@@ -65,7 +65,7 @@ func (x *Cancelled) append(dst []byte) []byte {
 	for _, n := range []uint64{uint64(x.Amount), uint64(x.MaxFee), x.Asked} {
 		dst = binary.BigEndian.AppendUint64(dst, n)
 	}
-	return append(append(dst, byte(len(x.Script))), x.Script...) //nolint:gosec // an output of a template
+	return append(append(dst, byte(len(x.Script))), x.Script...)
 }
 
 func parseCancels(value []byte) ([]Cancelled, error) {
