@@ -89,17 +89,19 @@ type Confirmation struct {
 	Blocks uint32 `json:"blocks"`
 }
 
-// Halt is why no bank pays or credits.
+// Halt is why banks do not pay or credit.
 type Halt struct {
 	Reason string `json:"reason" enum:"reorganisation,theft,vote,books"`
 	Bank   uint32 `json:"bank,omitempty" doc:"The bank on whose chain it happened."`
 	Height uint32 `json:"height,omitempty" doc:"Block of that chain."`
+	// Only are the symbols of the banks that are still halted, if a vote has lifted it for others.
+	Only []string `json:"only,omitempty" nullable:"false" doc:"The banks that are still halted, if a vote has lifted it for others."`
 }
 
 // Banks are all banks of a virtual server.
 type Banks struct {
 	At
-	Halt  *Halt  `json:"halt,omitempty" doc:"Why all banks are halted."`
+	Halt  *Halt  `json:"halt,omitempty" doc:"Why banks are halted: all but those that a vote has lifted it for."`
 	Banks []Bank `json:"banks" nullable:"false" doc:"By id."`
 }
 
@@ -107,7 +109,7 @@ type Banks struct {
 type BankPage struct {
 	At
 	Bank
-	Halt       *Halt        `json:"halt,omitempty" doc:"Why all banks are halted."`
+	Halt       *Halt        `json:"halt,omitempty" doc:"Why it is halted."`
 	AllSeries  []Series     `json:"all_series" nullable:"false" doc:"Newest first; at most 100."`
 	Unsettled  []Batch      `json:"unsettled" nullable:"false" doc:"Transactions that are not settled."`
 	Attestors  []BankMember `json:"attestors" nullable:"false" doc:"What the bank knows of each member of the roster."`

@@ -26,7 +26,15 @@ func HaltText(h *Halt) string {
 	if h.Bank != 0 {
 		why += fmt.Sprintf(" (bank %d, block %d of its chain)", h.Bank, h.Height)
 	}
-	return "ALL BANKS ARE HALTED: " + why + ". Nothing is credited or paid until the members lift it (souk vote lift-banks), and only if no bank has a deficit."
+	which, asset := "ALL BANKS ARE HALTED", "ASSET"
+	switch len(h.Only) {
+	case 0:
+	case 1:
+		which, asset = "THE BANK OF "+h.Only[0]+" IS HALTED", h.Only[0]
+	default:
+		which = "THE BANKS OF " + strings.Join(h.Only, ", ") + " ARE HALTED"
+	}
+	return which + ": " + why + ". They credit and pay nothing until the members lift it, bank by bank (souk vote lift-bank " + asset + "), each once it has no deficit."
 }
 
 // BankTroubles are what keeps the banks from their work, worst first, as the server says

@@ -102,7 +102,7 @@ var messages = map[exchange.Code]string{
 	exchange.InBatch:          "A transaction pays the withdrawal already. Wait until it is mined.",
 	exchange.BadSettings:      "The delay is longer than 30 days, or the allowed outputs are more than 16, not ascending, or such as no bank pays to.",
 	exchange.NotSigner:        "No input of the transaction has a key of the member. Leave it to those whose keys are there.",
-	exchange.BanksHalted:      "All banks are halted. Wait for the vote that lifts it; see what halted them in the list of banks.",
+	exchange.BanksHalted:      "The bank is halted. Wait for the vote that lifts it; see what halted it in the list of banks.",
 	exchange.AccountExists:    "The address has an account already. Ask for a deposit address with it.",
 	exchange.BadPossession:    "The key does not come with a proof that this member holds its private half. Prove it with that key, for this virtual server, network, operator and server key.",
 }

@@ -23,7 +23,7 @@ var (
 		roster.KindSetProtocol: "set-protocol", roster.KindPauseMarket: "pause-market", roster.KindResumeMarket: "resume-market",
 		roster.KindCreateMarket: "create-market", roster.KindSetMarket: "set-market", roster.KindReserveSymbol: "reserve-symbol",
 		roster.KindAllowSymbol: "allow-symbol", roster.KindSpendHouse: "spend-house", roster.KindSetParams: "set-params",
-		roster.KindOpenSeries: "open-series", roster.KindSetLimits: "set-limits", roster.KindHaltBanks: "halt-banks", roster.KindLiftBanks: "lift-banks",
+		roster.KindOpenSeries: "open-series", roster.KindSetLimits: "set-limits", roster.KindHaltBanks: "halt-banks", roster.KindLiftBank: "lift-bank",
 	}
 	haltNames  = []string{custody.Reorganisation: "reorganisation", custody.Theft: "theft", custody.Vote: "vote", custody.Books: "books"}
 	batchNames = []string{custody.Payout: "payout", custody.Sweep: "sweep", custody.Together: "together", custody.Child: "child"}

@@ -21,7 +21,7 @@ type Status struct {
 	Members     []Member `json:"members" nullable:"false" doc:"Member servers by number."`
 	Params      []byte   `json:"params,omitempty" doc:"Encoding of the rules in force, as a vote that sets them has it."`
 	Peers       []Peer   `json:"peers" nullable:"false" doc:"Servers that this one is connected to."`
-	BanksHalted *Halt    `json:"banks_halted,omitempty" doc:"Why all banks are halted."`
+	BanksHalted *Halt    `json:"banks_halted,omitempty" doc:"Why banks are halted: all but those that a vote has lifted it for."`
 	// Banks are how they stand, and how the answering server does its part; none if there are no banks.
 	Banks []BankHealth `json:"banks,omitempty" nullable:"false" doc:"How the banks stand, and how the answering server sees their chains and does its part."`
 }

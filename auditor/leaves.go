@@ -78,7 +78,9 @@ func (a *Auditor) readBank(ctx context.Context) (*bank, error) {
 	b.header, b.time = l.Height, l.Time
 	b.tip.Height = b.Tip
 	if b.tip.Hash, err = custody.ParseBlock(keys[1], l.Values[1]); err == nil {
-		b.halt, err = custody.ParseHalt(keys[2], l.Values[2])
+		if b.halt, err = custody.ParseHalt(keys[2], l.Values[2]); b.Lifted {
+			b.halt = custody.Halt{}
+		}
 	}
 	if err == nil {
 		b.asset, err = ledger.ParseAsset(keys[3], l.Values[3])

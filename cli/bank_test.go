@@ -465,20 +465,20 @@ func (b *bankShop) ballots(as func(...string) []string) {
 	b.matches(b.must(vote(0, "on", hex.EncodeToString(roster.AppendAction(nil, roster.SetParams{Params: rules.Append(nil)}, 0)))...), `set the rules: blocks for which a vote is open 100000 -> 50000\n`)
 	b.matches(b.must("vote", "list", "--home", string(b.Homes[1])), `set the rules: blocks for which a vote is open 100000 -> 50000\n`)
 	b.refused("say what to change", vote(0, "limits", "BTC")...)
-	b.refused("not halted", vote(0, "lift-banks")...)
+	b.refused("not halted", vote(0, "lift-bank", "BTC")...)
 	b.refused("to open a new series of the bank of BTC, .*: the keys must be others|each of these members must", vote(0, "open-series", "BTC", "all")...)
 	for i := range 3 {
 		b.matches(b.must(vote(i, "halt-banks")...), "halt all banks: nothing is credited or paid")
 	}
 	b.shows(as("bank"), "ALL BANKS ARE HALTED: the members voted so")
 	home := string(b.Homes[0])
-	b.shows([]string{"status", "--home", home}, `banks +halted\n +BAD: ALL BANKS ARE HALTED: the members voted so.*souk vote lift-banks`, `bank of BTC +bitcoin-regtest: agreed up to block \d+ by 3 of 4 members`, `note: server-\d does not see the chain, or is late`)
+	b.shows([]string{"status", "--home", home}, `banks +halted\n +BAD: ALL BANKS ARE HALTED: the members voted so.*souk vote lift-bank ASSET`, `bank of BTC +bitcoin-regtest: agreed up to block \d+ by 3 of 4 members`, `note: server-\d does not see the chain, or is late`)
 	b.refused(`(?m)^BAD +banks +ALL BANKS ARE HALTED: the members voted so(.|\n)*^note +bank of BTC +server-\d does not see the chain`, "doctor", "--home", home)
 	b.refused(`3 members would be left, and there is no series of keys with 3(.|\n)*souk vote add-member CARD(.|\n)*Nothing was voted; --anyway`, vote(0, "remove-member", "server-4")...)
 	b.shows([]string{"federation", "rotate", "--show", "--home", home}, `its keys are those of the present members`, `BTC: all coins are of series 0`)
 	b.shows([]string{"federation", "rotate", "--show", "--without", "server-4", "--home", home}, `Moving takes about 0\.0000\d+ at the fee rate of now, out of the reserve, which has 0\.00000000: 0\.0000\d+ are missing. Who has an account gives them by: souk donate BTC 0\.0000\d+`)
 	for i := range 3 {
-		b.matches(b.must(vote(i, "lift-banks")...), "end the halt of all banks")
+		b.matches(b.must(vote(i, "lift-bank", "BTC")...), "end the halt for ")
 	}
 	b.shows(as("bank", "-o", "json"), `"network": "bitcoin-regtest"`)
 	b.must(as("donate", "BTC", "0.01")...)

@@ -76,7 +76,7 @@ func TestShowStatus(t *testing.T) {
 			banks(func(s *api.Status, b *api.BankHealth) {
 				s.BanksHalted, b.Deficit = &api.Halt{Reason: "theft", Bank: 1, Height: 70}, "1.50000000"
 			}),
-			[]string{"banks halted BAD: ALL BANKS ARE HALTED: a coin was spent", "souk vote lift-banks", "BAD: It lacks 1.50000000: souk donate BTC 1.50000000"},
+			[]string{"banks halted BAD: ALL BANKS ARE HALTED: a coin was spent", "souk vote lift-bank ASSET", "BAD: It lacks 1.50000000: souk donate BTC 1.50000000"},
 			nil,
 		},
 		"members are blind": {

@@ -23,8 +23,12 @@ var bankBallots = []ballot{
 	{"halt-banks", "Halt all banks: nothing is credited or paid until a vote lifts it", "", 0, func(*scene, []string) (roster.Action, error) {
 		return roster.HaltBanks{}, nil
 	}},
-	{"lift-banks", "End the halt of all banks, once none has a deficit", "", 0, func(*scene, []string) (roster.Action, error) {
-		return roster.LiftBanks{}, nil
+	{"lift-bank ASSET", "End the halt for one bank, once it has no deficit", "  souk vote lift-bank BTC --home ./home", 1, func(c *scene, args []string) (roster.Action, error) {
+		b, err := c.bank(args[0])
+		if err != nil {
+			return nil, err
+		}
+		return roster.LiftBank{Bank: uint32(b.ID)}, nil
 	}},
 	{
 		"open-series ASSET MEMBERS", "Give a bank a new series of keys, of these members: names or numbers with commas between, or all",
@@ -159,9 +163,9 @@ func (c *scene) describeBank(x *proposal, a roster.Action) {
 	case roster.HaltBanks:
 		x.Changes = []change{{"banks", "", "halted"}}
 		x.Text = "halt all banks: nothing is credited or paid until a vote lifts it"
-	case roster.LiftBanks:
-		x.Changes = []change{{"banks", "", "running"}}
-		x.Text = "end the halt of all banks"
+	case roster.LiftBank:
+		x.Changes = []change{{"bank of " + c.bankName(a.Bank), "", "running"}}
+		x.Text = "end the halt for " + c.bankName(a.Bank)
 	}
 }
 
@@ -211,17 +215,18 @@ func (c *scene) whyNotBank(a roster.Action) string {
 		}
 		return "the least amounts must be above what nodes relay, the least withdrawal not above what is paid in an hour, and the delay at most 30 days"
 	case roster.HaltBanks:
-		if c.banks.Halt != nil {
+		if c.banks.Halt != nil && len(c.banks.Halt.Only) == 0 {
 			return "they are halted already"
 		}
-	case roster.LiftBanks:
-		if c.banks.Halt == nil {
-			return "they are not halted"
-		}
-		for i := range c.banks.Banks {
-			if b := &c.banks.Banks[i]; !b.Sums.Balanced {
-				return fmt.Sprintf("the bank of %s lacks %s: whoever pays that to it, on its chain or by a donation, ends it", b.Symbol, b.Sums.Deficit)
-			}
+	case roster.LiftBank:
+		b, ok := c.bankByID(a.Bank)
+		switch h := c.banks.Halt; {
+		case !ok:
+			return fmt.Sprintf("there is no bank %d", a.Bank)
+		case h == nil || len(h.Only) > 0 && !slices.Contains(h.Only, b.Symbol):
+			return "it is not halted"
+		case !b.Sums.Balanced:
+			return fmt.Sprintf("the bank of %s lacks %s: whoever pays that to it, on its chain or by a donation, ends it", b.Symbol, b.Sums.Deficit)
 		}
 	}
 	return ""

@@ -250,7 +250,7 @@ func (c *Custodian) look(s *exchange.State) error {
 	if !ok || info.Network != c.cfg.Network.Name {
 		return fmt.Errorf("bank %d: %w", c.cfg.Bank, ErrBank)
 	}
-	p := picture{info: info, height: s.Height(), time: s.Time(), halted: banks.Halted().Reason != custody.Running}
+	p := picture{info: info, height: s.Height(), time: s.Time(), halted: banks.HaltOf(c.cfg.Bank).Reason != custody.Running}
 	if id, ok := s.Roster().ByServer(c.cfg.Server); ok {
 		if m, _ := s.Roster().Member(id); !m.Barred {
 			p.me = custody.Member(id)

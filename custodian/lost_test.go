@@ -40,7 +40,7 @@ func TestLostInput(t *testing.T) {
 	}
 	f.Chain.Pay(f.Output(0, script.Change, 1), 10*coin)
 	f.Mine(6)
-	decide(f, roster.LiftBanks{})
+	decide(f, roster.LiftBank{Bank: uint32(bank)})
 	f.Calm()
 	if w, _ := f.Banks().Withdrawal(id); book.Versions(id) != 2 || len(f.Chain.Pool()) != 1 {
 		t.Fatalf("%d versions, %v, %+v", book.Versions(id), f.Chain.Pool(), w)
@@ -95,7 +95,7 @@ func TestUndonePayout(t *testing.T) {
 			if s := f.State().Solvency()[0]; s.Deficit != 0 {
 				t.Errorf("%+v", s)
 			}
-			decide(f, roster.LiftBanks{})
+			decide(f, roster.LiftBank{Bank: uint32(bank)})
 			f.Calm()
 			if h := f.Banks().Halted(); h.Reason != custody.Running {
 				t.Errorf("%+v", h)

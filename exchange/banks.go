@@ -51,8 +51,7 @@ func (w *blockWork) banksStep() {
 		w.postBank(&events[i])
 	}
 	w.unkeep(events)
-	if w.s.checkBooks() != nil && b.Halted().Reason == custody.Running {
-		b.HaltAll(custody.Books)
+	if w.s.checkBooks() != nil && b.HaltAll(custody.Books) {
 		w.event(Event{Kind: EventBanksHalted, Number: uint64(custody.Books)})
 	}
 }
@@ -364,9 +363,9 @@ func (w *blockWork) possibleBank(action roster.Action) bool {
 		l, ok := parseLimits(a.Limits)
 		return ok && b.CheckLimits(custody.Bank(a.Bank), l) == custody.OK
 	case roster.HaltBanks:
-		return b.Halted().Reason == custody.Running
-	case roster.LiftBanks:
-		return b.CheckLift() == custody.OK && w.s.checkBooks() == nil
+		return b.Running()
+	case roster.LiftBank:
+		return b.CheckLift(custody.Bank(a.Bank)) == custody.OK && w.s.checkBooks() == nil
 	}
 	return false
 }
@@ -383,9 +382,9 @@ func (w *blockWork) carryOutBank(action roster.Action) {
 	case roster.HaltBanks:
 		b.HaltAll(custody.Vote)
 		w.event(Event{Kind: EventBanksHalted, Number: uint64(custody.Vote)})
-	case roster.LiftBanks:
-		code = b.Lift()
-		w.event(Event{Kind: EventBanksLifted})
+	case roster.LiftBank:
+		code = b.Lift(custody.Bank(a.Bank))
+		w.event(Event{Kind: EventBankLifted, Asset: b.Asset(custody.Bank(a.Bank))})
 	}
 	if code != custody.OK {
 		panic("exchange: a vote on banks that was possible cannot be carried out") //nolint:forbidigo // possibleBank checked it

@@ -192,7 +192,7 @@ func TestBankHalt(t *testing.T) {
 	if sums := w.State.Solvency()[0]; sums.Deficit != 2*Coin || sums.Books != 7*Coin {
 		t.Errorf("sums %+v", sums)
 	}
-	lift := &exchange.Vote{Approve: true, Action: roster.AppendAction(nil, roster.LiftBanks{}, 0)}
+	lift := &exchange.Vote{Approve: true, Action: roster.AppendAction(nil, roster.LiftBank{Bank: uint32(Bank)}, 0)}
 	if code := w.Do(MemberName(0), lift); code != exchange.BadAction {
 		t.Errorf("lifted with a deficit: %s", code)
 	}
@@ -250,7 +250,7 @@ func TestBankVotes(t *testing.T) {
 	if got := vote(roster.HaltBanks{}); got[2] != exchange.OK || w.State.Banks().Halted().Reason != custody.Vote {
 		t.Errorf("not halted: %v", got)
 	}
-	if got := vote(roster.LiftBanks{}); got[2] != exchange.OK || w.State.Banks().Halted().Reason != custody.Running {
+	if got := vote(roster.LiftBank{Bank: uint32(Bank)}); got[2] != exchange.OK || w.State.Banks().Halted().Reason != custody.Running {
 		t.Errorf("not lifted: %v", got)
 	}
 }

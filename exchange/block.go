@@ -187,7 +187,7 @@ const (
 	EventSigned              EventKind = 34 // Asset, Number: batch
 	EventReorganised         EventKind = 35 // Asset, Number: height of its chain
 	EventBanksHalted         EventKind = 36 // Asset if it is one bank's, Number: reason
-	EventBanksLifted         EventKind = 37
+	EventBankLifted          EventKind = 37 // Asset
 )
 
 // Event is one thing that a block did. Fields that a kind does not use are zero.

@@ -100,7 +100,7 @@ const (
 	InBatch          Code = 172 // a transaction pays the withdrawal already
 	BadSettings      Code = 173 // delay or allowed outputs are not possible
 	NotSigner        Code = 174 // no input of the batch has a key of the member
-	BanksHalted      Code = 175 // all banks are halted
+	BanksHalted      Code = 175 // the bank is halted
 	AccountExists    Code = 176 // the address has an account already
 	BadPossession    Code = 177 // the key does not come with a proof that this member has it
 
@@ -131,7 +131,7 @@ var codeNames = map[Code]string{
 	BadChainHeight: "bad height of the chain", BadParent: "bad parent", TooManyOfBank: "too many of these at the bank", BadOutput: "bad output",
 	FeeBoundTooLow: "bound of the fee too low", NotAllowed: "output not allowed", UnknownPayout: "unknown withdrawal",
 	UnknownBatch: "unknown batch", InBatch: "withdrawal in a transaction", BadSettings: "bad settings", NotSigner: "not a signer",
-	BanksHalted: "banks are halted", AccountExists: "account exists", BadPossession: "key not proven",
+	BanksHalted: "bank is halted", AccountExists: "account exists", BadPossession: "key not proven",
 }
 
 // String is a short English name, for people; programs use the number.

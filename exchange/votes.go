@@ -72,7 +72,7 @@ func (w *blockWork) possible(action roster.Action) bool {
 	case roster.SetParams:
 		_, ok := w.newParams(a.Params)
 		return ok
-	case roster.OpenSeries, roster.SetLimits, roster.HaltBanks, roster.LiftBanks:
+	case roster.OpenSeries, roster.SetLimits, roster.HaltBanks, roster.LiftBank:
 		return w.possibleBank(action)
 	}
 	return true
@@ -208,7 +208,7 @@ func (w *blockWork) carryOut(action roster.Action, old struct {
 	case roster.SetParams:
 		s.params, _ = w.newParams(a.Params)
 		s.setLimits()
-	case roster.OpenSeries, roster.SetLimits, roster.HaltBanks, roster.LiftBanks:
+	case roster.OpenSeries, roster.SetLimits, roster.HaltBanks, roster.LiftBank:
 		w.carryOutBank(action)
 	}
 }

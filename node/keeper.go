@@ -159,7 +159,7 @@ func forMembers(c *replica.Committed) bool {
 	}
 	for i := range c.Result.Events {
 		switch c.Result.Events[i].Kind { //nolint:exhaustive // the others are no work
-		case exchange.EventBatch, exchange.EventSigned, exchange.EventBanksLifted, exchange.EventReorganised, exchange.EventActionPassed:
+		case exchange.EventBatch, exchange.EventSigned, exchange.EventBankLifted, exchange.EventReorganised, exchange.EventActionPassed:
 			return true
 		}
 	}

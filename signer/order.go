@@ -35,7 +35,7 @@ func (in input) own(key script.MemberKey) bool {
 
 // readOrder rebuilds the transaction of a version and refuses whatever does not fit (W-1, W-2).
 func readOrder(view *custody.State, me custody.Member, id custody.Bank, number uint64, version uint8) (*order, error) {
-	if view.Halted().Reason != custody.Running {
+	if view.HaltOf(id).Reason != custody.Running {
 		return nil, ErrHalted
 	}
 	info, ok := view.Bank(id)

@@ -28,8 +28,8 @@ var (
 	// ErrUnknown is returned for a bank, batch or version that the ledger does not
 	// have, or not any more.
 	ErrUnknown = errors.New("the ledger has no such version")
-	// ErrHalted is returned while all banks are halted.
-	ErrHalted = errors.New("the banks are halted")
+	// ErrHalted is returned while the bank is halted.
+	ErrHalted = errors.New("the bank is halted")
 	// ErrUnfit is returned for a record of the ledger that does not fit together.
 	// The ledger, or this member's copy of it, is damaged.
 	ErrUnfit = errors.New("the ledger's record does not fit together")

@@ -339,7 +339,7 @@ func (b *bank) votes() {
 	}
 	banks := b.f.audit.State().Banks()
 	if banks.Halted().Reason != custody.Running {
-		if banks.CheckLift() == custody.Unbalanced {
+		if banks.CheckLift(exchangetest.Bank) == custody.Unbalanced {
 			for _, sums := range b.f.audit.State().Solvency() { // somebody pays for it
 				if series, _, ok := banks.SeriesOf(exchangetest.Bank, 0); ok {
 					out, _ := series.Output(script.Change, 1)
@@ -348,7 +348,7 @@ func (b *bank) votes() {
 			}
 			return
 		}
-		b.f.plans.vote(roster.LiftBanks{})
+		b.f.plans.vote(roster.LiftBank{Bank: uint32(exchangetest.Bank)})
 		return
 	}
 	if b.f.calm {

@@ -102,6 +102,25 @@ func (v *virtual) ownPart(all []api.BankHealth) {
 	}
 }
 
+// haltValue is the halt of banks, and which they are if a vote has lifted it for others.
+func haltValue(s *exchange.State) *api.Halt {
+	h := api.HaltValue(s.Banks().Halted())
+	if h == nil {
+		return nil
+	}
+	for i := range s.Banks().Banks() {
+		id := custody.Bank(i + 1)
+		if s.Banks().HaltOf(id).Reason != custody.Running {
+			of, _ := s.Ledger().Asset(s.Banks().Asset(id))
+			h.Only = append(h.Only, of.Symbol)
+		}
+	}
+	if len(h.Only) == s.Banks().Banks() {
+		h.Only = nil
+	}
+	return h
+}
+
 // now is the time that limits and delays are told by: the server's clock, or the block's.
 func (v *virtual) now(s *exchange.State) uint64 {
 	return max(uint64(v.server.config.Now().UnixMilli()), s.Time())
@@ -114,7 +133,7 @@ func (v *virtual) banks(context.Context, *Nothing) (*Reply[api.Banks], error) {
 		if s.Banks() == nil {
 			return
 		}
-		r.Halt = api.HaltValue(s.Banks().Halted())
+		r.Halt = haltValue(s)
 		for i := range s.Banks().Banks() {
 			info, _ := s.Banks().Bank(custody.Bank(i + 1))
 			if n, ok := script.ByName(info.Network); ok {
@@ -154,7 +173,10 @@ func (v *virtual) bank(_ context.Context, in *BankInput) (*Reply[api.BankPage], 
 		if err != nil {
 			return err
 		}
-		r.At, r.Bank, r.Halt = at(s), bankValue(s, &b, n, v.now(s)), api.HaltValue(s.Banks().Halted())
+		r.At, r.Bank = at(s), bankValue(s, &b, n, v.now(s))
+		if s.Banks().HaltOf(b.ID).Reason != custody.Running {
+			r.Halt = haltValue(s)
+		}
 		for i := range min(b.Series, mostSeries) {
 			if x, ok := seriesValue(s, b.ID, b.Series-1-i, coins); ok {
 				r.AllSeries = append(r.AllSeries, x)

@@ -526,7 +526,7 @@ func waitsFor(s *exchange.State, b banked, w *custody.Withdrawal, now uint64) (s
 	switch {
 	case w.From > now:
 		return api.WithdrawalDelayed, api.WaitsForTime
-	case s.Banks().Halted().Reason != custody.Running:
+	case s.Banks().HaltOf(b.id).Reason != custody.Running:
 		return api.WithdrawalWaiting, api.WaitsForLift
 	case info.Accepted == 0:
 		return api.WithdrawalWaiting, api.WaitsForRate

@@ -53,7 +53,7 @@ func (v *virtual) status(context.Context, *Nothing) (*Reply[api.Status], error) 
 		r.Params = params.Append(nil)
 		r.Banks = bankHealth(s)
 		if s.Banks() != nil {
-			r.BanksHalted = api.HaltValue(s.Banks().Halted())
+			r.BanksHalted = haltValue(s)
 		}
 	})
 	if err != nil {

@@ -103,9 +103,9 @@ const (
 	InBatch          // a transaction pays it already
 	BadSettings      // malformed settings
 	NotSigner        // no input of the batch has a key of this member
-	IsHalted         // all banks are halted
+	IsHalted         // the bank is halted
 	NotHalted        // there is nothing to lift
-	Unbalanced       // a bank has less than it owes
+	Unbalanced       // the bank has less than it owes
 	NotReady         // a member without a key, or with one that is too new
 	BadKey           // not a key, or one that is in use
 	SameSeries       // the newest series is of these members' keys already
@@ -169,6 +169,7 @@ type bank struct {
 	planned   uint64 // ms when batches were last made
 	cursor    ID     // where looking through waiting withdrawals goes on
 	waits     Wait
+	lifted    bool // a vote has lifted the halt for this bank
 	lastBatch uint64
 	changes   []uint32 // by wallet: how many change addresses were used
 

@@ -49,7 +49,7 @@ func TestInputInDoubt(t *testing.T) {
 	}
 	lift := func(want custody.Code) {
 		w.both(func(s *custody.State) any {
-			code := s.Lift()
+			code := s.Lift(1)
 			if code != want {
 				t.Errorf("lift: %d", code)
 			}
@@ -61,7 +61,7 @@ func TestInputInDoubt(t *testing.T) {
 	if b, _ = w.s.Batch(1, 1); waits() || len(b.Versions) != 1 {
 		t.Fatalf("%+v", b)
 	}
-	w.both(func(s *custody.State) any { s.HaltAll(custody.Vote); return nil })
+	w.both(func(s *custody.State) any { return s.HaltAll(custody.Vote) })
 	pass(200)
 	if waits() {
 		t.Fatal("given up while all is halted")

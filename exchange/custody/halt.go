@@ -1,8 +1,12 @@
 package custody
 
-import "souk/asset"
+import (
+	"slices"
 
-// Reason is why all banks are halted. Numbers are append-only.
+	"souk/asset"
+)
+
+// Reason is why banks are halted. Numbers are append-only.
 type Reason uint8
 
 // Reasons.
@@ -14,57 +18,88 @@ const (
 	Books                        // the ledger has other sums than the bank
 )
 
-// Halt says whether and why all banks are halted.
+// Halt says whether and why banks are halted.
 type Halt struct {
 	Reason Reason
 	Bank   Bank   // zero if it is not one bank's
 	Height uint32 // of its chain
 }
 
-// Halted tells whether and why all banks are halted.
+// Halted tells whether and why any bank is halted.
 func (s *State) Halted() Halt { return s.halt }
 
-// stop halts all banks. The first reason stays.
+// HaltOf tells whether and why a bank is halted. A halt covers all banks; a vote lifts it
+// bank by bank.
+func (s *State) HaltOf(id Bank) Halt {
+	if b := s.bank(id); b == nil || !s.halted(b) {
+		return Halt{}
+	}
+	return s.halt
+}
+
+// halted tells whether a bank is halted.
+func (s *State) halted(b *bank) bool { return s.halt.Reason != 0 && !b.lifted }
+
+// Running tells whether any bank is not halted.
+func (s *State) Running() bool {
+	return slices.ContainsFunc(s.banks, func(b *bank) bool { return !s.halted(b) })
+}
+
+// stop halts all banks. The first reason stays as long as no bank runs.
 func (s *State) stop(b *bank, why Reason, height uint32) {
-	if s.halt.Reason != 0 {
+	if !s.Running() {
 		return
 	}
-	s.halt = Halt{why, b.id, height}
-	s.touch((*global)(s))
+	s.setHalt(Halt{why, b.id, height})
 	s.event(b, Event{Kind: Stopped, Reason: why, Height: height})
 }
 
-// HaltAll halts all banks after a vote, or because a sum of the ledger is not what
-// Solvency says (Y-75).
-func (s *State) HaltAll(why Reason) {
-	if s.halt.Reason == 0 {
-		s.halt = Halt{Reason: why}
-		s.touch((*global)(s))
+func (s *State) setHalt(h Halt) {
+	s.halt = h
+	s.touch((*global)(s))
+	for _, b := range s.banks {
+		if b.lifted {
+			b.lifted = false
+			s.touch(b)
+		}
 	}
 }
 
-// CheckLift tells whether Lift would lift: OK, NotHalted or Unbalanced.
-func (s *State) CheckLift() Code {
-	if s.halt.Reason == 0 {
-		return NotHalted
+// HaltAll halts all banks after a vote, or because a sum of the ledger is not what
+// Solvency says (Y-75). It tells whether any was running.
+func (s *State) HaltAll(why Reason) bool {
+	if !s.Running() {
+		return false
 	}
-	for _, b := range s.banks {
-		if b.deficit() != 0 {
-			return Unbalanced
-		}
+	s.setHalt(Halt{Reason: why})
+	return true
+}
+
+// CheckLift tells whether Lift would lift: OK, UnknownBank, NotHalted or Unbalanced.
+func (s *State) CheckLift(id Bank) Code {
+	b := s.bank(id)
+	switch {
+	case b == nil:
+		return UnknownBank
+	case !s.halted(b):
+		return NotHalted
+	case b.deficit() != 0:
+		return Unbalanced
 	}
 	return OK
 }
 
-// Lift ends the halt after a vote, if all books balance. Codes are those of CheckLift.
-func (s *State) Lift() Code {
-	if code := s.CheckLift(); code != OK {
+// Lift ends the halt of a bank after a vote, if its books balance. Codes are those of
+// CheckLift.
+func (s *State) Lift(id Bank) Code {
+	if code := s.CheckLift(id); code != OK {
 		return code
 	}
-	s.halt = Halt{}
-	s.touch((*global)(s))
-	for _, b := range s.banks {
-		b.look = true
+	b := s.bank(id)
+	b.lifted, b.look = true, true
+	s.touch(b)
+	if !slices.ContainsFunc(s.banks, s.halted) {
+		s.setHalt(Halt{})
 	}
 	return OK
 }

@@ -272,7 +272,7 @@ func (b *bank) append(dst []byte) []byte {
 	dst = put32(put32(put32(dst, b.tip), b.floor), b.ruled)
 	dst = put64(putAmount(putAmount(dst, b.books), b.used), b.usedAt)
 	dst = put64(put64(put64(dst, b.planned), uint64(b.cursor)), b.lastBatch)
-	dst = put8(put32(dst, uint32(len(b.series))), uint8(b.waits)) //nolint:gosec // at most maxSeries
+	dst = putBool(put8(put32(dst, uint32(len(b.series))), uint8(b.waits)), b.lifted) //nolint:gosec // at most maxSeries
 	for _, n := range b.changes {
 		dst = put32(dst, n)
 	}

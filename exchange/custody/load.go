@@ -280,7 +280,7 @@ func (s *State) parseBank(id Bank, r *reader) record {
 	b.books, b.used, b.usedAt = r.amount(), r.amount(), r.u64()
 	b.planned, b.cursor, b.lastBatch = r.u64(), ID(r.u64()), r.u64()
 	count := r.u32()
-	b.waits = Wait(r.u8())
+	b.waits, b.lifted = Wait(r.u8()), r.bool()
 	for i := range b.changes {
 		b.changes[i] = r.u32()
 		r.ok(b.changes[i] <= 1<<24)
@@ -359,6 +359,9 @@ func (s *State) Finish() error {
 		if b.network == nil {
 			return fmt.Errorf("%w: bank %d is missing", ErrLeaf, b.id)
 		}
+	}
+	if slices.ContainsFunc(s.banks, func(b *bank) bool { return b.lifted }) && (s.halt.Reason == 0 || !slices.ContainsFunc(s.banks, s.halted)) {
+		return fmt.Errorf("%w: a halt that is none is lifted", ErrLeaf)
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.entries)) {
 		if !s.attach(s.entries[key].record) {

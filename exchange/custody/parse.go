@@ -23,6 +23,7 @@ type BankRecord struct {
 	LastBatch  uint64
 	Series     uint32   // how many there are
 	Changes    []uint32 // by wallet: how many change addresses were used
+	Lifted     bool     // a vote has lifted the halt for this bank
 }
 
 // SeriesRecord is the leaf of a series.
@@ -101,7 +102,7 @@ func ParseBank(k merkle.Key, value []byte) (BankRecord, error) {
 	}
 	return BankRecord{
 		Definition: b.Definition, Next: b.next, NextAt: b.nextAt, Tip: b.tip, Floor: b.floor, Books: b.books, LastBatch: b.lastBatch,
-		Series: uint32(len(b.series)), Changes: slices.Clone(b.changes), //nolint:gosec // at most maxSeries
+		Series: uint32(len(b.series)), Changes: slices.Clone(b.changes), Lifted: b.lifted, //nolint:gosec // at most maxSeries
 	}, nil
 }
 
@@ -144,7 +145,7 @@ func ParseBatch(k merkle.Key, value []byte) (BatchRecord, error) {
 	return BatchRecord{t.Batch, t.child}, nil
 }
 
-// ParseHalt reads whether and why all banks are halted out of the leaf of custody
+// ParseHalt reads whether and why banks are halted, but for those that are lifted, out of the leaf of custody
 // itself.
 func ParseHalt(k merkle.Key, value []byte) (Halt, error) {
 	s := New()

@@ -376,15 +376,15 @@ func (s *State) Owners(yield func(Owner, asset.ID) bool) {
 // about: a withdrawal's delay ends, or it is time to look at those that wait. Both
 // are after the last look, so an idle chain stays idle.
 func (s *State) NextDue() (due uint64, ok bool) {
-	if s.halt.Reason != 0 {
-		return 0, false
-	}
 	consider := func(at uint64) {
 		if !ok || at < due {
 			due, ok = at, true
 		}
 	}
 	for _, b := range s.banks {
+		if s.halted(b) {
+			continue
+		}
 		i, _ := slices.BinarySearchFunc(b.waiting, b.planned, func(w *withdrawal, at uint64) int {
 			if w.From <= at {
 				return -1

@@ -197,7 +197,7 @@ func (x *reader) run(t *testing.T, d *datadriven.TestData) string {
 		x.reserves[0] += rest
 		return fmt.Sprintf("%s end the deficit, %s are the reserve's", asset.Format(burn, 8), asset.Format(rest, 8))
 	case "lift":
-		return codeName(x.s.Lift())
+		return codeName(x.s.Lift(1))
 	case "members":
 		var lines []string
 		for _, m := range x.s.Members(1) {

@@ -41,7 +41,7 @@ func (w *step) settleAll(b *bank) {
 			}
 			continue
 		}
-		if b.over(t, w.halt.Reason == 0) {
+		if b.over(t, !w.halted(b)) {
 			w.giveUp(t)
 		}
 	}

@@ -40,7 +40,7 @@ func (s *State) Sign(by Member, x *Signature) Code {
 		return UnknownBank
 	case !s.members.has(by):
 		return NotMember
-	case s.halt.Reason != 0:
+	case s.halted(b):
 		return IsHalted
 	}
 	t := s.batchOf(b.id, x.Batch)

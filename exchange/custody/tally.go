@@ -79,7 +79,7 @@ func (s *State) Step(turn Turn) []Event {
 		w.settleAll(b)
 	}
 	for _, b := range s.banks {
-		if s.halt.Reason == 0 {
+		if !s.halted(b) {
 			w.credit(b)
 		} else {
 			w.donated(b)
@@ -87,7 +87,7 @@ func (s *State) Step(turn Turn) []Event {
 		w.balance(b)
 	}
 	for _, b := range s.banks {
-		if s.halt.Reason == 0 {
+		if !s.halted(b) {
 			w.plan(b)
 		}
 	}

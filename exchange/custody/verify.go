@@ -94,7 +94,7 @@ func (s *State) verifyBank(b *bank) error {
 	if has > owes {
 		return fmt.Errorf("there is %d and the books have %d", has, owes)
 	}
-	if has < owes && s.halt.Reason == 0 {
+	if has < owes && !s.halted(b) {
 		return fmt.Errorf("a deficit of %d and no halt", owes-has)
 	}
 	for _, x := range b.pending {

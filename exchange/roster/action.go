@@ -17,7 +17,7 @@ var ErrAction = errors.New("not an action")
 // Action is what a vote is on. Types are AddMember, RemoveMember, ReplaceMember,
 // SetProtocol, PauseMarket, ResumeMarket, CreateMarket, SetMarket,
 // ReserveSymbol, AllowSymbol, SpendHouse, SetParams, OpenSeries, SetLimits,
-// HaltBanks and LiftBanks.
+// HaltBanks and LiftBank.
 type Action interface {
 	// Kind is the number that the encoding begins with.
 	Kind() ActionKind
@@ -45,7 +45,7 @@ const (
 	KindOpenSeries    ActionKind = 13
 	KindSetLimits     ActionKind = 14
 	KindHaltBanks     ActionKind = 15
-	KindLiftBanks     ActionKind = 16
+	KindLiftBank      ActionKind = 16
 )
 
 // AddMember adds a member with full power.
@@ -127,8 +127,8 @@ type SetLimits struct {
 // HaltBanks halts all banks.
 type HaltBanks struct{}
 
-// LiftBanks ends the halt of all banks.
-type LiftBanks struct{}
+// LiftBank ends the halt for one bank.
+type LiftBank struct{ Bank uint32 }
 
 // maxSeries is the most members of a series.
 const maxSeries = 15
@@ -178,8 +178,8 @@ func (SetLimits) Kind() ActionKind { return KindSetLimits }
 // Kind is KindHaltBanks.
 func (HaltBanks) Kind() ActionKind { return KindHaltBanks }
 
-// Kind is KindLiftBanks.
-func (LiftBanks) Kind() ActionKind { return KindLiftBanks }
+// Kind is KindLiftBank.
+func (LiftBank) Kind() ActionKind { return KindLiftBank }
 
 func (a AddMember) append(dst []byte) []byte { return a.Card.append(dst) }
 
@@ -245,7 +245,7 @@ func (a SetLimits) append(dst []byte) []byte {
 
 func (HaltBanks) append(dst []byte) []byte { return dst }
 
-func (LiftBanks) append(dst []byte) []byte { return dst }
+func (a LiftBank) append(dst []byte) []byte { return binary.BigEndian.AppendUint32(dst, a.Bank) }
 
 // AppendAction appends an action's one encoding: kind, salt, body. The
 // salt tells two votes on the same action apart; it is zero unless an equal
@@ -332,8 +332,10 @@ func parseBody(kind ActionKind, s *cryptobyte.String) (Action, bool) {
 		return a, ok
 	case KindHaltBanks:
 		return HaltBanks{}, true
-	case KindLiftBanks:
-		return LiftBanks{}, true
+	case KindLiftBank:
+		var a LiftBank
+		ok := s.ReadUint32(&a.Bank)
+		return a, ok
 	}
 	return nil, false
 }

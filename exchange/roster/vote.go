@@ -263,8 +263,10 @@ func (s *State) valid(a Action, height uint64) bool {
 		return a.Bank != 0 && len(a.Members) > 0
 	case SetLimits:
 		return a.Bank != 0 && len(a.Limits) > 0
-	case HaltBanks, LiftBanks:
+	case HaltBanks:
 		return true // exchange knows whether there are banks
+	case LiftBank:
+		return a.Bank != 0
 	}
 	return false
 }

@@ -224,14 +224,14 @@ func Halts(before custody.Halt, events []exchange.Event, after custody.Halt, sum
 			return false
 		}
 		action, _, err := roster.ParseAction(e.Action)
-		_, lift := action.(roster.LiftBanks)
+		_, lift := action.(roster.LiftBank)
 		return err == nil && lift
 	})
 	for i := range events {
 		switch e := &events[i]; e.Kind { //nolint:exhaustive // those that matter to a halt
 		case exchange.EventBanksHalted:
 			halted = true
-		case exchange.EventBanksLifted:
+		case exchange.EventBankLifted:
 			if !voted || !halted {
 				return fmt.Errorf("I19: the halt %+v is lifted without a vote", before)
 			}

@@ -177,7 +177,7 @@ func (m *model) event(e *exchange.Event) error {
 	case exchange.EventIssued, exchange.EventEscrowDispute, exchange.EventKeysChanged, exchange.EventMemberDemoted,
 		exchange.EventMemberBack, exchange.EventMemberBarred, exchange.EventRotated, exchange.EventTimerFired,
 		exchange.EventNewAddress, exchange.EventWithdrawalsSet, exchange.EventBatch, exchange.EventSigned, exchange.EventReorganised, exchange.EventBanksHalted,
-		exchange.EventBanksLifted:
+		exchange.EventBankLifted:
 	}
 	return nil
 }

@@ -1,0 +1,74 @@
+package custody_test
+
+import (
+	"testing"
+
+	"souk/exchange/custody"
+	"souk/script"
+)
+
+// Y-75: a halt covers all banks, and is lifted bank by bank: one that has what it owes does
+// not wait for another one. A new reason halts all again.
+func TestLiftOneBank(t *testing.T) {
+	other := definition("litecoin-regtest", 1)
+	other.Asset = 2
+	w := newWorld(t, 4, definition("bitcoin-regtest", 1), other)
+	w.turn(0, 2)
+	w.turn(1, 2)
+	w.deposit(1, 0, 5*coin)
+	stolen := w.deposit(1, 1, 5*coin)
+	w.turn(0, 4)
+	w.turn(1, 4)
+	w.twin = again(t, w.s)
+	w.chains[1].pool = []*tx{{id: hashOf("thief"), spends: []script.Outpoint{stolen.pays[0].At}}}
+	w.turn(1, 1)
+	halts := func(first, second custody.Reason) {
+		t.Helper()
+		if a, b := w.s.HaltOf(1), w.s.HaltOf(2); a.Reason != first || b.Reason != second || (first != 0 || second != 0) != (w.s.Halted().Reason != 0) {
+			t.Fatalf("%+v, %+v, %+v", a, b, w.s.Halted())
+		}
+	}
+	code := func(id custody.Bank, want custody.Code) {
+		t.Helper()
+		w.both(func(s *custody.State) any {
+			check, got := s.CheckLift(id), s.Lift(id)
+			if got != want || check != want {
+				t.Fatalf("bank %d: %d, %d, want %d", id, check, got, want)
+			}
+			return got
+		})
+	}
+	halts(custody.Theft, custody.Theft)
+	code(2, custody.Unbalanced)
+	code(3, custody.UnknownBank)
+	code(1, custody.OK)
+	code(1, custody.NotHalted)
+	halts(custody.Running, custody.Theft)
+	w.reload()
+	w.deposit(1, 0, 2*coin)
+	before := w.available[1]
+	w.turn(0, 4)
+	if got := w.available[1] - before; got != 2*coin {
+		t.Fatalf("%d are credited", got)
+	}
+	w.withdraw(1, 0, "bob", coin, 100_000)
+	w.work(0, 6)
+	if len(w.paid) != 1 {
+		t.Fatalf("%+v", w.paid)
+	}
+	// The first reason stays while no bank runs, and a new one halts those that do.
+	w.both(func(s *custody.State) any { return s.HaltAll(custody.Vote) })
+	halts(custody.Vote, custody.Vote)
+	w.both(func(s *custody.State) any { return s.HaltAll(custody.Books) })
+	halts(custody.Vote, custody.Vote)
+	w.reload()
+	w.gift(1, 6*coin)
+	w.turn(1, 5)
+	code(2, custody.OK)
+	halts(custody.Vote, custody.Running)
+	code(1, custody.OK)
+	halts(custody.Running, custody.Running)
+	code(2, custody.NotHalted)
+	w.reload()
+	w.turn(0, 1)
+}
