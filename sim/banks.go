@@ -194,6 +194,12 @@ func (b *bank) reorganise(depth int) {
 	}
 	b.undo(depth)
 	b.chain.Disconnect(depth)
+	for _, tx := range b.chain.Pool() {
+		if b.undone[tx] && b.rng.IntN(2) == 0 { // nodes do not keep all that they take out of blocks
+			b.count("undone payout forgotten")
+			b.chain.Evict(tx)
+		}
+	}
 	if b.rng.IntN(4) == 0 {
 		b.malleate()
 	}

@@ -382,7 +382,7 @@ func TestBankHalt(t *testing.T) {
 	if w, err := alice.withdrawal(id); err != nil || w.State != api.WithdrawalWaiting || w.Reason != api.WaitsForLift {
 		t.Errorf("while the banks are halted: %+v, %v", w, err)
 	}
-	b.vote(b.Founding.ID(), []int{0, 1, 2}, "lift-bank", "BTC")
+	b.vote(b.Founding.ID(), []int{0, 1, 2}, "lift-bank", "BTC", "--server", b.URLs[3]) // which bank that is, two servers must prove
 	alice.paid("BTC", id, out)
 	b.mine("BTC", 8)
 	b.attested("BTC")
