@@ -2,11 +2,9 @@ package sim_test
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -29,22 +27,26 @@ const twiceEvery = 50
 
 // TestSeeds runs federations by seed. SOUK_SEEDS says how many in place of the
 // suite's, SOUK_SEED_FROM with which to begin (1), and SOUK_SIM_STATE names a folder
-// in which the seeds done are kept so that the next run goes on behind them.
+// in which the seeds done are kept so that the next run of the same code goes on
+// behind them (progress_test.go).
 func TestSeeds(t *testing.T) {
 	count := bulk.Count(seedsOfSuite)
 	if n := number(t, "SOUK_SEEDS"); n > 0 {
 		count = int(n)
 	}
-	done := progress(t)
-	first := max(1, number(t, "SOUK_SEED_FROM"))
-	var todo []uint64
-	for seed := first; seed < first+uint64(count); seed++ {
-		if !done.has[seed] {
-			todo = append(todo, seed)
-		}
+	of, err := version()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if len(todo) < count {
-		t.Logf("%d of %d seeds were done before", count-len(todo), count)
+	done, err := openProgress(os.Getenv("SOUK_SIM_STATE"), of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done.close() //nolint:errcheck // every line was written whole
+	todo, before := done.todo(max(1, number(t, "SOUK_SEED_FROM")), count)
+	t.Logf("code version %s: %d of %d seeds were done before", of, before, count)
+	if before == count {
+		t.Logf("nothing is left to do; the last %d are run again", len(todo))
 	}
 	keys := workload.NewKeys()
 	next := make(chan uint64)
@@ -56,8 +58,11 @@ func TestSeeds(t *testing.T) {
 			for seed := range next {
 				r, err := run(seed, keys, pool)
 				sum.add(t, &r, err)
-				if err == nil {
-					done.add(t, seed)
+				if err != nil {
+					continue
+				}
+				if err := done.add(seed); err != nil {
+					t.Error(err)
 				}
 			}
 		})
@@ -176,50 +181,4 @@ func (s *tally) print(t *testing.T) {
 	}
 	slices.Sort(all)
 	t.Log("faults: ", strings.Join(all, ", "))
-}
-
-// ledger of seeds that are done, in a file that runs add to.
-type seeds struct {
-	mu   sync.Mutex
-	has  map[uint64]bool
-	file *os.File
-}
-
-func progress(t *testing.T) *seeds {
-	t.Helper()
-	s := &seeds{has: map[uint64]bool{}}
-	dir := os.Getenv("SOUK_SIM_STATE")
-	if dir == "" {
-		return s
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	name := filepath.Join(dir, "done")
-	data, err := os.ReadFile(name)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		t.Fatal(err)
-	}
-	for line := range bytes.Lines(data) {
-		if seed, err := strconv.ParseUint(strings.TrimSpace(string(line)), 10, 64); err == nil && bytes.HasSuffix(line, []byte("\n")) {
-			s.has[seed] = true
-		}
-	}
-	if s.file, err = os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.file.Close() }) // every line was written whole
-	return s
-}
-
-func (s *seeds) add(t *testing.T, seed uint64) {
-	t.Helper()
-	if s.file == nil {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, err := fmt.Fprintln(s.file, seed); err != nil {
-		t.Error(err)
-	}
 }
