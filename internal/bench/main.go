@@ -27,7 +27,6 @@ type run struct {
 	ctx     context.Context //nolint:containedctx // the whole program is one measuring
 	binary  string
 	dir     string
-	seconds time.Duration
 	figures map[string]any
 }
 
@@ -52,8 +51,15 @@ var parts = []part{
 	{"sign", (*run).sign},
 }
 
+// flooderName is the first argument of the process that flood starts.
+const flooderName = "flooder"
+
 func main() {
-	if err := bench(); err != nil {
+	do := bench
+	if len(os.Args) > 1 && os.Args[1] == flooderName {
+		do = func() error { return runFlooder(os.Args[2:]) }
+	}
+	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -67,7 +73,6 @@ func bench() error {
 	only := flag.String("only", "", "measure only these parts, with commas: "+strings.Join(names, ","))
 	out := flag.String("out", "bin/bench.json", "file for the figures")
 	binary := flag.String("souk", "bin/souk", "souk binary to measure")
-	seconds := flag.Duration("window", 10*time.Second, "length of a throughput measurement")
 	flag.Parse()
 	dir, err := os.MkdirTemp("", "souk-bench-")
 	if err != nil {
@@ -78,7 +83,7 @@ func bench() error {
 	if err != nil {
 		return err
 	}
-	r := &run{ctx: context.Background(), binary: path, dir: dir, seconds: *seconds, figures: map[string]any{}}
+	r := &run{ctx: context.Background(), binary: path, dir: dir, figures: map[string]any{}}
 	r.set("cores", runtime.NumCPU())
 	r.set("go", runtime.Version())
 	for _, p := range parts {

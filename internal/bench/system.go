@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -21,23 +20,32 @@ import (
 	"souk/exchange"
 	"souk/exchange/market"
 	"souk/internal/cluster"
-	"souk/internal/forward"
 	"souk/internal/load"
 	"souk/node"
 	"souk/store/sealed"
 )
 
-// start starts a federation of so many servers.
-func (r *run) start(name string, s node.LocalSetup) (*cluster.Cluster, error) {
+// setup is what all federations that are measured have in common.
+func (r *run) setup(name string, s node.LocalSetup) node.LocalSetup {
 	s.Dir, s.Name = filepath.Join(r.dir, name), "bench"
 	s.Work, s.Now = sealed.TestWork, time.Now().Add(-time.Second)
-	c, err := cluster.Start(r.binary, s)
+	return s
+}
+
+// start starts a federation of so many servers.
+func (r *run) start(name string, s node.LocalSetup) (*cluster.Cluster, error) {
+	c, err := cluster.Start(r.binary, r.setup(name, s))
 	if err != nil {
 		return nil, err
 	}
+	return c, r.ready(c)
+}
+
+// ready waits until all servers of a federation are at work.
+func (r *run) ready(c *cluster.Cluster) error {
 	ctx, cancel := context.WithTimeout(r.ctx, time.Minute)
 	defer cancel()
-	return c, c.Ready(ctx)
+	return c.Ready(ctx)
 }
 
 // traders are so many funded accounts.
@@ -220,20 +228,26 @@ func (r *run) trades(c *cluster.Cluster) (last uint64, err error) {
 // serversCPU is the processor time that all servers have used.
 func serversCPU(c *cluster.Cluster) (used time.Duration) {
 	for i := range c.URLs {
-		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.PID(i)))
-		if err != nil {
-			continue
-		}
-		// Fields 14 and 15 are user and system time in ticks of 10 ms; the name before may hold spaces.
-		_, rest, _ := strings.Cut(string(data), ") ")
-		fields := strings.Fields(rest)
-		if len(fields) < 13 {
-			continue
-		}
-		for _, f := range fields[11:13] {
-			ticks, _ := strconv.ParseInt(f, 10, 64)
-			used += time.Duration(ticks) * 10 * time.Millisecond
-		}
+		used += processCPU(c.PID(i))
+	}
+	return used
+}
+
+// processCPU is the processor time that a process has used.
+func processCPU(pid int) (used time.Duration) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	// Fields 14 and 15 are user and system time in ticks of 10 ms; the name before may hold spaces.
+	_, rest, _ := strings.Cut(string(data), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0
+	}
+	for _, f := range fields[11:13] {
+		ticks, _ := strconv.ParseInt(f, 10, 64)
+		used += time.Duration(ticks) * 10 * time.Millisecond
 	}
 	return used
 }
@@ -539,86 +553,18 @@ func (r *run) fullPower(ctx context.Context, c *cluster.Cluster) error {
 	}
 }
 
-// flood opens a thousand connections to each port of one server and keeps sending
-// on them, and measures what the clients of the others notice.
-func (r *run) flood() error {
-	c, err := r.start("flood", node.LocalSetup{Servers: 4})
-	if err != nil {
-		return err
-	}
-	defer c.Close() //nolint:errcheck // measured
-	accounts, err := r.traders(c, 4)
-	if err != nil {
-		return err
-	}
-	quiet, err := r.latency(c, accounts, 300, 0, 1, 2)
-	if err != nil {
-		return err
-	}
-	config, err := node.ReadConfig(c.Homes[3].Config())
-	if err != nil {
-		return err
-	}
-	var conns []net.Conn
-	var wg sync.WaitGroup
-	stop := make(chan struct{})
-	for _, address := range []string{strings.TrimPrefix(c.URLs[3], "http://"), config.Virtual[0].Listen} {
-		for range 1000 {
-			conn, err := net.DialTimeout("tcp", address, 2*time.Second)
-			if err != nil {
-				continue // turned away, which is fair
-			}
-			conns = append(conns, conn)
-		}
-	}
-	r.set("flood_connections", len(conns))
-	wg.Go(func() {
-		for {
-			for _, conn := range conns {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				conn.SetWriteDeadline(time.Now().Add(time.Millisecond))      //nolint:errcheck // garbage
-				conn.Write([]byte("GET /v1/status HTTP/1.1\r\nHost: x\r\n")) //nolint:errcheck // garbage
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
-	})
-	busy, err := r.latency(c, accounts, 300, 0, 1, 2)
-	close(stop)
-	wg.Wait()
-	for _, conn := range conns {
-		conn.Close() //nolint:errcheck // done with
-	}
-	if err != nil {
-		return err
-	}
-	r.set("flood_quiet_p99_ms", ms(quantile(quiet, 0.99)))
-	r.set("flood_p99_ms", ms(quantile(busy, 0.99)))
-	return nil
-}
-
 // wan measures latency between servers that are 40 ms apart, one way, with 10 ms
 // of jitter.
 func (r *run) wan() error {
 	const servers = 4
-	base := 20_000 + os.Getpid()%10_000
-	var forwards []string
-	for i := range servers {
-		f, err := forward.Listen("127.0.0.1:0", "127.0.0.1:"+strconv.Itoa(base+i), 40*time.Millisecond, 10*time.Millisecond)
-		if err != nil {
-			return err
-		}
-		defer f.Close() //nolint:errcheck // measured
-		forwards = append(forwards, f.Addr())
-	}
-	c, err := r.start("wan", node.LocalSetup{Servers: servers, Profile: "wan", P2P: forwards, Consensus: base})
+	c, err := cluster.Networked(r.binary, r.setup("wan", node.LocalSetup{Servers: servers, Profile: "wan"}), 40*time.Millisecond, 10*time.Millisecond)
 	if err != nil {
 		return err
 	}
 	defer c.Close() //nolint:errcheck // measured
+	if err := r.ready(c); err != nil {
+		return err
+	}
 	accounts, err := r.traders(c, servers)
 	if err != nil {
 		return err
