@@ -33,15 +33,17 @@ func (d *demoRun) story(ctx context.Context) error {
 		return err
 	}
 	d.say("%d accounts have coins and play money; trading begins", len(accounts))
-	if err := d.trade(ctx, accounts, 1, 3*time.Second); err != nil {
+	if _, err := d.trade(ctx, accounts, 1, 3*time.Second); err != nil {
 		return err
 	}
 	d.say("%d commands so far; killing %s under load", d.report.Commands, d.name(killed))
 	kill := time.AfterFunc(time.Second, func() { d.cluster.Kill(killed) })
 	defer kill.Stop()
-	if err := d.trade(ctx, accounts, 2, 6*time.Second); err != nil {
+	gap, err := d.trade(ctx, accounts, 2, 6*time.Second)
+	if err != nil {
 		return err
 	}
+	d.report.GapMS = gap.Milliseconds()
 	d.say("trading went on; the longest pause between two commits was %d ms", d.report.GapMS)
 	if err := d.each(ctx, d.take); err != nil { // which three of the four can sign
 		return err
@@ -55,7 +57,7 @@ func (d *demoRun) story(ctx context.Context) error {
 	}
 	d.report.BackMS = time.Since(back).Milliseconds()
 	d.say("%s is back and has caught up after %d ms", d.name(killed), d.report.BackMS)
-	if err := d.trade(ctx, accounts, 3, 2*time.Second); err != nil {
+	if _, err := d.trade(ctx, accounts, 3, 2*time.Second); err != nil {
 		return err
 	}
 	if err := d.audit(ctx); err != nil {
@@ -123,8 +125,8 @@ func (d *demoRun) count(receipts []exchange.Receipt) error {
 	return nil
 }
 
-// trade lets several traders send orders for a while, and notes the longest pause between commits.
-func (d *demoRun) trade(ctx context.Context, accounts []load.Account, seed uint64, length time.Duration) error {
+// trade lets several traders send orders for a while, and answers the longest pause between commits.
+func (d *demoRun) trade(ctx context.Context, accounts []load.Account, seed uint64, length time.Duration) (gap time.Duration, err error) {
 	const senders = 3
 	end := time.Now().Add(length)
 	last := time.Now()
@@ -144,7 +146,7 @@ func (d *demoRun) trade(ctx context.Context, accounts []load.Account, seed uint6
 				receipts, err := actors[i].Do(ctx, body)
 				mu.Lock()
 				now := time.Now()
-				d.report.GapMS = max(d.report.GapMS, now.Sub(last).Milliseconds())
+				gap = max(gap, now.Sub(last))
 				last = now
 				if err == nil {
 					err = d.count(receipts)
@@ -161,7 +163,7 @@ func (d *demoRun) trade(ctx context.Context, accounts []load.Account, seed uint6
 		})
 	}
 	wg.Wait()
-	return failed
+	return gap, failed
 }
 
 // audit compares the states of all servers and the books, and counts trades.
