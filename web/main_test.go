@@ -8,7 +8,10 @@ import (
 	"souk/internal/ports"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// Connections that net/http has closed linger for half a second, longer than goleak waits.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 // freePort returns a loopback address that nothing listens on.
 func freePort(t *testing.T) string {
