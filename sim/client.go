@@ -122,6 +122,9 @@ func (c *clients) pass(cmd *exchange.Command, to *server) {
 
 // reply carries an answer to the sender of a command, mostly.
 func (c *clients) reply(from *server, a replica.Answer) {
+	if c.f.options.plant.answer != nil {
+		c.f.options.plant.answer(from, &a)
+	}
 	if !c.f.calm && c.rng.IntN(50) == 0 {
 		return
 	}

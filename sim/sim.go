@@ -25,6 +25,7 @@ import (
 	"math/rand/v2"
 	"runtime/debug"
 
+	"souk/consensus"
 	"souk/exchange"
 	"souk/exchange/exchangetest"
 	"souk/identity"
@@ -48,6 +49,16 @@ type Options struct {
 	Pool *replica.Pool  // a Verifier of this goroutine; nil makes one
 	// Trace gets a line for every event, if it is not nil.
 	Trace io.Writer
+
+	plant plant
+}
+
+// plant is a fault in the servers or in the world that is none of those which they
+// must bear. Tests plant them to see that the checks find them out.
+type plant struct {
+	before  func(f *federation)                             // each event; nil: nothing
+	outcome func(s *server, h uint64, o *consensus.Outcome) // what a server makes of a block
+	answer  func(s *server, a *replica.Answer)              // what a server tells a client
 }
 
 // Report is what a seed did.
@@ -85,6 +96,9 @@ func Run(o Options) (r Report, err error) {
 	defer f.close()
 	f.start()
 	for f.err == nil && !f.over {
+		if o.plant.before != nil {
+			o.plant.before(f)
+		}
 		if !f.loop.next() {
 			f.fail("the simulation has nothing left to do")
 		}

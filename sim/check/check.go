@@ -12,6 +12,7 @@ package check
 
 import (
 	"fmt"
+	"iter"
 	"math/big"
 	"slices"
 
@@ -95,16 +96,26 @@ func (a *Auditor) Block(b *exchange.Block) (*exchange.Result, error) {
 	if b.Height != a.height+1 {
 		return nil, fmt.Errorf("I21: block %d follows block %d", b.Height, a.height)
 	}
-	version := a.state.Roster().Version(b.Height)
-	before, halt := a.state.Root(), custody.Halt{}
+	was := before{root: a.state.Root(), version: a.state.Roster().Version(b.Height)}
 	if banks := a.state.Banks(); banks != nil {
-		halt = banks.Halted()
+		was.halt = banks.Halted()
 	}
-	res := a.state.Apply(b)
+	return a.judge(b, a.state.Apply(b), was)
+}
+
+// before is what stood before a block.
+type before struct {
+	root    merkle.Hash
+	version uint32
+	halt    custody.Halt
+}
+
+// judge asks whether what a block reports, and the state after it, are right.
+func (a *Auditor) judge(b *exchange.Block, res *exchange.Result, was before) (*exchange.Result, error) {
 	a.height = b.Height
 	a.counts.Blocks++
 	if !res.Active {
-		return res, a.idle(b, before, res)
+		return res, a.idle(b, was.root, res)
 	}
 	if res.Time <= a.time {
 		return nil, fmt.Errorf("I21: block time went from %d to %d", a.time, res.Time)
@@ -112,12 +123,12 @@ func (a *Auditor) Block(b *exchange.Block) (*exchange.Result, error) {
 	a.time = res.Time
 	a.counts.Active++
 	steps := []func() error{
-		func() error { return a.commands(b, res, version) },
+		func() error { return a.commands(b, res, was.version) },
 		func() error { return a.fees(b, res) },
 		func() error { return a.results(res) },
 		func() error { return a.model.block(b, res) },
 		func() error { return a.barred(b, res) },
-		func() error { return a.banks(b, res, halt) },
+		func() error { return a.banks(b, res, was.halt) },
 		func() error { return a.active(res) },
 		func() error { return a.money(res) },
 	}
@@ -403,8 +414,10 @@ func (a *Auditor) Full() error {
 
 // Reload makes a state of the leaves and compares its root: what a restart and a
 // snapshot do (I10).
-func (a *Auditor) Reload() error {
-	s, err := exchange.Load(a.state.Founding(), a.state.Leaves)
+func (a *Auditor) Reload() error { return a.reload(a.state.Leaves) }
+
+func (a *Auditor) reload(leaves iter.Seq2[merkle.Key, []byte]) error {
+	s, err := exchange.Load(a.state.Founding(), leaves)
 	if err != nil {
 		return fmt.Errorf("I10: %w", err)
 	}

@@ -155,7 +155,7 @@ func (m *model) event(e *exchange.Event) error {
 		return m.take(e.Account, e.Asset, amount)
 	case exchange.EventEscrowLocked:
 		if _, ok := m.escrows[e.Number]; ok {
-			return fmt.Errorf("escrow %d is opened twice", e.Number)
+			return fmt.Errorf("I1: escrow %d is opened twice", e.Number)
 		}
 		m.escrows[e.Number] = lock{e.Asset, e.Amount}
 		in(m.locked, e.Asset).Add(in(m.locked, e.Asset), amount)
@@ -257,7 +257,7 @@ func (m *model) bank(e *exchange.Event) error {
 func (m *model) payout(e *exchange.Event) error {
 	l, ok := m.escrows[e.Number]
 	if !ok || l != (lock{e.Asset, e.Amount}) {
-		return fmt.Errorf("escrow %d pays out %d of asset %d, it has %+v", e.Number, e.Amount, e.Asset, l)
+		return fmt.Errorf("I1: escrow %d pays out %d of asset %d, it has %+v", e.Number, e.Amount, e.Asset, l)
 	}
 	delete(m.escrows, e.Number)
 	in(m.locked, e.Asset).Sub(in(m.locked, e.Asset), number(e.Amount))
