@@ -85,7 +85,7 @@ type vector struct {
 
 // TestVectors pins the encoding of every kind of command (B-12).
 func TestVectors(t *testing.T) {
-	const path = "testdata/commands.json"
+	const path = "../docs/spec/vectors/commands.json"
 	var got []vector
 	vs := exchange.ID{1, 2, 3}
 	for i, body := range samples() {

@@ -23,7 +23,7 @@ type foundingVector struct {
 // TestFoundingVectors pins cards and contracts, without banks as they always were, and
 // with banks (Y-85).
 func TestFoundingVectors(t *testing.T) {
-	const path = "testdata/foundings.json"
+	const path = "../docs/spec/vectors/foundings.json"
 	recovery := BankFounding(4)
 	SetRecovery(&recovery.Banks[0], script.Recovery{K: 2, Intervals: script.RecoveryIntervals}, "vault-1", "vault-2", "vault-3")
 	many := BankCard("server-1")
