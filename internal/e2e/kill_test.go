@@ -13,7 +13,7 @@ import (
 func TestKillAll(t *testing.T) {
 	f := start(t, 4)
 	s := f.trade()
-	for round := range rounds(3, 10) {
+	for round := range rounds(10, 40) {
 		s.after(60)
 		f.Kill(0, 1, 2, 3)
 		for i := range f.Homes {
