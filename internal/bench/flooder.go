@@ -5,8 +5,8 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"flag"
-	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -117,7 +117,7 @@ func runFlooder(args []string) error {
 			time.Sleep(10 * time.Millisecond)
 		}
 	}
-	fmt.Println("ready") //nolint:forbidigo // this is the program's output
+	say("ready\n")
 	in := bufio.NewReader(os.Stdin)
 	if _, err := in.ReadString('\n'); err != nil {
 		return nil //nolint:nilerr // the measuring has ended
@@ -159,7 +159,7 @@ func (f *flooder) count(in io.Reader) floodReport {
 		to.Attempts, to.Opened, to.Kinds = per(p.attempts.Load()-attempts[i]), per(p.opened.Load()-opened[i]), map[string]float64{}
 		for k := range p.kinds {
 			mean := float64(p.sums[k]) / float64(max(1, p.samples))
-			to.Kinds[p.kinds[k].name] = mean
+			to.Kinds[p.kinds[k].name] = math.Round(mean)
 			to.Open += mean
 		}
 	}
@@ -265,7 +265,7 @@ func send(c net.Conn, data []byte) bool {
 
 func randomBytes(n int) []byte {
 	b := make([]byte, n)
-	rand.Read(b) //nolint:errcheck // never fails
+	rand.Read(b)
 	return b
 }
 

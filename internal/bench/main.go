@@ -11,8 +11,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -74,6 +76,10 @@ func bench() error {
 	out := flag.String("out", "bin/bench.json", "file for the figures")
 	binary := flag.String("souk", "bin/souk", "souk binary to measure")
 	flag.Parse()
+	selected, err := choose(*only)
+	if err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "souk-bench-")
 	if err != nil {
 		return err
@@ -84,40 +90,73 @@ func bench() error {
 		return err
 	}
 	r := &run{ctx: context.Background(), binary: path, dir: dir, figures: map[string]any{}}
+	return errors.Join(r.measure(selected), r.verdict(), r.write(*out))
+}
+
+// choose answers the parts of a list of names with commas, all if it is empty.
+func choose(list string) (chosen []part, err error) {
+	if list == "" {
+		return parts, nil
+	}
+	names := strings.Split(list, ",")
+	for _, p := range parts {
+		if slices.Contains(names, p.name) {
+			chosen = append(chosen, p)
+		}
+	}
+	if len(chosen) != len(names) {
+		return nil, fmt.Errorf("-only %s: there is a part in it that is none", list)
+	}
+	return chosen, nil
+}
+
+// measure measures parts. One that fails does not keep others from it.
+func (r *run) measure(parts []part) error {
 	r.set("cores", runtime.NumCPU())
 	r.set("go", runtime.Version())
+	if load, ok := loadAverage(); ok {
+		r.set("load_average_at_start", load)
+	}
+	var failed error
 	for _, p := range parts {
-		if *only != "" && !slices.Contains(strings.Split(*only, ","), p.name) {
-			continue
-		}
-		fmt.Printf("--- %s\n", p.name) //nolint:forbidigo // this is the program's output
+		say("--- %s\n", p.name)
 		if err := p.measure(r); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
+			err = fmt.Errorf("%s: %w", p.name, err)
+			say("%v\n", err)
+			failed = errors.Join(failed, err)
 		}
 	}
 	r.ratios()
+	return failed
+}
+
+// write writes the figures as JSON.
+func (r *run) write(file string) error {
 	data, err := json.MarshalIndent(r.figures, "", "  ")
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(*out), 0o755); err != nil { //nolint:gosec // nothing secret
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil { //nolint:gosec // nothing secret
 		return err
 	}
-	return os.WriteFile(*out, append(data, '\n'), 0o644) //nolint:gosec // nothing secret
+	return os.WriteFile(file, append(data, '\n'), 0o644) //nolint:gosec // nothing secret
 }
 
 // set notes a figure and prints it.
 func (r *run) set(name string, value any) {
 	if f, ok := value.(float64); ok {
-		switch {
-		case f >= 100:
-			value = float64(int64(f + 0.5))
-		default:
-			value = float64(int64(f*1000+0.5)) / 1000
-		}
+		value = rounded(f)
 	}
 	r.figures[name] = value
-	fmt.Printf("%-28s %v\n", name, value) //nolint:forbidigo // this is the program's output
+	say("%-28s %v\n", name, value)
+}
+
+// rounded has three digits behind the point, or none.
+func rounded(f float64) float64 {
+	if f >= 100 {
+		return math.Round(f)
+	}
+	return math.Round(f*1000) / 1000
 }
 
 // ratios compares end to end figures with the raw rate of the same run.
@@ -127,10 +166,10 @@ func (r *run) ratios() {
 		return
 	}
 	if one, ok := r.figures["one_server_per_s"].(float64); ok {
-		r.set("one_server_of_raw", one/raw)
+		r.set("one_ratio", one/raw)
 	}
 	if four, ok := r.figures["four_servers_per_s"].(float64); ok {
-		r.set("four_servers_of_quarter_raw", four/(raw/4))
+		r.set("four_ratio", four/(raw/4))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -215,64 +216,8 @@ func (r *run) apply() error {
 			name = fmt.Sprintf("apply_%d_per_cpu_s", size)
 		}
 		r.set(name, float64(t.commands)/used.Seconds())
-		r.set(name[:len(name)-len("_per_cpu_s")]+"_load", t.summary())
+		r.setLoad(strings.TrimSuffix(name, "_per_cpu_s"), &t, t.summary())
 	}
-	return nil
-}
-
-// worst measures the most expensive block that can be made here: as many commands
-// as a block may hold, all in one market, half of them fill-or-kill orders that
-// cannot be filled and force the auction to run again and again.
-func (r *run) worst() error {
-	const accounts = 4096
-	w, _ := applyWorld(accounts, load.StandardMix())
-	place := func(i int, side market.Side, tif market.TIF, price asset.Price, lots asset.Amount) exchange.Command {
-		a := load.NewAccount(1, i)
-		p := &exchange.Place{Market: 1, Side: side, Order: market.LimitOrder, TIF: tif, Price: price, Quantity: lots * 1e4}
-		c := exchange.Command{Kind: p.Kind(), Account: a.Address, Key: a.Key.Public(), Body: p.Append(nil), Expiry: w.Time + 60_000}
-		return c
-	}
-	nonce := map[identity.Address]uint64{}
-	seal := func(commands []exchange.Command) *exchange.Block {
-		w.Height++
-		w.Time += 10
-		for i := range commands {
-			c := &commands[i]
-			nonce[c.Account]++
-			c.Nonce, c.Expiry = nonce[c.Account], w.Time+60_000
-			c.ID = exchange.CommandID{byte(i), byte(i >> 8), byte(w.Height), byte(w.Height >> 8), 1}
-		}
-		return &exchange.Block{Height: w.Height, Time: w.Time, Commands: commands, Proposer: exchangetest.Key("server-1/consensus").Public()}
-	}
-	for n := range 12 { // a deep book of small orders at many prices
-		var commands []exchange.Command
-		for i := range accounts {
-			side, price := market.Buy, asset.Price(50_000e8-1e6*(1+(i*12+n)%5000))
-			if i%2 == 0 {
-				side, price = market.Sell, asset.Price(50_000e8+1e6*(1+(i*12+n)%5000))
-			}
-			commands = append(commands, place(i, side, market.GTC, price, 1))
-		}
-		w.State.Apply(seal(commands))
-	}
-	var commands []exchange.Command
-	for i := range exchange.MaxBlockCommands {
-		tif, lots := market.GTC, asset.Amount(20)
-		if i < accounts {
-			tif, lots = market.FOK, 40_000+asset.Amount(i)
-		}
-		side, price := market.Buy, asset.Price(50_000e8+1e6*(i%6000))
-		if i%2 == 0 {
-			side, price = market.Sell, asset.Price(50_000e8-1e6*(i%6000))
-		}
-		commands = append(commands, place(i%accounts, side, tif, price, lots))
-	}
-	in := seal(commands)
-	runtime.GC()
-	begin := time.Now()
-	res := w.State.Apply(in)
-	r.set("worst_block_ms", ms(time.Since(begin)))
-	r.set("worst_block_trades", len(res.Results)-len(res.Receipts))
 	return nil
 }
 
@@ -321,12 +266,22 @@ func (t *tally) countPlace(c *exchange.Command, rc *exchange.Receipt) {
 	}
 }
 
+// percent is a part of a whole.
+func percent(part, whole int) float64 { return 100 * float64(part) / float64(max(1, whole)) }
+
 func (t *tally) summary() map[string]any {
-	percent := func(n, of int) float64 { return float64(n*1000/max(1, of)) / 10 }
+	share := func(part, whole int) float64 { return rounded(percent(part, whole)) }
 	return map[string]any{
-		"commands": t.commands, "transfers_percent": percent(t.transfers, t.commands), "limits_percent": percent(t.limits, t.commands),
-		"cancels_percent": percent(t.cancels, t.commands), "takers_percent": percent(t.takers, t.commands),
-		"limits_traded_on_arrival_percent": percent(t.limitsTraded, t.limits), "trades": t.trades,
-		"rejected_percent": percent(t.rejected*10, t.commands*10), "rejected_by_code": fmt.Sprint(t.codes),
+		"commands": t.commands, "transfers_percent": share(t.transfers, t.commands), "limits_percent": share(t.limits, t.commands),
+		"cancels_percent": share(t.cancels, t.commands), "takers_percent": share(t.takers, t.commands),
+		"limits_traded_on_arrival_percent": share(t.limitsTraded, t.limits), "trades": t.trades,
+		"rejected_percent": share(t.rejected, t.commands), "rejected_by_code": fmt.Sprint(t.codes),
 	}
+}
+
+// setLoad notes what a load was made up of, and the figures of it that have bars.
+func (r *run) setLoad(name string, t *tally, summary map[string]any) {
+	r.set(name+"_load", summary)
+	r.set(name+"_rejected_percent", percent(t.rejected, t.commands))
+	r.set(name+"_traded_on_arrival_percent", percent(t.limitsTraded, t.limits))
 }

@@ -187,7 +187,7 @@ func (r *run) throughput(c *cluster.Cluster, accounts []load.Account, name strin
 	t.trades = int(tradesAfter - tradesBefore)
 	s := t.summary()
 	s["batch"], s["window"], s["seconds"] = batch, window, took.Seconds()
-	r.set(name+"_load", s)
+	r.setLoad(name, &t, s)
 	if name != "one_server" {
 		return nil
 	}
@@ -483,6 +483,7 @@ func (r *run) gap() error {
 	r.set("gap_back_p50_ms", ms(quantile(back, 0.5)))
 	r.set("gap_p99_before_ms", ms(quantile(quiet, 0.99)))
 	r.set("gap_p99_5s_after_ms", ms(quantile(after, 0.99)))
+	r.set("gap_p99_ratio", float64(quantile(after, 0.99))/float64(quantile(quiet, 0.99)))
 	return nil
 }
 
