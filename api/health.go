@@ -64,7 +64,7 @@ func (b *BankHealth) troubles() (all []Trouble) {
 		add(false, "%s does not see the chain, or is late: its operator sees why with souk doctor --home DIR.", strings.Join(b.Blind, ", "))
 	}
 	if b.NoRate && b.Seeing >= b.Needed {
-		add(true, "Too few members know a fee rate, so nothing is paid: their nodes have no estimate yet. It comes by itself once these have seen enough blocks.")
+		add(true, "Too few members know a fee rate, so nothing is paid: their nodes have no estimate yet. It comes by itself once these have seen enough blocks; light clients never have one: their operators set fee_rate under [chains.%s] in config.toml.", b.Network)
 	}
 	if b.WaitsToBump {
 		add(true, "A transaction should pay more to be mined, and the reserve has only %s: souk donate %s AMOUNT fills it.", b.Reserve, b.Asset)

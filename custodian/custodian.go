@@ -101,8 +101,7 @@ type Config struct {
 	// Dir is a folder of the custodian's own; "" to remember nothing over a restart,
 	// which costs reading up to custody.Keep blocks again.
 	Dir string
-	// Rate is said while the node has no data for an estimate. Zero says nothing
-	// then, but on a regression test network, where nobody competes, the least that is relayed.
+	// Rate is said while the node has no estimate. Zero says nothing then, but on a regression test network, where nobody competes, the least that is relayed.
 	Rate asset.Amount
 	Log  *slog.Logger // nil for none
 }
@@ -117,9 +116,12 @@ type Custodian struct {
 	seen   picture
 	watch  watch
 	own    own
-	rate   asset.Amount // that the node estimates; zero for none
-	rated  chain.Point  // the tip when it was asked for
+	rate   asset.Amount // that is said; zero for none
+	rated  chain.Point  // the tip when the node was asked for it
 	unsure error        // why there was no answer
+
+	estimated uint32 // the tip's height when there was one
+
 	saying outstanding
 	said   *custody.Attestation // the last one answered, until the ledger has it
 	quiet  moment               // when there was nothing to say

@@ -309,19 +309,24 @@ func (c *Custodian) newRescan() *rescan {
 }
 
 // estimate asks for the fee rate when the chain has grown, and now and then if there
-// was no answer. Without one the old rate stays, and all else is said.
+// was no answer. All else is said without one. A node that cannot say has its last rate
+// for a while; the one that was configured stands in for one that has no estimate (W-27).
 func (c *Custodian) estimate(ctx context.Context) {
 	if c.rated == c.own.end && (c.rate != 0 && c.unsure == nil || c.steps%again != 0) {
 		return
 	}
 	c.rated = c.own.end
 	rate, err := c.cfg.Backend.FeeRate(ctx, rateWithin)
-	if errors.Is(err, chain.ErrNoEstimate) {
-		rate, err = c.cfg.Rate, nil
+	switch none := errors.Is(err, chain.ErrNoEstimate); {
+	case err == nil:
+		c.rate, c.estimated = rate, c.rated.Height
+	case none || c.rated.Height > c.estimated+custody.Late:
+		c.rate = c.cfg.Rate
+		if none {
+			err = nil
+		}
 	}
-	if c.unsure = err; err == nil {
-		c.rate = rate
-	}
+	c.unsure = err
 }
 
 // synced tells whether the node is far enough to attest what it shows (W-27).

@@ -229,6 +229,8 @@ func TestBadChains(t *testing.T) {
 		{`kind = "rpc"`, `kind = 1`, `line 2: chains.bitcoin.kind: expected text in quotes`},
 		{`kind = "rpc"`, `kind = "light"`, `line 2: chains.bitcoin.kind: a light client asks peers`},
 		{good, "[chains.litecoin]\nkind = \"light\"\n", `line 2: chains.litecoin.kind: a light client there is for Bitcoin only`},
+		{`cookie_file = "c"`, "cookie_file = \"c\"\nfee_rate = 1001", `line 5: chains.bitcoin.fee_rate: 1001: from 1 to 1000 sat/vB`},
+		{good, "[chains.namecoin]\nkind = \"rpc\"\nurl = \"http://127.0.0.1:8336\"\ncookie_file = \"c\"\nfee_rate = 99", `line 5: chains.namecoin.fee_rate: 99: from 100 to 1000 sat/vB`},
 		{good, "[chains.bitcoin]\nkind = \"light\"\npeers = [\"host\"]\n", `line 3: chains.bitcoin.peers: "host" is no host:port`},
 	} {
 		_, err := node.ParseConfig([]byte(strings.Replace(good, x.old, x.new, 1)))

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -9,6 +10,9 @@ import (
 	"slices"
 	"time"
 
+	"souk/chain"
+	"souk/chain/litecoin"
+	"souk/chain/rpc"
 	"souk/script"
 )
 
@@ -17,38 +21,84 @@ const (
 	checkChainFor = 5 * time.Second
 	// oldTip is the age of a node's last block above which it is said to be behind.
 	oldTip = 6 * time.Hour
+	// rateWithin is in how many blocks a transaction is to be mined whose rate is asked for.
+	rateWithin = 6
 )
 
 // checkChain looks at one chain as this server would.
-func checkChain(ctx context.Context, h Home, network string, c *ChainConfig, running bool) (f Finding) {
-	f.What = "chain " + network
+func checkChain(ctx context.Context, h Home, network string, c *ChainConfig, running bool) []Finding {
+	f := Finding{What: "chain " + network}
 	n, ok := script.ByName(network)
 	if !ok {
 		f.Bad, f.Detail = true, "there is no such network"
-		return f
+		return []Finding{f}
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkChainFor)
 	defer cancel()
 	if c.Kind == chainLight {
-		return checkPeers(ctx, f, c, running)
+		return append([]Finding{checkPeers(ctx, f, c, running)}, checkRate(n, c, chain.ErrNoEstimate)...)
 	}
 	b, err := h.openChain(n, c)
 	if err != nil {
 		f.Bad, f.Detail = true, err.Error()
-		return f
+		return []Finding{f}
 	}
 	defer b.Close() //nolint:errcheck // nothing was changed
 	tip, err := b.Tip(ctx)
 	if err != nil {
 		f.Bad, f.Detail = true, chainAdvice(network, c, err)
-		return f
+		return []Finding{f}
 	}
+	_, err = b.FeeRate(ctx, rateWithin)
+	return append([]Finding{checkTip(f, n, c, &tip)}, append(checkRate(n, c, err), checkDaemon(ctx, n, b)...)...)
+}
+
+// checkTip looks at the last block of a node.
+func checkTip(f Finding, n *script.Network, c *ChainConfig, tip *chain.Block) Finding {
 	made := time.Unix(int64(tip.Time), 0)
 	f.Detail = fmt.Sprintf("%s has block %d of %s", c.URL, tip.Height, made.UTC().Format("2006-01-02 15:04"))
 	if age := time.Since(made); !onDemand(n) && age > oldTip {
 		f.Bad, f.Detail = true, fmt.Sprintf("%s: that is %v ago, so the node is not synced: wait until it has read the chain", f.Detail, age.Round(time.Hour))
 	}
 	return f
+}
+
+// checkRate looks at where a server gets a fee rate from, given what its node answered.
+func checkRate(n *script.Network, c *ChainConfig, err error) []Finding {
+	f := Finding{What: "fees of " + n.Name}
+	switch {
+	case err == nil || onDemand(n):
+		return nil
+	case !errors.Is(err, chain.ErrNoEstimate):
+		f.Bad, f.Detail = true, chainAdvice(n.Name, c, err)
+	case c.FeeRate != 0:
+		f.Detail = fmt.Sprintf("no estimate; %d sat/vB is said, as fee_rate has it", c.FeeRate)
+	default:
+		f.Note, f.Detail = true, fmt.Sprintf("there is no estimate, so this server has no say in what a bank's transactions pay: set fee_rate (sat/vB) under [chains.%s]", n.Name)
+	}
+	return []Finding{f}
+}
+
+// checkDaemon looks at what a node runs, if it tells.
+func checkDaemon(ctx context.Context, n *script.Network, b chain.Backend) []Finding {
+	node, ok := b.(*rpc.Node)
+	if !ok {
+		return nil
+	}
+	if n.Chain != script.Litecoin || onDemand(n) {
+		return nil
+	}
+	f := Finding{What: "node of " + n.Name}
+	what, err := node.Software(ctx)
+	if err != nil {
+		f.Note, f.Detail = true, "it does not say what it is: see that it is Litecoin Core 0.21.5.4 or later"
+		return []Finding{f}
+	}
+	if f.Detail = litecoin.Unsafe(what); f.Detail == "" {
+		return nil
+	}
+	f.Bad = true
+	return []Finding{f}
 }
 
 // checkPeers looks at what a light client would ask. Its folder is the server's while
@@ -82,8 +132,8 @@ func checkPeers(ctx context.Context, f Finding, c *ChainConfig, running bool) Fi
 // checkChainsOf looks at all chains that are configured, and for banks without one.
 func checkChainsOf(ctx context.Context, h Home, c *Config, running bool) (all []Finding) {
 	for _, network := range slices.Sorted(maps.Keys(c.Chains)) {
-		chain := c.Chains[network]
-		all = append(all, checkChain(ctx, h, network, &chain, running))
+		section := c.Chains[network]
+		all = append(all, checkChain(ctx, h, network, &section, running)...)
 	}
 	for i := range c.Virtual {
 		f, err := ReadFounding(h.in(c.Virtual[i].Founding))

@@ -18,6 +18,7 @@ import (
 	"souk/chain/namecoin"
 	"souk/chain/neutrino"
 	"souk/chain/rpc"
+	"souk/exchange/custody"
 	"souk/script"
 	"souk/store/sealed"
 )
@@ -33,6 +34,8 @@ type ChainConfig struct {
 	PasswordFile string   `toml:"password_file"`
 	Roots        string   `toml:"tls_roots"`
 	Peers        []string `toml:"peers"`
+	// FeeRate is said while there is no estimate, in units per virtual byte; zero for nothing.
+	FeeRate uint32 `toml:"fee_rate"`
 }
 
 // Kinds of chain backends.
@@ -85,6 +88,9 @@ func networkNames() []string {
 
 // wrong says which field of a section is wrong, and why.
 func (c *ChainConfig) wrong(n *script.Network) (field, why string) {
+	if r := uint64(c.FeeRate); r != 0 && (r*1000 < uint64(n.MinRelay) || r*1000 > custody.MaxRate) {
+		return "fee_rate", fmt.Sprintf("%d: from %d to %d sat/vB", r, (n.MinRelay+999)/1000, custody.MaxRate/1000)
+	}
 	switch c.Kind {
 	case chainRPC:
 		return c.wrongRPC()
@@ -140,6 +146,9 @@ func (c *ChainConfig) text(network string) string {
 	if len(c.Peers) > 0 {
 		fmt.Fprintf(&b, "peers = %s\n", tomlList(c.Peers))
 	}
+	if c.FeeRate != 0 {
+		fmt.Fprintf(&b, "fee_rate = %d\n", c.FeeRate)
+	}
 	return b.String()
 }
 
@@ -155,6 +164,9 @@ const chainsHelp = `
 #   [chains.bitcoin]
 #   kind = "light"
 #   peers = ["192.0.2.1:8333"]
+#   fee_rate = 10                                 # sat/vB, as long as there is no estimate
+# A light client, btcd and ltcd in their first hours have no estimate of fees. A bank pays
+# as the members say who have one, and as fee_rate says where it is set; mind that it fits.
 `
 
 // openChain opens a network's backend. It does not wait for a node.

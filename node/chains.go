@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"souk/asset"
 	"souk/chain"
 	"souk/custodian"
 	"souk/script"
@@ -53,6 +54,11 @@ func (c *chains) backend(n *script.Network) (chain.Backend, error) {
 	c.open[n.Name] = b
 	c.log.Info("chain opened", slog.String("network", n.Name), slog.String("kind", config.Kind))
 	return b, nil
+}
+
+// rate is what is said of a network while there is no estimate; zero for nothing.
+func (c *chains) rate(n *script.Network) asset.Amount {
+	return asset.Amount(c.config[n.Name].FeeRate) * 1000
 }
 
 // advice says in words what is wrong with a network's chain.

@@ -281,7 +281,7 @@ func (w *bankWork) open() error {
 		return err
 	}
 	c, err := custodian.Open(custodian.Config{
-		Bank: w.id, Network: w.network, Backend: b, Signer: v.signer, View: w.k.p.replica.View, Server: v.node.server.Public(),
+		Bank: w.id, Network: w.network, Backend: b, Rate: v.node.chains.rate(w.network), Signer: v.signer, View: w.k.p.replica.View, Server: v.node.server.Public(),
 		Dir: filepath.Join(v.node.home.banks(v.id), w.symbol), Log: w.log,
 	})
 	if err != nil {

@@ -90,11 +90,12 @@ func (n *Network) Depth(sum asset.Amount) uint32 {
 
 const coin = 1e8 // units
 
-// Depths. Chains of less work have been reorganised by 13 blocks and more.
+// Depths. Litecoin was reorganised by 13 blocks in April 2026: nowhere but on Bitcoin
+// does anything count before 24, and by far not everything then.
 var (
 	bitcoinDepths  = []Confirmation{{1 * coin, 3}, {10 * coin, 6}, {100 * coin, 12}, {asset.MaxSupply, 36}}
-	litecoinDepths = []Confirmation{{100 * coin, 12}, {1000 * coin, 24}, {10_000 * coin, 72}, {asset.MaxSupply, 288}}
-	namecoinDepths = []Confirmation{{1000 * coin, 12}, {10_000 * coin, 24}, {asset.MaxSupply, 72}}
+	litecoinDepths = []Confirmation{{100 * coin, 24}, {1000 * coin, 48}, {10_000 * coin, 96}, {asset.MaxSupply, 288}}
+	namecoinDepths = []Confirmation{{1000 * coin, 24}, {10_000 * coin, 48}, {asset.MaxSupply, 96}}
 	regtestDepths  = []Confirmation{{10 * coin, 2}, {100 * coin, 3}, {asset.MaxSupply, 6}}
 )
 

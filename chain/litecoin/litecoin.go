@@ -9,6 +9,7 @@ package litecoin
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"souk/chain"
 	"souk/chain/rpc"
@@ -21,6 +22,22 @@ func Open(network *script.Network, c rpc.Config) (*rpc.Node, error) {
 		return nil, fmt.Errorf("%s is not a network of Litecoin", network.Name)
 	}
 	return rpc.Open(network, c, rpc.Dialect{Read: read})
+}
+
+// leastCore is the first version of Litecoin Core, as getnetworkinfo has it, that refuses
+// coins which came into being by a fault of the extension block's rules: 0.21.5.4.
+const leastCore = 210504
+
+// Unsafe says why a daemon must not be believed on a network where coins are worth
+// something; "" for nothing known.
+func Unsafe(s rpc.Software) string {
+	switch {
+	case !strings.HasPrefix(s.Name, "/LitecoinCore:"):
+		return "this is not Litecoin Core: ltcd does not check the extension block, so it takes blocks that are none. Run Litecoin Core 0.21.5.4 or later"
+	case s.Version < leastCore:
+		return strings.Trim(s.Name, "/") + " takes blocks with coins that came from nothing (March 2026). Run Litecoin Core 0.21.5.4 or later"
+	}
+	return ""
 }
 
 func read(ctx context.Context, c *rpc.Client, at chain.Point) ([]chain.Transaction, error) {

@@ -38,6 +38,8 @@ type Faults struct {
 	Hide []script.Hash
 	// Rate is what it answers for a fee rate, unless zero.
 	Rate asset.Amount
+	// Unsure makes it have no estimate of the fee rate.
+	Unsure bool
 	// Swallow makes it drop what it is given to broadcast, and say that all is well.
 	Swallow bool
 	// Blind hides what waits for a block, as from a light client.
@@ -153,6 +155,8 @@ func (n *Node) FeeRate(ctx context.Context, _ uint32) (asset.Amount, error) {
 	n.chain.mu.Lock()
 	defer n.chain.mu.Unlock()
 	switch {
+	case f.Unsure:
+		return 0, chain.ErrNoEstimate
 	case f.Rate != 0:
 		return f.Rate, nil
 	case n.chain.rate != 0:

@@ -51,6 +51,20 @@ func (n *Node) Network() *script.Network { return n.network }
 // Close ends the backend.
 func (n *Node) Close() error { return n.client.Close() }
 
+// Software is what a daemon says that it is.
+type Software struct {
+	Name    string `json:"subversion"` // "/LitecoinCore:0.21.5.4/"
+	Version int    `json:"version"`    // 210504
+}
+
+// Software asks the daemon what it is. Not every one tells.
+func (n *Node) Software(ctx context.Context) (s Software, err error) {
+	if err := n.check(ctx); err != nil {
+		return s, err
+	}
+	return s, n.call(ctx, &s, "getnetworkinfo")
+}
+
 // Tip is as the port says.
 func (n *Node) Tip(ctx context.Context) (chain.Block, error) {
 	return again(func() (chain.Block, error) { return n.tip(ctx) })

@@ -46,6 +46,8 @@ type Config struct {
 	Found func(*exchange.Founding)
 	// Backend puts something between a member's node and its custodian; nil for nothing.
 	Backend func(member int, node *memchain.Node) chain.Backend
+	// Rate is what a member's operator has configured as the fee rate; nil for nothing.
+	Rate func(member int) asset.Amount
 	// Verify makes the chain check every script; it takes most of the time.
 	Verify bool
 	// Seed is for Random alone.
@@ -148,8 +150,12 @@ func (m *Member) Start() error {
 	if err != nil {
 		return err
 	}
+	var rate asset.Amount
+	if m.f.cfg.Rate != nil {
+		rate = m.f.cfg.Rate(m.number)
+	}
 	c, err := custodian.Open(custodian.Config{
-		Bank: Bank, Network: network, Backend: backend, Signer: s, Server: exchangetest.Key(m.Name + "/server").Public(),
+		Rate: rate, Bank: Bank, Network: network, Backend: backend, Signer: s, Server: exchangetest.Key(m.Name + "/server").Public(),
 		View: func(read func(*exchange.State)) error { read(m.State); return nil },
 		Dir:  filepath.Join(dir, "custodian"),
 	})

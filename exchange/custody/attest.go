@@ -135,7 +135,7 @@ func (s *State) Attest(by Member, t *Attestation) Code {
 		s.replaceHashes(b, a, t)
 	}
 	if t.Rate != 0 {
-		a.rate = t.Rate
+		a.rate, a.rated = t.Rate, b.tip
 	}
 	for i := range t.Payments {
 		s.sayPayment(b, by, t, &t.Payments[i])

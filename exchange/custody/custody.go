@@ -120,6 +120,10 @@ type Members struct {
 // carried tells whether more than two thirds of all members stand behind something (Y-10).
 func (m *Members) carried(yes int) bool { return yes*3 > m.Count*2 }
 
+// faults is how many members may fail or lie without harm: all but those who carry
+// something.
+func (m *Members) faults() int { return m.Count - Threshold(m.Count) }
+
 // counted is how many of some members count now.
 func (m *Members) counted(who []Member) (n int) {
 	for _, id := range who {

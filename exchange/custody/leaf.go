@@ -366,7 +366,7 @@ func (t *batch) append(dst []byte) []byte {
 }
 
 func (a *attestor) append(dst []byte) []byte {
-	dst = put32(put64(put32(dst, a.height), a.rate), a.wrong)
+	dst = put32(put32(put64(put32(dst, a.height), a.rate), a.rated), a.wrong)
 	dst = put32(put32(dst, a.admitted), a.hour)
 	if dst = putBool(dst, a.hasKey); !a.hasKey {
 		return dst

@@ -194,7 +194,7 @@ func (s *State) parse(key merkle.Key, r *reader) record {
 	case LeafBatch:
 		return s.parseBatch(Bank(one), binary.BigEndian.Uint64(key[5:]), r)
 	case LeafAttestor:
-		x := &attestor{bank: s.stub(r, Bank(one)), member: Member(two), height: r.u32(), rate: r.u64(), wrong: r.u32()}
+		x := &attestor{bank: s.stub(r, Bank(one)), member: Member(two), height: r.u32(), rate: r.u64(), rated: r.u32(), wrong: r.u32()}
 		x.admitted, x.hour, x.hasKey = r.u32(), r.u32(), r.bool()
 		if x.hasKey {
 			r.ok(r.in.CopyBytes(x.key.Key[:]) && r.in.CopyBytes(x.key.ChainCode[:]))

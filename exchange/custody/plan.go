@@ -21,21 +21,24 @@ const (
 	allWaits = WaitsToBump | WaitsToSweep | WaitsForRate | WaitsToMine
 )
 
-// rate is what transactions pay now: the lower median of what the members see, in
-// the network's bounds. ok is false unless more than two thirds have said (Y-53).
+// rate is what transactions pay now: the lower median of what the members see, but
+// of few no more than one who is honest says, in the network's bounds. ok is false
+// if so few say one that all may lie (Y-53).
 func (s *State) rate(b *bank) (rate uint64, ok bool) {
 	var rates []uint64
 	for _, a := range b.attestors {
-		if a.rate != 0 && s.members.has(a.member) && uint64(a.height)+Late >= uint64(b.tip) {
-			rates = append(rates, a.rate)
+		if s.members.has(a.member) && uint64(a.height)+Late >= uint64(b.tip) && a.now() != 0 {
+			rates = append(rates, a.now())
 		}
 	}
-	if !s.members.carried(len(rates)) {
+	liars := s.members.faults()
+	if len(rates) <= liars {
 		return 0, false
 	}
 	slices.Sort(rates)
+	rate = rates[min((len(rates)-1)/2, len(rates)-1-liars)]
 	least := uint64(b.network.MinRelay)
-	return min(max(rates[(len(rates)-1)/2], least), max(MaxRate, 10*least)), true
+	return min(max(rate, least), max(MaxRate, 10*least)), true
 }
 
 // plan makes a bank's transactions of this block.

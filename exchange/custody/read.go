@@ -82,7 +82,7 @@ type MemberInfo struct {
 	Height uint32 // the last block that it has said
 	Behind uint32 // agreed blocks that it has not said yet; late from Late on
 	Wrong  uint32 // how often it said what all others contradict
-	Rate   uint64
+	Rate   uint64 // that it stands for; zero if it knows none, or has said none for long
 	HasKey bool
 	Key    script.MemberKey
 	Since  uint64 // ms when the key was announced; zero for the founding
@@ -98,7 +98,7 @@ func (s *State) Members(id Bank) []MemberInfo {
 	list := make([]MemberInfo, 0, len(b.attestors))
 	for _, a := range b.attestors {
 		list = append(list, MemberInfo{
-			Member: a.member, Height: a.height, Behind: b.tip - min(b.tip, a.height), Wrong: a.wrong, Rate: a.rate,
+			Member: a.member, Height: a.height, Behind: b.tip - min(b.tip, a.height), Wrong: a.wrong, Rate: a.now(),
 			HasKey: a.hasKey, Key: a.key, Since: a.announced,
 		})
 	}

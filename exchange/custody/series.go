@@ -49,6 +49,7 @@ type attestor struct {
 	member Member
 	height uint32 // the last block that it has said
 	rate   uint64 // units per 1,000 virtual bytes that it has seen; zero for none
+	rated  uint32 // the agreed tip when it said so
 	wrong  uint32 // how often it was wrong
 
 	// How many accounts it has admitted in which hour.
@@ -57,6 +58,15 @@ type attestor struct {
 	hasKey    bool
 	key       script.MemberKey
 	announced uint64 // ms
+}
+
+// now is the rate that the member stands for; zero if it has said none, or that too
+// long ago (Y-53).
+func (a *attestor) now() uint64 {
+	if uint64(a.rated)+Late < uint64(a.bank.tip) {
+		return 0
+	}
+	return a.rate
 }
 
 func (b *bank) attestor(id Member) *attestor {
