@@ -6,10 +6,14 @@
 # make sim      SEEDS whole federations by seed; run it again to go on where it stopped
 # make fuzz     every fuzz target for FUZZTIME
 # make mutate   how many of the listed faults the tests catch
-# make soak     the tests of real servers, at length
+# make soak     the tests of real servers, and the market's properties over FACTOR
+#               times as many random books, at length
 
 SEEDS    ?= 20000
 FUZZTIME ?= 30s
+# By what make soak multiplies the counts of the dearer properties, as the variable
+# SOUK_FACTOR (internal/bulk): with 60 each holds over 60,000 random books.
+FACTOR   ?= 60
 # Further arguments of souk demo and of the measurement (-only one,four ...).
 ARGS     ?=
 
@@ -55,6 +59,7 @@ mutate:
 
 soak:
 	@scripts/setup
+	SOUK_FACTOR=$(FACTOR) go test ./exchange/market -count=1 -timeout=0 -v -skip='^TestScripts$$'
 	go test ./internal/e2e -count=1 -timeout=0 -v -args -soak
 
 clean:

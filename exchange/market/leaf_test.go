@@ -36,7 +36,7 @@ func restore(all map[merkle.Key]string) (*market.State, error) {
 // always what Leaves yields, and what Leaf answers (M-80).
 func TestChanges(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(bulk.Count(1_500)) {
+	for seed := range uint64(bulk.Raised(1_500, manyBooks)) {
 		g := newMaker(seed)
 		w := newWorld(t, g.terms, g.dec)
 		seen := map[merkle.Key]string{}
@@ -78,7 +78,7 @@ func TestChanges(t *testing.T) {
 // same leaves and goes on as if it had never been away.
 func TestRestore(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(bulk.Count(3_000)) {
+	for seed := range uint64(bulk.Raised(3_000, manyBooks)) {
 		g := newMaker(seed)
 		w := newWorld(t, g.terms, g.dec)
 		for range 3 {

@@ -20,3 +20,35 @@ func TestCount(t *testing.T) {
 		}
 	}
 }
+
+// The factor multiplies up to a bound, and what is no factor is not passed over.
+func TestRaised(t *testing.T) {
+	for _, c := range []struct {
+		factor        string
+		n, most, want int
+	}{
+		{"", 4_000, 60_000, 4_000},
+		{"1", 4_000, 60_000, 4_000},
+		{"15", 4_000, 60_000, 60_000},
+		{"15", 3_000, 60_000, 45_000},
+		{"9223372036854775807", 4_000, 60_000, 60_000},
+		{"15", 60_000, 60_000, 60_000},
+		{"15", 0, 60_000, 0},
+	} {
+		t.Setenv("SOUK_FACTOR", c.factor)
+		if got := bulk.Raised(c.n, c.most); got != bulk.Count(c.want) {
+			t.Errorf("with factor %q, Raised(%d, %d) = %d, want %d", c.factor, c.n, c.most, got, bulk.Count(c.want))
+		}
+	}
+	for _, bad := range []string{"0", "-1", "x", "1.5", "9223372036854775808"} {
+		t.Run(bad, func(t *testing.T) {
+			t.Setenv("SOUK_FACTOR", bad)
+			defer func() {
+				if recover() == nil {
+					t.Error("it is taken")
+				}
+			}()
+			bulk.Raised(1, 2)
+		})
+	}
+}
