@@ -62,8 +62,8 @@ type Deposit struct {
 	Index    uint32 `json:"index"`
 	Address  string `json:"address"`
 	State    string `json:"state" enum:"seen,deep,credited"`
-	Members  int    `json:"members,omitempty" doc:"How many members have seen it there, while it is not agreed on."`
-	Needed   int    `json:"needed,omitempty" doc:"How many must."`
+	Members  int    `json:"members,omitempty" doc:"How many members have seen it there, until it is credited."`
+	Needed   int    `json:"needed,omitempty" doc:"How many must, while it is not agreed on."`
 	Height   uint32 `json:"height,omitempty" doc:"Block in which it stands."`
 	Depth    uint32 `json:"depth" doc:"Blocks from there on."`
 	Required uint32 `json:"required,omitempty" doc:"Blocks at which it is credited."`

@@ -349,7 +349,7 @@ func members(s *exchange.State) (n int) {
 func (v *virtual) depositValue(b banked, p *paid, needed int) (api.Deposit, error) {
 	x := api.Deposit{
 		Bank: uint32(b.id), Symbol: b.symbol, Network: b.network.Name, Tx: p.At.Tx.String(), Output: p.At.Index, Amount: api.FormatCoins(p.Amount),
-		Series: p.Series, Index: p.Index, Height: p.Height, Depth: p.Depth, Required: p.Required,
+		Series: p.Series, Index: p.Index, Height: p.Height, Depth: p.Depth, Required: p.Required, Members: p.Members,
 	}
 	switch {
 	case p.credited:
@@ -357,7 +357,7 @@ func (v *virtual) depositValue(b banked, p *paid, needed int) (api.Deposit, erro
 	case p.Agreed:
 		x.State = api.DepositDeep
 	default:
-		x.State, x.Members, x.Needed = api.DepositSeen, p.Members, needed
+		x.State, x.Needed = api.DepositSeen, needed
 	}
 	var err error
 	x.Address, err = v.addressText(b, p.Series, p.Index)

@@ -293,6 +293,30 @@ func (b *banked) audit() (string, error) {
 	return try(b.t, "", args...)
 }
 
+// auditLight counts what is on bitcoin with a light client, as somebody does who has no node.
+func (b *banked) auditLight() {
+	b.t.Helper()
+	b.t.Setenv("XDG_CACHE_HOME", b.t.TempDir()) // where it keeps headers
+	btc, ltc := b.coins["BTC"], b.coins["LTC"]
+	x := ltc.Config(ltc.World())
+	id := b.Founding.ID()
+	args := []string{
+		"audit", "--id", fmt.Sprintf("%x", id[:]), "--timeout", "30s",
+		"--chain", btc.Network().Name + "=light,peer=" + btc.World().Peer(),
+		"--chain", fmt.Sprintf("%s=%s,user=%s,password-file=%s", ltc.Network().Name, x.URL, x.User, x.PasswordFile),
+	}
+	for _, url := range b.URLs {
+		args = append(args, "--server", url)
+	}
+	eventually(b.t, time.Minute, "the light client finds all coins", func() error {
+		out, err := try(b.t, "", args...)
+		if err == nil && (!strings.Contains(out, "solvent") || strings.Contains(out, "insolvent")) {
+			err = errors.New(out)
+		}
+		return err
+	})
+}
+
 // Coins come in at their depth and not before, from a light client's eyes as from
 // those of full nodes; a reorganisation below the depth is no event; with one of four
 // servers down they go out, exact to the unit; and whoever wants can count them.
@@ -311,6 +335,13 @@ func TestBanks(t *testing.T) {
 			if d, err := alice.deposit(at); err != nil || d.State == api.DepositCredited || int(d.Depth) != depth || int(d.Required) != need {
 				t.Errorf("%d of %d blocks deep: %+v, %v", depth, need, d, err)
 			}
+			eventually(t, 30*time.Second, "all four have seen it, the light client too", func() error {
+				d, err := alice.deposit(at)
+				if err == nil && d.Members != 4 {
+					err = fmt.Errorf("%d have: %+v", d.Members, d)
+				}
+				return err
+			})
 		}
 		// Another branch takes over below the depth, and the payment is in it again.
 		if err := c.Miner(func(m *chainnode.Miner) error { return m.Reorganise(within(t, time.Minute), need-1, need) }); err != nil {
@@ -334,6 +365,7 @@ func TestBanks(t *testing.T) {
 	if out, err := b.audit(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
+	b.auditLight()
 	b.Kill(1)
 	for symbol := range b.coins {
 		id, out := alice.withdraw(symbol, 123_456_789)
