@@ -181,7 +181,7 @@ those that they do not name are asked of this home's node, and printed for the t
 			if err != nil {
 				return err
 			}
-			return a.writeFounding(f, out)
+			return a.writeFounding(f, out, nil)
 		},
 	}
 	homeFlag(c, &home)
@@ -208,13 +208,22 @@ func (a *app) findStarts(ctx context.Context, home node.Home, t *node.Terms) err
 	return nil
 }
 
-func (a *app) writeFounding(f *exchange.Founding, out string) error {
+// writeFounding writes a founding contract, and says where it goes on from, if it does.
+func (a *app) writeFounding(f *exchange.Founding, out string, from *node.Origin) error {
 	if err := os.WriteFile(out, f.Append(nil), 0o600); err != nil {
 		return fmt.Errorf("write the founding contract: %w", err)
 	}
 	id := f.ID()
-	return a.show(map[string]any{"virtual_server": hex.EncodeToString(id[:]), "file": out}, func(w io.Writer) {
+	value := map[string]any{"virtual_server": hex.EncodeToString(id[:]), "file": out}
+	if from != nil {
+		value["origin"] = originValue(from)
+	}
+	return a.show(value, func(w io.Writer) {
 		p(w, "virtual server %x\n", id[:])
+		if from != nil {
+			p(w, "goes on from the state after block %d, root %s\n", from.Height, from.Root)
+			printOrigin(w, from)
+		}
 		printKeepers(w, f)
 		p(w, "%s holds its founding contract; every founder must see the same id\n", filepath.Base(out))
 	})
@@ -365,7 +374,11 @@ func (a *app) federationRefound() *cobra.Command {
 		Use: "refound CARD...", Short: "Found a new virtual server from the state of one that has lost its majority", Args: cobra.MinimumNArgs(1),
 		Long: `When more than a third of the servers are gone for good, no block can be decided any more. The
 remaining members export the state (souk export), compare its height and root, and found a new virtual
-server from it with the cards of its members: balances, orders and keys stay, the id is a new one.`,
+server from it with the cards of its members: balances, orders and keys stay, the id is a new one.
+
+The export must be proven: by the signatures of more than two thirds of its members' power, beginning at the
+founding contract, so at the id that is shown. How old they are is shown and not judged. With --id any other
+virtual server's export is refused.`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			var cards []exchange.Card
 			for _, arg := range args {
@@ -375,11 +388,11 @@ server from it with the cards of its members: balances, orders and keys stay, th
 				}
 				cards = append(cards, card)
 			}
-			f, err := node.Refound(from, name, cards)
+			f, o, err := node.Refound(from, a.id, name, cards)
 			if err != nil {
 				return err
 			}
-			return a.writeFounding(f, out)
+			return a.writeFounding(f, out, o)
 		},
 	}
 	c.Flags().StringVar(&from, "from", "souk-export", "export of the state to begin with")

@@ -2,11 +2,14 @@ package cli
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -87,28 +90,58 @@ func (a *app) exportCommand() *cobra.Command {
 	var home, out string
 	var height uint64
 	c := &cobra.Command{
-		Use: "export", Short: "Write the stored state of a stopped server to a file", Args: cobra.NoArgs,
-		Long: `Write the state of a stopped server's virtual server to a file: the newest state that a signed
-header confirms. The file is what souk federation refound begins with. Of several virtual servers, --id says
-which one.`,
-		RunE: func(c *cobra.Command, _ []string) error {
+		Use: "export", Short: "Write the state of a stopped server, and its proof, to a file", Args: cobra.NoArgs,
+		Long: `Write the state of a stopped server's virtual server to a file: that after its newest block, with the
+signatures that prove it by the founding contract. The file is what souk federation refound begins with, and
+whoever reads it checks the proof. Of several virtual servers, --id says which one.`,
+		RunE: func(*cobra.Command, []string) error {
 			f, err := os.OpenFile(out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 			if err != nil {
 				return fmt.Errorf("export: %w", err)
 			}
-			e, err := node.Export(node.Home(home), a.id, height, f)
-			if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+			err = errors.Join(node.Export(node.Home(home), a.id, height, f), f.Sync(), f.Close())
+			var o *node.Origin
+			if err == nil {
+				o, _, err = node.ReadOrigin(out) // as all will who are given it
+			}
+			if err != nil {
 				return errors.Join(err, os.Remove(out))
 			}
-			return a.show(map[string]any{"file": out, "height": e.Height, "root": e.Root.String()}, func(w io.Writer) {
-				p(w, "%s holds the state after block %d, root %s\n", filepath.Base(out), e.Height, e.Root)
+			value := originValue(o)
+			value["file"] = out
+			return a.show(value, func(w io.Writer) {
+				p(w, "%s holds the state after block %d, root %s\n", filepath.Base(out), o.Height, o.Root)
+				printOrigin(w, o)
 			})
 		},
 	}
 	homeFlag(c, &home)
 	c.Flags().StringVar(&out, "out", "souk-export", "file to write")
-	c.Flags().Uint64Var(&height, "height", 0, "insist on this height; 0 takes the newest")
+	c.Flags().Uint64Var(&height, "height", 0, "refuse unless the newest block is this one, so that several members export the same; 0: whichever it is")
 	return c
+}
+
+// originValue is what an export proves, for programs.
+func originValue(o *node.Origin) map[string]any {
+	return map[string]any{
+		"from": hex.EncodeToString(o.Server[:]), "height": o.Height, "root": o.Root.String(),
+		"signed_root": o.Signed.String(), "signed_at": o.Time.UTC().Format(time.RFC3339), "signers": o.Signers, "members": o.Members,
+	}
+}
+
+// printOrigin says what proves an export.
+func printOrigin(w io.Writer, o *node.Origin) {
+	p(w, "proven by the founding contract of virtual server %x: block %d, on the state with root %s, was signed by %s (of %d members) on %s, %s ago\n",
+		o.Server[:], o.Height, o.Signed, strings.Join(o.Signers, ", "), o.Members, o.Time.UTC().Format("2006-01-02 15:04:05 UTC"), elapsed(o.Time))
+}
+
+// elapsed is how long ago a time was, roughly.
+func elapsed(t time.Time) string {
+	d := max(time.Since(t), 0)
+	if days := int(d / (24 * time.Hour)); days > 1 {
+		return fmt.Sprintf("%d days", days)
+	}
+	return d.Round(time.Second).String()
 }
 
 func (a *app) doctorCommand() *cobra.Command {

@@ -86,6 +86,18 @@ type Block struct {
 	Evidence []Misbehavior
 }
 
+// Proven is a decided block with what an engine's proof says of it, beginning at the
+// validators of the founding and at nothing else.
+type Proven struct {
+	Block Block
+	// Root is the state root after the block before this one: the header holds it.
+	Root merkle.Hash
+	// Time is the header's. Nobody has checked that it is recent.
+	Time time.Time
+	// Signers are the validators that signed the block: more than two thirds of the power.
+	Signers []identity.PublicKey
+}
+
 // Outcome is what executing a block answers. It must be the same on every replica.
 type Outcome struct {
 	Root       merkle.Hash

@@ -11,10 +11,8 @@ import (
 	"time"
 
 	"souk/api"
-	"souk/consensus"
 	"souk/consensus/comet"
 	"souk/exchange"
-	"souk/exchange/roster"
 	"souk/merkle"
 )
 
@@ -55,10 +53,7 @@ func NewLight(ctx context.Context, client *api.Client, o LightOptions) (*Light, 
 		return nil, err
 	}
 	c := comet.LightConfig{ID: merkle.Hash(id), Alone: len(founding.Members) == 1}
-	for i := range founding.Members {
-		m := &founding.Members[i]
-		c.Trust.Validators = append(c.Trust.Validators, consensus.Validator{Key: m.Consensus, Power: roster.FullPower})
-	}
+	c.Trust.Validators = founders(founding)
 	if o.Checkpoint != "" {
 		if c.Trust.Height, c.Trust.Hash, err = parseCheckpoint(o.Checkpoint); err != nil {
 			return nil, err

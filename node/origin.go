@@ -28,15 +28,16 @@ func neededOrigin(h Home, f *exchange.Founding) string {
 		"Then: souk federation join FOUNDING --home %s --origin souk-export", o.Server[:8], o.Height, o.Root, o.Server[:8], h)
 }
 
-// readOrigin checks that a file is the export that a founding contract names, by
-// what it begins with.
-func readOrigin(path string, f *exchange.Founding) (err error) {
+// readOrigin checks that a file is the export that a founding contract names, by what
+// it begins with, and that the members of the virtual server it comes from have signed
+// that. What follows is checked by wholeOrigin.
+func readOrigin(path string, f *exchange.Founding) error {
 	in, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrOrigin, err)
 	}
 	defer in.Close() //nolint:errcheck // nothing was written
-	e, err := replica.ReadExport(in)
+	e, err := replica.ReadExport(in, verifyProof)
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrOrigin, path, err)
 	}
@@ -44,9 +45,25 @@ func readOrigin(path string, f *exchange.Founding) (err error) {
 	if id := e.Founding.ID(); id != o.Server {
 		return fmt.Errorf("%w: %s is that of virtual server %x, and the founding contract goes on from %x", ErrOrigin, path, id[:8], o.Server[:8])
 	}
-	if e.Height != o.Height || e.Root != o.Root {
+	if height := e.Newest.Block.Height; height != o.Height {
+		return fmt.Errorf("%w: %s has the state after block %d; the founding contract goes on from block %d, root %s",
+			ErrOrigin, path, height, o.Height, o.Root)
+	}
+	return nil
+}
+
+// wholeOrigin is readOrigin, and checks that the state has the root that the contract names.
+func wholeOrigin(path string, f *exchange.Founding) error {
+	if err := readOrigin(path, f); err != nil {
+		return err
+	}
+	o, _, err := ReadOrigin(path)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrOrigin, err)
+	}
+	if o.Root != f.Origin.Root {
 		return fmt.Errorf("%w: %s has the state after block %d, root %s; the founding contract goes on from block %d, root %s",
-			ErrOrigin, path, e.Height, e.Root, o.Height, o.Root)
+			ErrOrigin, path, o.Height, o.Root, f.Origin.Height, f.Origin.Root)
 	}
 	return nil
 }
@@ -67,7 +84,7 @@ func (h Home) keepOrigin(f *exchange.Founding, v *VirtualConfig, was string) (st
 	case v.Origin == "":
 		return "", fmt.Errorf("%w is missing: %s", ErrOrigin, neededOrigin(h, f))
 	}
-	if err := readOrigin(v.Origin, f); err != nil {
+	if err := wholeOrigin(v.Origin, f); err != nil {
 		return "", err
 	}
 	to := filepath.Join(h.virtual(f.ID()), originFile)

@@ -13,10 +13,8 @@ import (
 	"time"
 
 	"souk/api"
-	"souk/consensus"
 	"souk/consensus/comet"
 	"souk/exchange"
-	"souk/exchange/roster"
 	"souk/identity"
 	"souk/merkle"
 	"souk/replica"
@@ -115,7 +113,7 @@ func (v *virtual) openParts() (p *parts, err error) {
 			return p, fmt.Errorf("%w: %w", ErrOrigin, err)
 		}
 		if err == nil {
-			if rc.Origin, err = replica.ReadExport(p.origin); err != nil {
+			if rc.Origin, err = replica.ReadExport(p.origin, verifyProof); err != nil {
 				return p, fmt.Errorf("%w: %w", ErrOrigin, err)
 			}
 		}
@@ -191,7 +189,7 @@ func currentPeers(r *replica.Replica, self string) (peers []string, err error) {
 
 // stateSync says how to join without executing all blocks.
 func (v *virtual) stateSync() (comet.StateSync, error) {
-	s := comet.StateSync{Enabled: true, TrustHeight: v.config.TrustHeight}
+	s := comet.StateSync{Enabled: true, TrustHeight: v.config.TrustHeight, Validators: founders(v.founding)}
 	if v.config.TrustHash != "" {
 		hash, err := hex.DecodeString(v.config.TrustHash)
 		if err != nil || len(hash) != len(s.TrustHash) {
@@ -201,7 +199,6 @@ func (v *virtual) stateSync() (comet.StateSync, error) {
 	}
 	for i := range v.founding.Members {
 		m := &v.founding.Members[i]
-		s.Validators = append(s.Validators, consensus.Validator{Key: m.Consensus, Power: roster.FullPower})
 		if m.Consensus == v.key.Public() {
 			continue
 		}

@@ -2,6 +2,7 @@ package replica_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -216,6 +217,23 @@ func (c *chain) decide(proposer int, payloads [][]byte) {
 			n.execute(b)
 		}
 	}
+}
+
+// prove stands for the proof that an engine makes of the newest block.
+func (*chain) prove(height uint64) ([]byte, error) {
+	return binary.BigEndian.AppendUint64(nil, height), nil
+}
+
+// verify says what the chain has decided at the height that prove was asked for.
+func (c *chain) verify(_ *exchange.Founding, proof []byte) (consensus.Proven, error) {
+	if len(proof) != 8 {
+		return consensus.Proven{}, errors.New("no proof")
+	}
+	height := binary.BigEndian.Uint64(proof)
+	if height < 2 || height > uint64(len(c.blocks)) {
+		return consensus.Proven{}, errors.New("no such block")
+	}
+	return consensus.Proven{Block: c.blocks[height-1], Root: c.roots[height-2]}, nil
 }
 
 // model applies a block to the world.

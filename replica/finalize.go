@@ -75,8 +75,8 @@ func (r *Replica) found() (state *exchange.State, err error) {
 	case r.config.Origin == nil:
 		return nil, fmt.Errorf("%w: the contract goes on from another virtual server, whose export is needed", ErrExport)
 	default:
-		if state, err = exchange.Refound(f, r.config.Origin.ReadLeaves()); err == nil {
-			err = r.config.Origin.Err()
+		if state, err = r.config.Origin.State(); err == nil {
+			state, err = exchange.Refound(f, state.Leaves)
 		}
 	}
 	if err != nil {
@@ -139,7 +139,12 @@ func (r *Replica) mayExecute(height uint64) error {
 	case height != r.applied.Height+1:
 		return fmt.Errorf("the state is at height %d", r.applied.Height)
 	}
-	if v := r.state.Roster().Version(height); v > exchange.ProtocolMax {
+	return knowsVersion(r.state, height)
+}
+
+// knowsVersion tells whether this program can execute the block of a height.
+func knowsVersion(s *exchange.State, height uint64) error {
+	if v := s.Roster().Version(height); v > exchange.ProtocolMax {
 		return fmt.Errorf("%w: it needs protocol version %d and this program knows %d: install a newer one",
 			consensus.ErrHalted, v, exchange.ProtocolMax)
 	}

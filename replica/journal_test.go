@@ -310,7 +310,7 @@ func TestExportBetweenWrites(t *testing.T) {
 		done := make(chan []byte, 1)
 		go func() {
 			var file bytes.Buffer
-			if _, err := n.Export(&file); err != nil {
+			if _, err := n.Export(&file, c.prove); err != nil {
 				t.Error(err)
 			}
 			done <- file.Bytes()
@@ -332,7 +332,7 @@ func TestExportBetweenWrites(t *testing.T) {
 		t.Fatalf("%d exports", len(exports))
 	}
 	for _, done := range exports {
-		e, err := replica.ReadExport(bytes.NewReader(<-done))
+		e, err := replica.ReadExport(bytes.NewReader(<-done), c.verify)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,9 +2,11 @@ package replica_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -202,7 +204,7 @@ func TestExport(t *testing.T) {
 	c.grow(c.random(20, 3), 15)
 	n := c.nodes[0]
 	var file bytes.Buffer
-	made, err := n.Export(&file)
+	made, err := n.Export(&file, c.prove)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,21 +213,25 @@ func TestExport(t *testing.T) {
 	}
 	read := func() *replica.Export {
 		t.Helper()
-		e, err := replica.ReadExport(bytes.NewReader(file.Bytes()))
+		e, err := replica.ReadExport(bytes.NewReader(file.Bytes()), c.verify)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return e
 	}
 	e := read()
-	old, err := exchange.Load(e.Founding, e.ReadLeaves())
-	if err != nil || e.Err() != nil || old.Root() != e.Root || e.Height != made.Height {
+	old, err := e.State()
+	if err != nil || e.Height != made.Height {
 		t.Fatalf("%v, %v", err, e.Err())
+	}
+	// The newest block is not stored, and is not lost.
+	if head := len(c.blocks); int(e.Newest.Block.Height) != head || int(e.Height) != head-1 || old.Root() != c.roots[head-1] || old.Root() == e.Root {
+		t.Fatalf("block %d of %d, root %s instead of %s", e.Newest.Block.Height, head, old.Root(), c.roots[head-1])
 	}
 
 	next := exchangetest.Founding(3)
 	next.Assets, next.Markets, next.Reserved = nil, nil, nil
-	next.Origin = &exchange.Origin{Server: c.founding.ID(), Height: e.Height, Root: e.Root}
+	next.Origin = &exchange.Origin{Server: c.founding.ID(), Height: e.Newest.Block.Height, Root: old.Root()}
 	open := func(origin *replica.Export) *replica.Replica {
 		t.Helper()
 		r, err := replica.Open(replica.Config{Founding: next, Store: memstore.New(), Origin: origin, Inline: true})
@@ -271,9 +277,63 @@ func TestExport(t *testing.T) {
 		}
 	}
 	for _, bad := range [][]byte{nil, []byte("souk"), whole[:20], append([]byte("x"), whole...)} {
-		if _, err := replica.ReadExport(bytes.NewReader(bad)); !errors.Is(err, replica.ErrExport) {
+		if _, err := replica.ReadExport(bytes.NewReader(bad), c.verify); !errors.Is(err, replica.ErrExport) {
 			t.Errorf("%d bytes: %v", len(bad), err)
 		}
+	}
+}
+
+// TestForgedExport is S-25: what the members have not signed is refused, however well
+// the file agrees with itself and with the founding contract.
+func TestForgedExport(t *testing.T) {
+	c := newChain(t, 4, replica.Config{Inline: true, Persist: replica.Persist{Blocks: 1}})
+	twin := newChain(t, 4, replica.Config{Inline: true, Persist: replica.Persist{Blocks: 1}})
+	if c.founding.ID() != twin.founding.ID() {
+		t.Fatal("two virtual servers")
+	}
+	c.fund("alice")
+	twin.fund("mallory") // in a history of her own, in which all sums are right
+	c.fund("bob")
+	twin.fund("bob")
+	export := func(n *node, prove replica.Prover) (*replica.Export, []byte) {
+		t.Helper()
+		var file bytes.Buffer
+		e, err := n.Export(&file, prove)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e, file.Bytes()
+	}
+	read := func(file []byte) error {
+		e, err := replica.ReadExport(bytes.NewReader(file), c.verify)
+		if err == nil {
+			_, err = e.State()
+		}
+		return err
+	}
+	honest, file := export(c.nodes[0], c.prove)
+	if err := read(file); err != nil {
+		t.Fatal(err)
+	}
+	signed := "the members have signed " + honest.Root.String()
+	forged, file := export(twin.nodes[0], c.prove)
+	if err := read(file); !errors.Is(err, replica.ErrUnproven) || !strings.Contains(err.Error(), signed) {
+		t.Errorf("with the root of what is in it: %v", err)
+	}
+	at := bytes.Index(file, forged.Root[:])
+	copy(file[at:], honest.Root[:])
+	sum := sha256.Sum256(file[:len(file)-sha256.Size])
+	copy(file[len(file)-sha256.Size:], sum[:])
+	if err := read(file); !errors.Is(err, replica.ErrUnproven) || !strings.Contains(err.Error(), "somebody has changed them") {
+		t.Errorf("with the root that was signed: %v", err)
+	}
+	_, file = export(c.nodes[0], func(height uint64) ([]byte, error) { return c.prove(height - 1) })
+	if err := read(file); !errors.Is(err, replica.ErrUnproven) {
+		t.Errorf("with the proof of another block: %v", err)
+	}
+	_, file = export(c.nodes[0], func(uint64) ([]byte, error) { return nil, nil })
+	if err := read(file); !errors.Is(err, replica.ErrUnproven) {
+		t.Errorf("without proof: %v", err)
 	}
 }
 
@@ -282,14 +342,17 @@ func FuzzReadExport(f *testing.F) {
 	c.fund("alice")
 	c.fund("bob")
 	var file bytes.Buffer
-	if _, err := c.nodes[0].Export(&file); err != nil {
+	if _, err := c.nodes[0].Export(&file, c.prove); err != nil {
 		f.Fatal(err)
 	}
 	f.Add(file.Bytes())
-	f.Add([]byte("souk export 1\n"))
+	f.Add([]byte("souk export 2\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		e, err := replica.ReadExport(bytes.NewReader(data))
+		e, err := replica.ReadExport(bytes.NewReader(data), c.verify)
 		if err != nil {
+			if !errors.Is(err, replica.ErrExport) && !errors.Is(err, replica.ErrUnproven) {
+				t.Errorf("error %v", err)
+			}
 			return
 		}
 		for range e.ReadLeaves() {

@@ -8,8 +8,9 @@ import (
 	"github.com/cometbft/cometbft/types"
 )
 
-// archiveAge is how long light blocks at which validators changed are kept: a
-// client's trust is worth nothing after half of it.
+// archiveAge is how long all light blocks at which validators changed are kept: a
+// client's trust is worth nothing after half of it. Of older ones those are kept that
+// a proof from the founding needs.
 const archiveAge = 2 * TrustPeriod
 
 // archivePrefix begins the keys under which light blocks are archived, in the
@@ -47,7 +48,7 @@ func (s *stores) build(h int64) (*lightBlock, error) {
 
 // archive keeps the light blocks on both sides of a change of validators, and the
 // first block's, when the blocks themselves are forgotten: by them a client gets
-// from any height of the trust period to the newest. height is the newest block's.
+// from any height of the trust period to the newest, and a proof from the founding. height is the newest block's.
 func (s *stores) archive(height int64) error {
 	before, now := s.state.recent(height-1), s.state.recent(height)
 	switch {
@@ -61,7 +62,7 @@ func (s *stores) archive(height int64) error {
 			return err
 		}
 	}
-	return s.expire(time.Now().Add(-archiveAge))
+	return s.thin(time.Now().Add(-archiveAge))
 }
 
 func (s *stores) archiveOne(height int64) error {
@@ -92,21 +93,58 @@ func (s *stores) archived(height int64) ([]byte, error) {
 	return append([]byte(nil), it.Value()...), nil
 }
 
-// expire removes what was archived before a time.
-func (s *stores) expire(before time.Time) error {
-	it, err := s.state.db.Iterator(archiveKey(0), archiveKey(1<<62))
+// thinnedKey holds the height of the archived light block up to which old ones were
+// looked through.
+const thinnedKey = "soukThinned"
+
+// thin removes, of what was archived before a time, whatever a proof can do without
+// (C-90): light blocks between two of which the second is signed by those whom the
+// first names. What is left leads from the founding to today for ever.
+func (s *stores) thin(before time.Time) error {
+	from, err := s.state.db.Get([]byte(thinnedKey))
+	if err != nil {
+		return fmt.Errorf("archive: %w", err)
+	}
+	if len(from) != 8 {
+		from = make([]byte, 8)
+	}
+	it, err := s.state.db.Iterator(append([]byte(archivePrefix), from...), archiveKey(1<<62))
 	if err != nil {
 		return fmt.Errorf("archive: %w", err)
 	}
 	defer func() { _ = it.Close() }()
+	chain := s.state.newest().ChainID
+	var kept, last *lightBlock
 	for ; it.Valid(); it.Next() {
-		b, err := decodeLightBlock(s.state.newest().ChainID, it.Value())
-		if err == nil && !b.Time.Before(before) {
-			return nil
-		}
-		if err := s.state.db.Delete(append([]byte(nil), it.Key()...)); err != nil {
+		b, err := decodeLightBlock(chain, it.Value())
+		if err != nil {
 			return fmt.Errorf("archive: %w", err)
 		}
+		if !b.Time.Before(before) {
+			break
+		}
+		switch {
+		case kept == nil:
+			kept = b
+			continue
+		case last == nil:
+		case needless(chain, kept, b):
+			if err := s.state.db.Delete(archiveKey(last.Height)); err != nil {
+				return fmt.Errorf("archive: %w", err)
+			}
+		default:
+			kept = last
+		}
+		last = b
 	}
-	return nil
+	if kept == nil {
+		return nil
+	}
+	return s.state.db.Set([]byte(thinnedKey), binary.BigEndian.AppendUint64(nil, uint64(kept.Height)))
+}
+
+// needless tells whether a proof gets from one light block to another without any between.
+func needless(chain string, from, to *lightBlock) bool {
+	_, err := link{from.Height, from.next}.step(chain, to)
+	return err == nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"testing"
 	"time"
 
 	abci "github.com/cometbft/cometbft/abci/types"
@@ -11,7 +12,9 @@ import (
 	sm "github.com/cometbft/cometbft/state"
 	"github.com/cometbft/cometbft/types"
 
+	"souk/consensus"
 	"souk/identity"
+	"souk/merkle"
 )
 
 // For tests of the private validator.
@@ -191,4 +194,84 @@ func Choose(height, few int64, others int, alone bool, heights []int64, waited t
 	}
 	r.choose(now)
 	return begin
+}
+
+// Archive is an archive of light blocks.
+type Archive struct{ s *stores }
+
+// OpenArchive makes an archive that holds block 1.
+func OpenArchive(t testing.TB, first []byte) *Archive {
+	t.Helper()
+	s, err := openStores(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	a := &Archive{s}
+	a.Add(t, 1, first)
+	return a
+}
+
+// Add archives a light block.
+func (a *Archive) Add(t testing.TB, height int64, raw []byte) {
+	t.Helper()
+	if err := a.s.state.db.Set(archiveKey(height), raw); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Len is how many light blocks are archived.
+func (a *Archive) Len(t testing.TB) (n int) {
+	t.Helper()
+	it, err := a.s.state.db.Iterator(archiveKey(0), archiveKey(1<<62))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = it.Close() }()
+	for ; it.Valid(); it.Next() {
+		n++
+	}
+	return n
+}
+
+// Thin forgets what was archived before a time and is not needed.
+func (a *Archive) Thin(t testing.TB, chain string, before time.Time) {
+	t.Helper()
+	a.s.state.last.ChainID = chain
+	if err := a.s.thin(before); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Path is what leads from the founding to a light block.
+func (a *Archive) Path(id merkle.Hash, vs []consensus.Validator, to []byte) ([][]byte, error) {
+	return pathOf(id, vs, to, func(from link, b *lightBlock) ([]*lightBlock, error) { return a.s.path(ChainID(id), from, b) })
+}
+
+// Fetched is Path for a server that has nothing and asks for it.
+func (a *Archive) Fetched(ctx context.Context, id merkle.Hash, vs []consensus.Validator, to []byte) ([][]byte, error) {
+	fetch := func(_ context.Context, height uint64) ([]byte, error) { return a.s.archived(int64(height)) }
+	return pathOf(id, vs, to, func(from link, b *lightBlock) ([]*lightBlock, error) {
+		return fetchPath(ctx, ChainID(id), fetch, from, b)
+	})
+}
+
+func pathOf(id merkle.Hash, vs []consensus.Validator, to []byte, find func(link, *lightBlock) ([]*lightBlock, error)) (all [][]byte, err error) {
+	from, err := founders(vs)
+	if err != nil {
+		return nil, err
+	}
+	b, err := decodeLightBlock(ChainID(id), to)
+	if err != nil {
+		return nil, err
+	}
+	path, err := find(from, b)
+	for _, b := range path {
+		raw, err := b.encode()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, raw)
+	}
+	return all, err
 }

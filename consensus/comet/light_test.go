@@ -60,6 +60,14 @@ type ledger struct {
 	base    *ledger // below from, the same as this one
 	blocks  map[int64]*types.LightBlock
 	round   int32
+	content []byte // hash of what is in every block; nil: any
+}
+
+func (l *ledger) data(fill func(string) []byte) []byte {
+	if l.content != nil {
+		return l.content
+	}
+	return fill("data")
 }
 
 func (l *ledger) block(t testing.TB, height int64) *types.LightBlock {
@@ -77,7 +85,7 @@ func (l *ledger) block(t testing.TB, height int64) *types.LightBlock {
 	}
 	header := &types.Header{
 		Version: cmtversion.Consensus{Block: version.BlockProtocol}, ChainID: comet.ChainID(serverID),
-		Height: height, Time: l.start.Add(time.Duration(height) * l.every).UTC(), LastCommitHash: fill("commit"), DataHash: fill("data"),
+		Height: height, Time: l.start.Add(time.Duration(height) * l.every).UTC(), LastCommitHash: fill("commit"), DataHash: l.data(fill),
 		ValidatorsHash: set.Hash(), NextValidatorsHash: next.Hash(), ConsensusHash: fill("params"), AppHash: fill("app"),
 		LastResultsHash: fill("results"), EvidenceHash: fill("evidence"), ProposerAddress: set.Validators[0].Address,
 	}

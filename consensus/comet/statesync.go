@@ -163,6 +163,7 @@ func (a *assembly) syncOnce() error {
 	e.bridge.synced(state.LastBlockHeight)
 	e.log.Info("state restored from a snapshot", slog.Int64("height", state.LastBlockHeight),
 		slog.String("root", merkle.Hash(state.AppHash).String()))
+	e.wg.Go(func() { a.keepPath(state.LastBlockHeight) })
 	return a.blockSync.Enable(state)
 }
 

@@ -3,6 +3,8 @@ package e2e_test
 import (
 	"context"
 	"crypto/sha256"
+	bigendian "encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -18,11 +20,16 @@ import (
 
 	"souk/api"
 	"souk/asset"
+	"souk/consensus"
+	"souk/consensus/comet"
 	"souk/exchange"
 	"souk/exchange/market"
+	"souk/exchange/roster"
 	"souk/internal/cluster"
 	"souk/internal/ports"
+	"souk/merkle"
 	"souk/node"
+	"souk/replica"
 )
 
 // exported is what souk export prints.
@@ -30,6 +37,10 @@ type exported struct {
 	File   string `json:"file"`
 	Height uint64 `json:"height"`
 	Root   string `json:"root"`
+	// What proves it.
+	From    string   `json:"from"`
+	Signers []string `json:"signers"`
+	Members int      `json:"members"`
 }
 
 // holdings are somebody's balances and orders.
@@ -102,6 +113,10 @@ func TestRefound(t *testing.T) {
 		_, err := f.Roots(t.Context())
 		return err
 	})
+	last, err := f.Status(within(t, 10*time.Second), remaining[0])
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := f.Stop(remaining...); err != nil {
 		t.Fatal(err)
 	}
@@ -113,11 +128,24 @@ func TestRefound(t *testing.T) {
 		if first.File == "" {
 			first = e
 		}
-		if e.Height != first.Height || e.Root != first.Root || e.Height == 0 {
-			t.Fatalf("the exports differ: %+v, %+v", first, e)
+		if e.Height != first.Height || e.Root != first.Root || e.Height != last.Height || e.Root != last.Root {
+			t.Fatalf("the exports differ: %+v, %+v, and the servers were at block %d, root %s", first, e, last.Height, last.Root)
+		}
+		if e.From != hex.EncodeToString(old[:]) || len(e.Signers) < 3 || e.Members != 4 {
+			t.Errorf("proven by %+v", e)
 		}
 	}
 
+	forge(t, filepath.Join(dir, "export-0"), filepath.Join(dir, "forged"), used[0])
+	for _, c := range []struct{ id, file, want string }{
+		{"", filepath.Join(dir, "forged"), "is not proven: its root is said to be"},
+		{"0123456789", filepath.Join(dir, "export-0"), "is that of virtual server"},
+	} {
+		_, err := try(t, "", "federation", "refound", "--id", c.id, "--from", c.file, "--out", filepath.Join(dir, "none"), f.Homes[0].CardFile())
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.file, err)
+		}
+	}
 	founding, local := refound(t, f, remaining, dir)
 	id := founding.ID()
 	if id == old {
@@ -212,6 +240,47 @@ func refound(t *testing.T, f *federation, remaining []int, dir string) (*exchang
 		souk(t, "federation", "join", contract, "--home", string(home), "--listen", listen, "--origin", export)
 	}
 	return local.Founding, local
+}
+
+// forge makes of an export another one, which agrees with itself and has the same
+// proof: in it a command was executed that no block contains.
+func forge(t *testing.T, from, to string, c *exchange.Command) {
+	t.Helper()
+	in, err := os.Open(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close() //nolint:errcheck // it is only read
+	e, err := replica.ReadExport(in, func(f *exchange.Founding, proof []byte) (consensus.Proven, error) {
+		var all []consensus.Validator
+		for i := range f.Members {
+			all = append(all, consensus.Validator{Key: f.Members[i].Consensus, Power: roster.FullPower})
+		}
+		return comet.VerifyProof(merkle.Hash(f.ID()), all, proof)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := exchange.Load(e.Founding, e.ReadLeaves())
+	if err = errors.Join(err, e.Err()); err != nil {
+		t.Fatal(err)
+	}
+	r := s.Apply(&exchange.Block{Height: e.Height, Time: s.Time() + 1, Commands: []exchange.Command{*c}, Proposer: e.Founding.Members[0].Consensus})
+	if r.Receipts[0].Code != exchange.OK || r.Root == e.Root {
+		t.Fatalf("nothing was forged: %+v", r.Receipts)
+	}
+	sized := func(dst, b []byte) []byte { return append(bigendian.BigEndian.AppendUint32(dst, uint32(len(b))), b...) }
+	out := sized([]byte("souk export 2\n"), e.Founding.Append(nil))
+	out = append(bigendian.BigEndian.AppendUint64(out, e.Height), r.Root[:]...)
+	out = sized(out, e.Proof)
+	for key, value := range s.Leaves {
+		out = sized(append(append(out, 1), key[:]...), value)
+	}
+	out = append(out, 0)
+	sum := sha256.Sum256(out)
+	if err := os.WriteFile(to, append(out, sum[:]...), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // startAll runs homes.
