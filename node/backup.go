@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -132,6 +133,9 @@ func (b *Backup) write(out io.Writer, content map[string][]byte, now time.Time) 
 	return nil
 }
 
+// isSparse tells whether a record of a tar file's entry says that the file has holes.
+func isSparse(record string) bool { return strings.HasPrefix(record, "GNU.sparse.") }
+
 // readBackup reads a backup and checks every file of it.
 func readBackup(in io.Reader) (b Backup, content map[string][]byte, err error) {
 	bad := func(format string, args ...any) error {
@@ -146,6 +150,9 @@ func readBackup(in io.Reader) (b Backup, content map[string][]byte, err error) {
 		}
 		if err != nil {
 			return b, nil, bad("the file is damaged, or none: %v", err)
+		}
+		if head.Typeflag != tar.TypeReg || slices.ContainsFunc(slices.Collect(maps.Keys(head.PAXRecords)), isSparse) {
+			return b, nil, bad("%q is no plain file", head.Name) // a hole of a few bytes can take all memory
 		}
 		if len(content) >= mostBackupFiles || head.Size > mostBackupFile || content[head.Name] != nil {
 			return b, nil, bad("the file is damaged at %q", head.Name)

@@ -135,12 +135,12 @@ func (c *ChainConfig) wrongLight(n *script.Network) (field, why string) {
 // text is a section as it stands in config.toml.
 func (c *ChainConfig) text(network string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n[chains.%s]\nkind = %q\n", network, c.Kind)
+	fmt.Fprintf(&b, "\n[chains.%s]\nkind = %s\n", network, tomlString(c.Kind))
 	for _, x := range []struct{ key, value string }{
 		{"url", c.URL}, {"cookie_file", c.CookieFile}, {"user", c.User}, {"password_file", c.PasswordFile}, {"tls_roots", c.Roots},
 	} {
 		if x.value != "" {
-			fmt.Fprintf(&b, "%s = %q\n", x.key, x.value)
+			fmt.Fprintf(&b, "%s = %s\n", x.key, tomlString(x.value))
 		}
 	}
 	if len(c.Peers) > 0 {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // ErrConfig is returned for a configuration that cannot be used; the text says
@@ -142,12 +143,12 @@ func configText(c *Config) []byte {
 
 [http]
 # Where clients reach this server. Other machines need TLS, or a proxy that does it.
-listen = %q
+listen = %s
 # Host names, besides this machine's own, under which clients may ask for it.
 hosts = %s
 # PEM files of a certificate and its key.
-tls_cert = %q
-tls_key = %q
+tls_cert = %s
+tls_key = %s
 # true: a proxy in front does TLS.
 plain = %t
 # Most open connections.
@@ -155,15 +156,15 @@ connections = %d
 
 [log]
 # debug, info, warn or error
-level = %q
+level = %s
 # text or json
-format = %q
+format = %s
 
 [memory]
 # Soft limit of the process's memory, such as 2GiB; off: none; empty: three quarters of
 # what the machine has or its service is left. GOMEMLIMIT in the environment goes before it.
-limit = %q
-%s`, c.HTTP.Listen, tomlList(c.HTTP.Hosts), c.HTTP.TLSCert, c.HTTP.TLSKey, c.HTTP.Plain, c.HTTP.Conns, c.Log.Level, c.Log.Format, c.Memory.Limit, chainsHelp)
+limit = %s
+%s`, tomlString(c.HTTP.Listen), tomlList(c.HTTP.Hosts), tomlString(c.HTTP.TLSCert), tomlString(c.HTTP.TLSKey), c.HTTP.Plain, c.HTTP.Conns, tomlString(c.Log.Level), tomlString(c.Log.Format), tomlString(c.Memory.Limit), chainsHelp)
 	for _, network := range slices.Sorted(maps.Keys(c.Chains)) {
 		chain := c.Chains[network]
 		b.WriteString(chain.text(network))
@@ -178,11 +179,11 @@ func (v *VirtualConfig) text() string {
 	return fmt.Sprintf(`
 [[virtual_server]]
 # The founding contract, relative to this folder.
-founding = %q
+founding = %s
 # The folder of the consensus and node key with which it is served.
-keys = %q
+keys = %s
 # Where the other servers reach this one: IP address and port. Empty: this server only dials.
-listen = %q
+listen = %s
 # How many of the newest blocks are kept.
 keep_blocks = %d
 # A copy of the state for servers that join is made every so many blocks.
@@ -196,18 +197,37 @@ audit_signatures = %t
 # founding is younger than 14 days, without.
 state_sync = %t
 trust_height = %d
-trust_hash = %q
+trust_hash = %s
 # The export that a refounded virtual server begins with.
-origin = %q
-`, v.Founding, v.Keys, v.Listen, v.KeepBlocks, v.SnapshotEvery, v.HistoryDays, v.Audit, v.StateSync, v.TrustHeight, v.TrustHash, v.Origin)
+origin = %s
+`, tomlString(v.Founding), tomlString(v.Keys), tomlString(v.Listen), v.KeepBlocks, v.SnapshotEvery, v.HistoryDays, v.Audit, v.StateSync, v.TrustHeight, tomlString(v.TrustHash), tomlString(v.Origin))
 }
 
 func tomlList(list []string) string {
 	quoted := make([]string, len(list))
 	for i, s := range list {
-		quoted[i] = fmt.Sprintf("%q", s)
+		quoted[i] = tomlString(s)
 	}
 	return "[" + strings.Join(quoted, ", ") + "]"
+}
+
+// tomlString is text as TOML quotes it. Go's own form knows escapes that TOML does not.
+func tomlString(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteRune('\\')
+			b.WriteRune(r)
+		case unicode.IsControl(r):
+			fmt.Fprintf(&b, `\u%04X`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
 }
 
 // WriteConfig writes a config file with comments; it does not replace one.

@@ -36,3 +36,9 @@ func (n *Node) View(nth int, read func(*exchange.State)) error {
 
 // MembersNow is for tests.
 var MembersNow = membersNow
+
+// ConfigText is configText.
+var ConfigText = configText
+
+// ReadBackup is readBackup.
+var ReadBackup = readBackup
