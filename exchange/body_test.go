@@ -83,7 +83,8 @@ type vector struct {
 	Command   string `json:"command"` // whole encoding
 }
 
-// TestVectors pins the encoding of every kind of command (B-12).
+// TestVectors pins the encoding of every kind of command, its sign bytes and its id (B-1,
+// B-3, B-12).
 func TestVectors(t *testing.T) {
 	const path = "../docs/spec/vectors/commands.json"
 	var got []vector

@@ -54,7 +54,7 @@ var (
 
 func refused(c escrow.Code) outcome { return outcome{c, false} }
 
-// table is docs/spec/06-escrow.md, E-45: escrows with an arbiter.
+// table is docs/spec/06-escrow.md, E-42 and E-45: escrows with an arbiter.
 var table = map[phase][]outcome{
 	open: {
 		claimRight: paysOrReturns, claimWrong: refused(escrow.WrongPreimage),
@@ -296,10 +296,10 @@ func (x *machine) Check(t *rapid.T) {
 		}
 	}
 	due, ok := x.s.NextDue()
-	if due != next || ok != some || x.s.Len() != n || x.s.Last() != escrow.ID(len(x.all)) {
+	if due != next || ok != some || x.s.Len() != n || x.s.Last() != escrow.ID(len(x.all)) { // E-16
 		t.Fatalf("next due %d %v, want %d %v; %d locked, want %d", due, ok, next, some, x.s.Len(), n)
 	}
-	for _, id := range []asset.ID{1, 2, 3} {
+	for _, id := range []asset.ID{1, 2, 3} { // E-50
 		if got := x.s.Locked(id); got != locked[id] {
 			t.Fatalf("%d of asset %d locked, want %d", got, id, locked[id])
 		}

@@ -121,7 +121,7 @@ func TestOpen(t *testing.T) {
 	reload(t, s)
 }
 
-// L-14: the example of docs/spec/05-ledger.md.
+// L-14, L-22: the example of docs/spec/05-ledger.md.
 func TestRemovedKeyStartsAboveItsOldNonces(t *testing.T) {
 	s := market(t)
 	bot := ledger.Delegate{Key: key("bot"), Scopes: ledger.Trade}
@@ -147,7 +147,7 @@ func TestRemovedKeyStartsAboveItsOldNonces(t *testing.T) {
 	want(t, "another key starts there too", s.TopNonce(1, key("bot2")), 40)
 }
 
-// L-20, L-23.
+// L-20, L-21, L-23.
 func TestDelegates(t *testing.T) {
 	s := market(t)
 	want(t, "first command", s.UseNonce(1, key("alice"), 1), ledger.OK)

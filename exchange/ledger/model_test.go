@@ -529,7 +529,7 @@ func TestModel(t *testing.T) {
 	})
 }
 
-// L-10, L-11: a window agrees with a plain set of used nonces.
+// L-10 to L-13: a window agrees with a plain set of used nonces.
 func TestWindowModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := ledger.New()

@@ -499,7 +499,8 @@ func (r *round) take(side market.Side, price uint64, takers []*party) bool {
 	return wanted.Cmp(there) >= 0
 }
 
-// carryOut posts the plan (M-58, M-30 to M-34).
+// carryOut posts the plan (M-58, M-30 to M-34), lets rest what rests (M-53), and keeps
+// the last price (M-57).
 func (r *round) carryOut() (fills []market.Fill, all []ended, rested []market.OrderID) {
 	m := r.m
 	for _, p := range r.batch {
