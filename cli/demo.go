@@ -130,6 +130,11 @@ func (d *demoRun) open(ctx context.Context, self, dir string) (err error) {
 	if d.client, err = d.cluster.Client(); err != nil {
 		return err
 	}
+	ready, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if err := d.cluster.Ready(ready); err != nil { // a trader does not wait for a server that is not there
+		return fmt.Errorf("demo: %w", err)
+	}
 	for _, name := range []string{"Alice", "Bob"} {
 		t, err := d.trader(dir, name)
 		if err != nil {
