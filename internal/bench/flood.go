@@ -37,10 +37,12 @@ func (r *run) flood() error {
 	if err != nil {
 		return err
 	}
+	used, begin := processCPU(c.PID(flooded)), time.Now()
 	quiet, err := r.latency(c, accounts, 300, 0, 1, 2)
 	if err != nil {
 		return err
 	}
+	r.set("flood_server_quiet_cpu_percent", 100*(processCPU(c.PID(flooded))-used).Seconds()/time.Since(begin).Seconds())
 	config, err := node.ReadConfig(c.Homes[flooded].Config())
 	if err != nil {
 		return err
@@ -52,13 +54,12 @@ func (r *run) flood() error {
 		return err
 	}
 	defer f.kill()
-	used, begin := processCPU(c.PID(flooded)), time.Now()
+	used, begin = processCPU(c.PID(flooded)), time.Now()
 	busy, err := r.latency(c, accounts, 600, 0, 1, 2)
 	if err != nil {
 		return err
 	}
-	used = processCPU(c.PID(flooded)) - used
-	r.set("flood_server_cpu_percent", 100*used.Seconds()/time.Since(begin).Seconds())
+	r.set("flood_server_cpu_percent", 100*(processCPU(c.PID(flooded))-used).Seconds()/time.Since(begin).Seconds())
 	report, err := f.end()
 	if err != nil {
 		return err
@@ -83,6 +84,8 @@ func (r *run) flood() error {
 	}
 	quiet = append(quiet, more...)
 	slices.Sort(quiet)
+	r.set("flood_quiet_p50_ms", ms(quantile(quiet, 0.5)))
+	r.set("flood_p50_ms", ms(quantile(busy, 0.5)))
 	r.set("flood_quiet_p99_ms", ms(quantile(quiet, 0.99)))
 	r.set("flood_p99_ms", ms(quantile(busy, 0.99)))
 	r.set("flood_p99_ratio", float64(quantile(busy, 0.99))/float64(quantile(quiet, 0.99)))
