@@ -15,9 +15,9 @@ const (
 	TagCommand  Tag = "souk/command/v1"  // a command to a virtual server
 	TagCard     Tag = "souk/card/v1"     // a member's card: how to reach and trust a server
 	TagRead     Tag = "souk/read/v1"     // a request to read what only the owner may
-	TagFounding Tag = "souk/founding/v1" // a founding contract
-	TagReceipt  Tag = "souk/receipt/v1"  // a server's receipt
-	TagPeer     Tag = "souk/peer/v1"     // a message between peers
+	TagFounding Tag = "souk/founding/v1" // reserved: a founding contract
+	TagReceipt  Tag = "souk/receipt/v1"  // reserved: a server's receipt
+	TagPeer     Tag = "souk/peer/v1"     // reserved: a message between peers
 )
 
 const (
