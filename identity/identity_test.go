@@ -123,6 +123,7 @@ func TestParsePublicKeySyntax(t *testing.T) {
 	}
 }
 
+// V-10: keys and signatures as text.
 func TestTextRoundTrip(t *testing.T) {
 	k := newKey(t)
 	type document struct {

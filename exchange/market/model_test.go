@@ -184,7 +184,7 @@ func (m *model) measure(n *market.New, middle uint64) (hold uint64, code market.
 	return worst.Uint64(), market.OK
 }
 
-// stage takes up an order whose hold is reserved.
+// stage takes up an order whose hold is reserved, under the next id (M-5).
 func (m *model) stage(n *market.New, hold uint64) *plain {
 	o := &plain{New: *n, id: m.nextID, left: uint64(n.Quantity), hold: hold, cost: i(0), fee: i(0), status: market.Staged}
 	m.nextID++
