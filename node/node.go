@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"souk/identity"
@@ -89,6 +90,7 @@ func (n *Node) open() (err error) {
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), Software: n.opts.Software, Log: n.opts.Log,
 	})
 	registry.MustRegister(n.web.Collectors()...)
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	n.listener, err = net.Listen("tcp", n.config.HTTP.Listen)
 	if err != nil {
 		return fmt.Errorf("listen for clients: %w (change http.listen in %s)", err, n.home.Config())
