@@ -208,7 +208,8 @@ func (t trial) test(ctx context.Context, s suite) (failed bool, output string) {
 func (t trial) goCommand(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // the arguments come from the project's own list
 	cmd.Dir = t.dir
-	cmd.Env = append(os.Environ(), "PWD="+t.dir)
+	// Without its path, which is another one each time, what was built before is found again.
+	cmd.Env = append(os.Environ(), "PWD="+t.dir, "GOFLAGS="+strings.TrimSpace(os.Getenv("GOFLAGS")+" -trimpath"))
 	return cmd
 }
 
