@@ -236,7 +236,7 @@ func TestMany(t *testing.T) {
 		coins, least = 40, 1
 	}
 	for i := range coins {
-		out, err := w.bank.Series[0].Output(script.Deposits, uint32(i%10)) //nolint:gosec // below ten
+		out, err := w.bank.Series[0].Output(script.Deposits, uint32(i%10))
 		if err != nil {
 			t.Fatal(err)
 		}
