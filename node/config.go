@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/pelletier/go-toml/v2"
 )
 
 // ErrConfig is returned for a configuration that cannot be used; the text says
@@ -81,6 +83,9 @@ func ParseConfig(data []byte) (Config, error) {
 	if err := parseTOML(data, &c); err != nil {
 		return Config{}, fmt.Errorf("%w, %w", ErrConfig, err)
 	}
+	if err := refuseZeros(data); err != nil {
+		return c, err
+	}
 	for i := range c.Virtual {
 		c.Virtual[i].fill()
 	}
@@ -88,6 +93,50 @@ func ParseConfig(data []byte) (Config, error) {
 		return c, err
 	}
 	return c, checkChains(c.Chains, numberLines(data))
+}
+
+// refuseZeros refuses values that would stand for the default: what a file says applies.
+func refuseZeros(data []byte) error {
+	var said struct {
+		HTTP struct {
+			Conns *int `toml:"connections"`
+		} `toml:"http"`
+		Virtual []struct {
+			Keys          *string `toml:"keys"`
+			KeepBlocks    *uint64 `toml:"keep_blocks"`
+			SnapshotEvery *uint64 `toml:"snapshot_every"`
+			HistoryDays   *int    `toml:"history_days"`
+		} `toml:"virtual_server"`
+	}
+	if err := toml.Unmarshal(data, &said); err != nil {
+		return fmt.Errorf("%w, %w", ErrConfig, err)
+	}
+	lines := numberLines(data)
+	bad := func(table, key, value, write string, otherwise any) error {
+		where := ""
+		if line := lines.of(table + "." + key); line != 0 {
+			where = fmt.Sprintf("line %d: ", line)
+		}
+		return fmt.Errorf("%w, %s%s = %s: write %s, or leave the line out for the default, %v", ErrConfig, where, key, value, write, otherwise)
+	}
+	if n := said.HTTP.Conns; n != nil && *n < 1 {
+		return bad("http", "connections", fmt.Sprint(*n), "1 or more", DefaultConfig().HTTP.Conns)
+	}
+	d := defaultVirtual()
+	for i, v := range said.Virtual {
+		table := fmt.Sprintf("virtual_server.%d", i)
+		switch {
+		case v.Keys != nil && *v.Keys == "":
+			return bad(table, "keys", `""`, "the folder of the keys", d.Keys)
+		case v.KeepBlocks != nil && *v.KeepBlocks == 0:
+			return bad(table, "keep_blocks", "0", "1 or more", d.KeepBlocks)
+		case v.SnapshotEvery != nil && *v.SnapshotEvery == 0:
+			return bad(table, "snapshot_every", "0", "1 or more", d.SnapshotEvery)
+		case v.HistoryDays != nil && *v.HistoryDays == 0:
+			return bad(table, "history_days", "0", "1 or more, or a negative number for ever", d.HistoryDays)
+		}
+	}
+	return nil
 }
 
 // fill puts defaults where the section is silent.

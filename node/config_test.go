@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
@@ -25,11 +26,46 @@ func TestParseConfig(t *testing.T) {
 		"[log]\nlevel = \"loud\"":            "write debug, info, warn or error",
 		"[log]\nformat = \"xml\"":            "write text or json",
 		"[[virtual_server]]\nlisten = \"a\"": "has no founding",
-		"[[virtual_server]]\nfounding = \"f\"\ntrust_height = 7":             "go together",
-		"[[virtual_server]]\nfounding = \"f\"\n[virtual_server.x]\ny = \"\"": "x",
+		"[http]\nconnections = 0":            "line 2: connections = 0: write 1 or more, or leave the line out for the default, 1024",
+		"[http]\nconnections = -1":           "connections = -1",
+		"[[virtual_server]]\nfounding = \"f\"\n[[virtual_server]]\nkeep_blocks = 0": "line 4: keep_blocks = 0: write 1 or more",
+		"[[virtual_server]]\nfounding = \"f\"\nsnapshot_every = 0":                  "line 3: snapshot_every = 0",
+		"[[virtual_server]]\nfounding = \"f\"\nhistory_days = 0":                    "a negative number for ever",
+		"[[virtual_server]]\nfounding = \"f\"\nkeys = \"\"":                         "keys = \"\"",
+		"[[virtual_server]]\nfounding = \"f\"\ntrust_height = 7":                    "go together",
+		"[[virtual_server]]\nfounding = \"f\"\n[virtual_server.x]\ny = \"\"":        "x",
 	} {
 		if _, err := node.ParseConfig([]byte(text)); !errors.Is(err, node.ErrConfig) || !strings.Contains(err.Error(), say) {
 			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// What applies is shown with the line of the file that says so.
+func TestSettings(t *testing.T) {
+	h := node.Home(t.TempDir())
+	text := "[http]\nlisten = \"127.0.0.1:1\"\n\n[[virtual_server]]\nfounding = \"f\"\n[[virtual_server]]\n# not kept for long\nhistory_days = -1\nfounding = \"g\"\n"
+	if err := os.WriteFile(h.Config(), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	all, err := node.Settings(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, s := range all {
+		got[s.Name] = s.Value + " " + s.Origin
+	}
+	for name, want := range map[string]string{
+		"http.listen":                   "\"127.0.0.1:1\" " + h.Config() + ":2",
+		"http.connections":              "1024 default",
+		"virtual_server.1.founding":     "\"f\" " + h.Config() + ":5",
+		"virtual_server.1.history_days": "30 default",
+		"virtual_server.2.history_days": "-1 " + h.Config() + ":8",
+		"virtual_server.2.keep_blocks":  "20000 default",
+	} {
+		if got[name] != want {
+			t.Errorf("%s = %s, want %s", name, got[name], want)
 		}
 	}
 }

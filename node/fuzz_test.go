@@ -21,7 +21,7 @@ import (
 // same.
 func FuzzParseConfig(f *testing.F) {
 	one := node.DefaultConfig()
-	one.Virtual = []node.VirtualConfig{{Founding: "vs/x/founding", Keys: "keys"}}
+	one.Virtual = []node.VirtualConfig{{Founding: "vs/x/founding", Keys: "keys", KeepBlocks: 1, SnapshotEvery: 1, HistoryDays: -1}}
 	f.Add(node.ConfigText(&one))
 	f.Add([]byte("[[virtual_server]]\nfounding = \"f\"\nkeep_blocks = 7\n"))
 	f.Add([]byte("[chains.bitcoin-regtest]\nkind = \"rpc\"\nurl = \"http://127.0.0.1:1\"\nuser = \"u\"\npassword_file = \"p\"\n"))

@@ -14,7 +14,7 @@ import (
 type Setting struct {
 	Name   string `json:"name"`
 	Value  string `json:"value"`  // as TOML
-	Origin string `json:"origin"` // config.toml, or default
+	Origin string `json:"origin"` // config.toml:LINE, or default
 }
 
 // tomlValue is a value as it stands in a config file.
@@ -42,7 +42,8 @@ func Settings(h Home) ([]Setting, error) {
 	if err := toml.Unmarshal(data, &said); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	section := func(name string, value any, said map[string]any) []Setting {
+	lines := numberLines(data)
+	section := func(name, table string, value any, said map[string]any) []Setting {
 		var all []Setting
 		v := reflect.ValueOf(value)
 		for i := range v.NumField() {
@@ -50,6 +51,9 @@ func Settings(h Home) ([]Setting, error) {
 			s := Setting{Name: name + "." + key, Value: tomlValue(v.Field(i).Interface()), Origin: "default"}
 			if _, ok := said[key]; ok {
 				s.Origin = h.Config()
+				if line := lines.of(table + "." + key); line != 0 {
+					s.Origin = fmt.Sprintf("%s:%d", h.Config(), line)
+				}
 			}
 			all = append(all, s)
 		}
@@ -59,13 +63,13 @@ func Settings(h Home) ([]Setting, error) {
 		m, _ := said[name].(map[string]any)
 		return m
 	}
-	all := section("http", c.HTTP, table("http"))
-	all = append(all, section("log", c.Log, table("log"))...)
-	all = append(all, section("memory", c.Memory, table("memory"))...)
+	all := section("http", "http", c.HTTP, table("http"))
+	all = append(all, section("log", "log", c.Log, table("log"))...)
+	all = append(all, section("memory", "memory", c.Memory, table("memory"))...)
 	chains := table("chains")
 	for _, network := range slices.Sorted(maps.Keys(c.Chains)) {
 		m, _ := chains[network].(map[string]any)
-		all = append(all, section("chains."+network, c.Chains[network], m)...)
+		all = append(all, section("chains."+network, "chains."+network, c.Chains[network], m)...)
 	}
 	list, _ := said["virtual_server"].([]any)
 	for i := range c.Virtual {
@@ -73,7 +77,7 @@ func Settings(h Home) ([]Setting, error) {
 		if i < len(list) {
 			m, _ = list[i].(map[string]any)
 		}
-		all = append(all, section(fmt.Sprintf("virtual_server.%d", i+1), c.Virtual[i], m)...)
+		all = append(all, section(fmt.Sprintf("virtual_server.%d", i+1), fmt.Sprintf("virtual_server.%d", i), c.Virtual[i], m)...)
 	}
 	return all, nil
 }
