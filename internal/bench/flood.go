@@ -2,9 +2,11 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -12,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"souk/internal/cluster"
+	"souk/internal/load"
 	"souk/node"
 )
 
@@ -25,9 +29,11 @@ const (
 )
 
 // flood floods both ports of one server for as long as it measures what the clients
-// of the others notice. The same is measured before and after, on the same federation.
+// of the others notice. The same is measured before and after, on the same federation,
+// and while a program is flooded in the same way that is no server of Souk: what is lost
+// then, this machine has lost, which all of them share.
 func (r *run) flood() error {
-	const flooded = 3
+	const victim = 3
 	c, err := r.start("flood", node.LocalSetup{Servers: 4})
 	if err != nil {
 		return err
@@ -37,33 +43,85 @@ func (r *run) flood() error {
 	if err != nil {
 		return err
 	}
-	used, begin := processCPU(c.PID(flooded)), time.Now()
+	r.set("flood_how", fmt.Sprintf("a process of its own, nice %d, keeps %d connections to each port, opens at most %d a second at each and sends at most %d valid requests a second",
+		floodNice, floodConnections, floodConnects, floodRequests))
+	begin, used := time.Now(), processCPU(c.PID(victim))
+	share := func() float64 {
+		return 100 * (processCPU(c.PID(victim)) - used).Seconds() / time.Since(begin).Seconds()
+	}
 	quiet, err := r.latency(c, accounts, 300, 0, 1, 2)
 	if err != nil {
 		return err
 	}
-	r.set("flood_server_quiet_cpu_percent", 100*(processCPU(c.PID(flooded))-used).Seconds()/time.Since(begin).Seconds())
-	config, err := node.ReadConfig(c.Homes[flooded].Config())
+	r.set("flood_server_quiet_cpu_percent", share())
+	control, err := r.floodTarget(c, accounts)
 	if err != nil {
 		return err
 	}
-	r.set("flood_how", fmt.Sprintf("a process of its own, nice %d, keeps %d connections to each port, opens at most %d a second at each and sends at most %d valid requests a second",
-		floodNice, floodConnections, floodConnects, floodRequests))
-	f, err := r.startFlooder(strings.TrimPrefix(c.URLs[flooded], "http://"), config.Virtual[0].Listen)
+	config, err := node.ReadConfig(c.Homes[victim].Config())
 	if err != nil {
 		return err
+	}
+	begin, used = time.Now(), processCPU(c.PID(victim))
+	busy, report, err := r.flooding(c, accounts, strings.TrimPrefix(c.URLs[victim], "http://"), config.Virtual[0].Listen)
+	if err != nil {
+		return err
+	}
+	r.set("flood_server_cpu_percent", share())
+	if err := r.demoted(c); err != nil {
+		return err
+	}
+	more, err := r.latency(c, accounts, 300, 0, 1, 2)
+	if err != nil {
+		return err
+	}
+	quiet = append(quiet, more...)
+	slices.Sort(quiet)
+	for _, x := range []struct {
+		name string
+		took []time.Duration
+	}{{"flood_quiet", quiet}, {"flood_control", control}, {"flood", busy}} {
+		r.set(x.name+"_p50_ms", ms(quantile(x.took, 0.5)))
+		r.set(x.name+"_p99_ms", ms(quantile(x.took, 0.99)))
+	}
+	r.set("flood_control_p99_ratio", float64(quantile(control, 0.99))/float64(quantile(quiet, 0.99)))
+	r.set("flood_p99_ratio", float64(quantile(busy, 0.99))/float64(quantile(quiet, 0.99)))
+	return r.flooded(report)
+}
+
+// flooding measures what clients of three servers notice while two ports are flooded.
+func (r *run) flooding(c *cluster.Cluster, accounts []load.Account, web, consensus string) ([]time.Duration, *floodReport, error) {
+	f, err := r.startFlooder(web, consensus)
+	if err != nil {
+		return nil, nil, err
 	}
 	defer f.kill()
-	used, begin = processCPU(c.PID(flooded)), time.Now()
-	busy, err := r.latency(c, accounts, 600, 0, 1, 2)
+	took, err := r.latency(c, accounts, 600, 0, 1, 2)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	r.set("flood_server_cpu_percent", 100*(processCPU(c.PID(flooded))-used).Seconds()/time.Since(begin).Seconds())
 	report, err := f.end()
+	return took, report, err
+}
+
+// floodTarget measures the same while a floodable program is flooded.
+func (r *run) floodTarget(c *cluster.Cluster, accounts []load.Account) ([]time.Duration, error) {
+	f, err := r.startChild(targetName)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	defer f.kill()
+	line, err := f.out.ReadString('\n')
+	if err != nil {
+		return nil, fmt.Errorf("what is to be flooded: %w", err)
+	}
+	web, consensus, _ := strings.Cut(strings.TrimSpace(line), " ")
+	took, _, err := r.flooding(c, accounts, web, consensus)
+	return took, err
+}
+
+// demoted notes how many members have lost their power, and waits until none has.
+func (r *run) demoted(c *cluster.Cluster) error {
 	status, err := c.Status(r.ctx, 0)
 	if err != nil {
 		return err
@@ -75,21 +133,9 @@ func (r *run) flood() error {
 		}
 	}
 	r.set("flood_demoted", demoted)
-	if err := r.fullPower(r.ctx, c); err != nil {
-		return err
-	}
-	more, err := r.latency(c, accounts, 300, 0, 1, 2)
-	if err != nil {
-		return err
-	}
-	quiet = append(quiet, more...)
-	slices.Sort(quiet)
-	r.set("flood_quiet_p50_ms", ms(quantile(quiet, 0.5)))
-	r.set("flood_p50_ms", ms(quantile(busy, 0.5)))
-	r.set("flood_quiet_p99_ms", ms(quantile(quiet, 0.99)))
-	r.set("flood_p99_ms", ms(quantile(busy, 0.99)))
-	r.set("flood_p99_ratio", float64(quantile(busy, 0.99))/float64(quantile(quiet, 0.99)))
-	return r.flooded(report)
+	ctx, cancel := context.WithTimeout(r.ctx, 2*time.Minute)
+	defer cancel()
+	return r.fullPower(ctx, c)
 }
 
 // flooded notes what a flood was, and complains of one that was none.
@@ -120,22 +166,23 @@ func (r *run) flooded(report *floodReport) error {
 	return err
 }
 
-// flooding is a flooder's process.
-type flooding struct {
+// child is a process of this program that does something else.
+type child struct {
 	cmd *exec.Cmd
-	in  interface{ Close() error }
+	in  io.WriteCloser
 	out *bufio.Reader
 }
 
-// startFlooder starts a flooder, and answers when it counts.
-func (r *run) startFlooder(web, consensus string) (*flooding, error) {
+// startChild starts this program anew with arguments; a flooder is nicer than others.
+func (r *run) startChild(args ...string) (*child, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	number := strconv.Itoa
-	cmd := exec.CommandContext(r.ctx, "nice", "-n", number(floodNice), self, flooderName, "-http", web, "-consensus", consensus, //nolint:gosec // our own program
-		"-connections", number(floodConnections), "-connects", number(floodConnects), "-requests", number(floodRequests))
+	cmd := exec.CommandContext(r.ctx, self, args...) //nolint:gosec // our own program
+	if args[0] == flooderName {
+		cmd = exec.CommandContext(r.ctx, "nice", append([]string{"-n", strconv.Itoa(floodNice), self}, args...)...) //nolint:gosec // our own program
+	}
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -146,15 +193,25 @@ func (r *run) startFlooder(web, consensus string) (*flooding, error) {
 		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start the flooder: %w", err)
+		return nil, fmt.Errorf("start the %s: %w", args[0], err)
 	}
-	f := &flooding{cmd: cmd, in: in, out: bufio.NewReader(out)}
+	return &child{cmd, in, bufio.NewReader(out)}, nil
+}
+
+// startFlooder starts a flooder, and answers when it counts.
+func (r *run) startFlooder(web, consensus string) (*child, error) {
+	n := strconv.Itoa
+	f, err := r.startChild(flooderName, "-http", web, "-consensus", consensus,
+		"-connections", n(floodConnections), "-connects", n(floodConnects), "-requests", n(floodRequests))
+	if err != nil {
+		return nil, err
+	}
 	if line, err := f.out.ReadString('\n'); err != nil || line != "ready\n" {
 		f.kill()
 		return nil, fmt.Errorf("the flooder says %q: %w", line, err)
 	}
 	time.Sleep(2 * time.Second) // until the server does with it what it does
-	if _, err := in.Write([]byte("count\n")); err != nil {
+	if _, err := io.WriteString(f.in, "count\n"); err != nil {
 		f.kill()
 		return nil, err
 	}
@@ -162,7 +219,7 @@ func (r *run) startFlooder(web, consensus string) (*flooding, error) {
 }
 
 // end ends the flood and answers what it was.
-func (f *flooding) end() (*floodReport, error) {
+func (f *child) end() (*floodReport, error) {
 	if err := f.in.Close(); err != nil {
 		return nil, err
 	}
@@ -172,7 +229,7 @@ func (f *flooding) end() (*floodReport, error) {
 }
 
 // kill ends the process; it may have ended.
-func (f *flooding) kill() {
+func (f *child) kill() {
 	f.cmd.Process.Kill() //nolint:errcheck // it may have ended
 	f.cmd.Wait()         //nolint:errcheck // it was killed
 }

@@ -280,6 +280,27 @@ func ephemeral() []byte { return append([]byte{34, 10, 32}, randomBytes(32)...) 
 
 func nothing() []byte { return nil }
 
+// runTarget serves what can be flooded and is no server of Souk, at two ports, until its
+// input ends.
+func runTarget() error {
+	server := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		io.Copy(io.Discard, http.MaxBytesReader(w, req.Body, 1<<20)) //nolint:errcheck // garbage
+		w.Write(make([]byte, 1000))                                  //nolint:errcheck // garbage
+	})}
+	var addresses []string
+	for range 2 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		addresses = append(addresses, l.Addr().String())
+		go server.Serve(l) //nolint:errcheck // until the process ends
+	}
+	say("%s\n", strings.Join(addresses, " "))
+	_, err := io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
 func httpKinds() []floodKind {
 	return []floodKind{
 		{"idle", begin(nothing)},

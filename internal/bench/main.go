@@ -53,13 +53,21 @@ var parts = []part{
 	{"sign", (*run).sign},
 }
 
-// flooderName is the first argument of the process that flood starts.
-const flooderName = "flooder"
+// First arguments of the processes that flood starts.
+const (
+	flooderName = "flooder"
+	targetName  = "target"
+)
 
 func main() {
 	do := bench
-	if len(os.Args) > 1 && os.Args[1] == flooderName {
-		do = func() error { return runFlooder(os.Args[2:]) }
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case flooderName:
+			do = func() error { return runFlooder(os.Args[2:]) }
+		case targetName:
+			do = runTarget
+		}
 	}
 	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
