@@ -187,8 +187,7 @@ type shownAddress struct {
 	HeaderTime    uint64             `json:"header_time"` // ms
 }
 
-// uriOf is an address as wallets read it out of a picture. Where it stays the same in
-// capital letters, it is in these, for a smaller picture.
+// uriOf is an address as wallets read it out of a picture.
 func uriOf(n *script.Network, address string) string {
 	scheme := map[script.Chain]string{script.Bitcoin: "bitcoin", script.Litecoin: "litecoin", script.Namecoin: "namecoin"}[n.Chain]
 	return scheme + ":" + address

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -191,8 +193,40 @@ func TestStolenHome(t *testing.T) {
 	if err := os.Remove(h.PassphraseFile()); err != nil { // which a trial has in the home
 		t.Fatal(err)
 	}
-	files := 0
-	err = filepath.WalkDir(string(h), func(path string, d fs.DirEntry, err error) error {
+	found, files := search(t, string(h), secrets)
+	for _, f := range found {
+		t.Error(f)
+	}
+	if files < 15 {
+		t.Errorf("%d files", files)
+	}
+	// What would be there is found: every secret, in every form, in the middle of a file.
+	for name, secret := range secrets {
+		path := filepath.Join(string(h), "vs", "planted")
+		if err := os.WriteFile(path, slices.Concat([]byte("before"), secret, []byte("after")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if found, _ := search(t, string(h), secrets); !slices.Contains(found, path+" holds "+name) {
+			t.Errorf("%s is not found: %v", name, found)
+		}
+	}
+	path := filepath.Join(string(h), "vs", "planted")
+	text := "tprv8ZgxMBicQKsPd7Uf69XL1XwhmjHopUGep8GuEiJDZmbQz6o58LninorQAfcKZWARbtRtfnLcJ5MQ2AtHcQJCCRUcMRvmDUjyEmNUWwx8UbK" // of an example
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if found, _ := search(t, string(h), nil); !slices.Equal(found, []string{path + " holds an extended private key"}) {
+		t.Errorf("an extended private key is not found: %v", found)
+	}
+}
+
+// extended is how an extended private key looks, of any network here.
+var extended = regexp.MustCompile(`(?:[xtyzuv]prv|Ltpv|ttpv)[1-9A-HJ-NP-Za-km-z]{60,}`)
+
+// search looks for secrets in all files of a folder.
+func search(t *testing.T, root string, secrets map[string][]byte) (found []string, files int) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -200,14 +234,18 @@ func TestStolenHome(t *testing.T) {
 		data, err := os.ReadFile(path)
 		for name, secret := range secrets {
 			if bytes.Contains(data, secret) {
-				t.Errorf("%s holds %s", path, name)
+				found = append(found, path+" holds "+name)
 			}
+		}
+		if extended.Match(data) {
+			found = append(found, path+" holds an extended private key")
 		}
 		return err
 	})
-	if err != nil || files < 15 {
-		t.Errorf("%d files: %v", files, err)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return found, files
 }
 
 // secretsOf are a home's secrets in the forms in which somebody might write them.

@@ -57,6 +57,9 @@ type Rig struct {
 	Pending bool
 	// Free is set if the node relays a small transaction without a fee.
 	Free bool
+	// Unsure says that the backend may be without an estimate of the fee rate: always, or
+	// on a chain that has hardly any transactions.
+	Unsure bool
 	// Steps is how long the random history is; 0 stands for 40.
 	Steps int
 }
@@ -543,11 +546,14 @@ func testReplace(t *testing.T, s *suite) {
 	}
 }
 
-// T-40: a rate is between the relay minimum and the ceiling, or there is none.
+// T-40: a rate is between the relay minimum and the ceiling, or, where that may be, there is none.
 func testFeeRate(t *testing.T, s *suite) {
 	for _, within := range []uint32{1, 6, 144} {
 		rate, err := s.Backend.FeeRate(t.Context(), within)
-		if err != nil && !errors.Is(err, chain.ErrNoEstimate) || err == nil && (rate < s.Backend.Network().MinRelay || rate > chain.MaxRate) {
+		if s.Unsure && errors.Is(err, chain.ErrNoEstimate) {
+			continue
+		}
+		if err != nil || (rate < s.Backend.Network().MinRelay || rate > chain.MaxRate) {
 			t.Errorf("rate within %d blocks is %d, %v", within, rate, err)
 		}
 	}

@@ -67,6 +67,7 @@ func TestConformance(t *testing.T) {
 		t.Run(network, func(t *testing.T) {
 			chaintest.Run(t, func(t *testing.T) *chaintest.Rig {
 				m := newMiner(t, network)
+				m.chain.SetRate(3 * m.chain.Node().Network().MinRelay)
 				open := func(*testing.T) chain.Backend { return m.chain.Node() }
 				return &chaintest.Rig{Miner: m, Backend: open(t), Reopen: open, Pending: true, Steps: 500}
 			})

@@ -29,6 +29,6 @@ func TestBtcd(t *testing.T) {
 		return b
 	}
 	chaintest.Run(t, func(t *testing.T) *chaintest.Rig {
-		return &chaintest.Rig{Miner: m, Backend: open(t), Reopen: open, Light: true, Steps: 20}
+		return &chaintest.Rig{Miner: m, Backend: open(t), Reopen: open, Light: true, Unsure: true, Steps: 20}
 	})
 }

@@ -52,7 +52,7 @@ func Rig(m Miner) func(*testing.T) *chaintest.Rig {
 			}
 			return b
 		}
-		return &chaintest.Rig{Miner: m, Backend: open(t), Reopen: open, Pending: true}
+		return &chaintest.Rig{Miner: m, Backend: open(t), Reopen: open, Pending: true, Unsure: true}
 	}
 }
 
