@@ -311,7 +311,11 @@ func refused(t *testing.T, old exchange.ID, url string, used *exchange.Command, 
 	if _, err := after.Submit(short, used); !errors.Is(err, api.ErrForeign) {
 		t.Errorf("a command for the old virtual server: %v", err)
 	}
-	// A sender who does not check gets a refusal too.
+	// A sender who does not check gets a refusal too, and not only for being late.
+	used.Expiry = uint64(time.Now().Add(time.Minute).UnixMilli())
+	if err := used.Sign(old, keyOf("alice")); err != nil {
+		t.Fatal(err)
+	}
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/v1/commands", strings.NewReader(string(used.Append(nil))))
 	if err != nil {
 		t.Fatal(err)
