@@ -129,7 +129,7 @@ func rules() []Rule {
 		{
 			Package: "internal/bench", Floor: Beside,
 			Imports: with(state, "exchange/exchangetest", "exchange/market/markettest", "consensus", "store/pebble",
-				"store/sealed", "replica", "api", "node", "internal/cluster", "internal/forward", "internal/load",
+				"store/sealed", "replica", "api", "node", "internal/cluster", "internal/load",
 				"internal/chainnode", "internal/outside"),
 		},
 		{Package: "internal/bulk", Floor: Beside, Test: true},

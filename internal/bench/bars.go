@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 )
 
@@ -68,11 +69,11 @@ type judged struct {
 func (b bar) text() string {
 	switch {
 	case b.least:
-		return fmt.Sprintf(">= %v", b.limit)
+		return fmt.Sprintf(">= %s", plain(b.limit))
 	case b.strict:
-		return fmt.Sprintf("< %v", b.limit)
+		return fmt.Sprintf("< %s", plain(b.limit))
 	}
-	return fmt.Sprintf("<= %v", b.limit)
+	return fmt.Sprintf("<= %s", plain(b.limit))
 }
 
 func (b bar) met(value float64) bool {
@@ -84,6 +85,9 @@ func (b bar) met(value float64) bool {
 	}
 	return value <= b.limit
 }
+
+// plain is a number without an exponent.
+func plain(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
 // judge compares what was measured with its bars.
 func (r *run) judge() (list []judged, missed int) {
@@ -125,7 +129,7 @@ func (r *run) verdict() error {
 		if !j.Met {
 			result = "MISSED"
 		}
-		say("%-40s %12v  %-12s %-7s %s\n", j.Figure, j.Value, j.Bar, result, j.What)
+		say("%-40s %12s  %-12s %-7s %s\n", j.Figure, plain(j.Value), j.Bar, result, j.What)
 	}
 	say("\n%s\n", r.machine())
 	if missed > 0 {

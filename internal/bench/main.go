@@ -152,11 +152,12 @@ func (r *run) write(file string) error {
 
 // set notes a figure and prints it.
 func (r *run) set(name string, value any) {
+	text := fmt.Sprint(value)
 	if f, ok := value.(float64); ok {
-		value = rounded(f)
+		value, text = rounded(f), plain(rounded(f))
 	}
 	r.figures[name] = value
-	say("%-28s %v\n", name, value)
+	say("%-28s %s\n", name, text)
 }
 
 // rounded has three digits behind the point, or none.
