@@ -44,6 +44,9 @@ Back up when keys or cards have changed, that is after souk init, card new, card
 			if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 				return errors.Join(err, os.Remove(path))
 			}
+			if err := node.Home(home).NoteBackup(&b); err != nil {
+				return err
+			}
 			return a.show(map[string]any{"file": path, "backup": b}, func(w io.Writer) {
 				p(w, "%s holds %d files of %s; the passphrase is not in it: keep it elsewhere\n", path, len(b.Files), b.Member)
 				for _, id := range b.Alone {

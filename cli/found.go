@@ -30,6 +30,7 @@ func (a *app) initCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			p(a.err, "The keys for banks exist only here: back them up before there are coins, with souk backup FILE --home %s\n", home)
 			return a.show(map[string]string{"home": home, "card": card.String()}, func(w io.Writer) {
 				p(w, "%s\n", card.String())
 			})

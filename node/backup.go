@@ -105,6 +105,31 @@ func (h Home) Backup(out io.Writer, now time.Time) (Backup, error) {
 	return b, b.write(out, content, now)
 }
 
+// backedUp is where a home remembers the SHA-256 of the sealed keys for banks that were
+// in its last backup.
+func (h Home) backedUp() string { return filepath.Join(string(h), "backed-up") }
+
+// NoteBackup notes in a home that a backup of it is kept, so that Doctor does not ask for one.
+func (h Home) NoteBackup(b *Backup) error {
+	for _, f := range b.Files {
+		if filepath.Join(string(h), filepath.FromSlash(f.Path)) != h.bankSeed() {
+			continue
+		}
+		if err := os.WriteFile(h.backedUp(), []byte(f.Hash+"\n"), 0o600); err != nil {
+			return fmt.Errorf("%w: %w", ErrBackup, err)
+		}
+	}
+	return nil
+}
+
+// inBackup tells whether the keys for banks, as they are, were in a backup.
+func (h Home) inBackup() bool {
+	noted, err := os.ReadFile(h.backedUp())
+	data, kerr := os.ReadFile(h.bankSeed())
+	sum := sha256.Sum256(data)
+	return err == nil && kerr == nil && strings.TrimSpace(string(noted)) == hex.EncodeToString(sum[:])
+}
+
 // isSecret tells whether a file must be sealed.
 func isSecret(name string) bool {
 	return strings.HasSuffix(name, ".age") || strings.HasSuffix(name, ".key")

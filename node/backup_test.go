@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -293,4 +294,36 @@ func secretsOf(t *testing.T, h node.Home) map[string][]byte {
 		t.Fatal(err)
 	}
 	return all
+}
+
+// A home knows whether its keys for banks were in a backup, and the doctor reminds of one
+// until they were, and again when they are others.
+func TestDoctorBackup(t *testing.T) {
+	v := startVault(t, 4, 1)
+	v.close(t, 0)
+	h := v.Homes[0]
+	reminds := func() bool {
+		return slices.ContainsFunc(node.Doctor(t.Context(), h), func(f node.Finding) bool { return f.What == "backup" && f.Note })
+	}
+	if !reminds() {
+		t.Error("no reminder before the first backup")
+	}
+	b, err := h.Backup(io.Discard, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reminds() {
+		t.Error("no reminder although nobody kept the backup")
+	}
+	if err := h.NoteBackup(&b); err != nil || reminds() {
+		t.Errorf("a reminder after a backup, %v", err)
+	}
+	key := filepath.Join(string(h), "keys", "bank.key")
+	data, err := os.ReadFile(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(key, append(data, '\n'), 0o600); err != nil || !reminds() {
+		t.Errorf("no reminder for other keys, %v", err)
+	}
 }

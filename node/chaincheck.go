@@ -148,6 +148,9 @@ func checkChainsOf(ctx context.Context, h Home, c *Config, running bool) (all []
 		}
 		if len(f.Banks) > 0 {
 			all = append(all, checkBankKeys(h, &c.Virtual[i], f.ID()))
+			if h.HasBankKeys() && !h.inBackup() {
+				all = append(all, Finding{What: "backup", Note: true, Detail: fmt.Sprintf("none was made of this home's keys for banks as they are now; with too many of these lost, coins are: souk backup FILE --home %s", h)})
+			}
 		}
 	}
 	return all
