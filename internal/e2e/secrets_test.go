@@ -9,10 +9,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"souk/internal/chainnode"
 	"souk/node"
 	"souk/store/sealed"
 )
@@ -69,9 +71,9 @@ func TestSecrets(t *testing.T) {
 	}
 	secrets["words"] = [][]byte{[]byte("thank year wave sausage")}
 	secrets["purse's passphrase"] = [][]byte{[]byte("canary in the coal mine")}
-	id := f.Founding.ID()
+	virtual := f.Founding.ID()
 	flags := []string{"--purse", purse, "--passphrase-file", pass}
-	out, err := try(t, words+"\n", append([]string{"account", "recover", "--server", f.URLs[0], "--id", hex.EncodeToString(id[:])}, flags...)...)
+	out, err := try(t, words+"\n", append([]string{"account", "recover", "--server", f.URLs[0], "--id", hex.EncodeToString(virtual[:])}, flags...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,6 +119,41 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
+// The same of the seeds of keys for banks, of servers that sign with them.
+func TestBankSecrets(t *testing.T) {
+	b := withBanks(t, false, chainnode.Btcd)
+	secrets := canaries{}
+	for i, h := range b.Homes {
+		seed, err := sealed.Read(filepath.Join(string(h), "keys", "bank.key"), "bank seed", sealed.FromFile(h.PassphraseFile()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets.add(fmt.Sprintf("bank seed %d", i+1), seed)
+	}
+	for name, forms := range secrets { // what would be there is found
+		for _, form := range forms {
+			if !slices.Contains(secrets.in(slices.Concat([]byte("before"), form, []byte("after"))), name) {
+				t.Fatalf("%s is not found", name)
+			}
+		}
+	}
+	alice := b.saver("alice")
+	alice.pay("BTC", 2e8)
+	b.mine("BTC", 3)
+	eventually(t, time.Minute, "it is credited", func() error { return alice.has("BTC", "2.00000000") })
+	id, to := alice.withdraw("BTC", 1e8)
+	alice.paid("BTC", id, to)
+	for i := range b.Homes {
+		b.spoken(t, secrets, i)
+	}
+	if err := b.Stop(0, 1, 2, 3); err != nil {
+		t.Error(err)
+	}
+	for _, h := range b.Homes {
+		b.stored(t, secrets, string(h)) // logs, too
+	}
+}
+
 // spoken looks at what a running server shows of itself.
 func (f *federation) spoken(t *testing.T, secrets canaries, i int) {
 	t.Helper()
@@ -132,7 +169,7 @@ func (f *federation) spoken(t *testing.T, secrets canaries, i int) {
 	}
 	for _, path := range []string{
 		"/v1/status", "/v1/founding", "/v1/assets", "/v1/markets", "/v1/audit", "/v1/votes", "/v1/trades?market=1", "/v1/book/1", "/v1/light/0",
-		"/metrics", "/livez", "/readyz", "/v1/nonce", "/v1/openapi.json", "/openapi.json", "/debug/pprof/cmdline", "/debug/vars", "/config.toml", "/v1/none",
+		"/v1/banks", "/v1/banks/BTC", "/v1/banks/BTC/coins", "/v1/banks/BTC/series/0", "/metrics", "/livez", "/readyz", "/v1/nonce", "/v1/openapi.json", "/openapi.json", "/debug/pprof/cmdline", "/debug/vars", "/config.toml", "/v1/none",
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.URLs[i]+path, nil)
 		if err != nil {
