@@ -396,7 +396,12 @@ func (b *bankShop) rules(as func(...string) []string, shop string) {
 	b.matches(b.must(as("withdraw", "settings", "--disallow", "BTC:"+other)...), `allowed BTC:`+shop+` +no -> yes`)
 	b.refused("that address is not allowed", as("withdraw", "settings", "--disallow", "BTC:"+other)...)
 	b.refused("could pay nobody", as("withdraw", "settings", "--disallow", "BTC:"+shop)...)
-	b.matches(b.must(as("withdraw", "settings", "--undo", "-o", "json")...), `"changes": \[\]`, `"to": "12h0m0s"`)
+	b.refused("your settings are so from 20", as("withdraw", "settings", "--allow", "BTC:"+shop)...)
+	// What is stricter does not wait with what is to come.
+	b.matches(b.must(as("withdraw", "settings", "--delay", "13h")...), `delay +12h0m0s -> 13h0m0s, in force at once\n`, "in force from 20", `this includes the change`, `allowed BTC:`+shop+` +no -> yes`)
+	b.shows(as("withdraw", "settings"), `^delay +13h0m0s\nonly allowed +no\n\nfrom 20[^\n]+\ndelay +13h0m0s\nonly allowed +yes[^\n]+\nallowed +BTC:`+shop)
+	b.matches(b.must(as("withdraw", "settings", "--none")...), "in force from 20", "takes the place of the change that was to come: nothing of that is left", `delay +13h0m0s -> no time`)
+	b.matches(b.must(as("withdraw", "settings", "--undo", "-o", "json")...), `"changes": \[\]`, `"to": "13h0m0s"`)
 	b.refused("nothing to take back", as("withdraw", "settings", "--undo")...)
 	b.refused("do not go together", as("withdraw", "settings", "--delay", "1h", "--no-delay")...)
 	b.refused("with a colon between", as("withdraw", "settings", "--allow", shop)...)
@@ -446,7 +451,7 @@ func (b *bankShop) liesOfSettings(alice, evil string) {
 		}
 		return regexp.MustCompile(`"allowed":\[`).ReplaceAll(body, fmt.Appendf(nil, `"allowed":[{"bank":1,"symbol":"BTC","address":%q,"script":"%x"}`, evil, out))
 	})
-	as := b.as(b.forgetful(alice), []string{liar, b.URLs[1]}, "withdraw", "settings", "--delay", "13h")
+	as := b.as(b.forgetful(alice), []string{liar, b.URLs[1]}, "withdraw", "settings", "--delay", "14h")
 	if text, status := b.souk(as...); status != 0 || strings.Contains(text, evil) {
 		b.Errorf("%d: %s", status, text)
 	}

@@ -4,6 +4,7 @@ import (
 	"io"
 	"time"
 
+	"souk/exchange/custody"
 	"souk/store/sealed"
 )
 
@@ -18,4 +19,15 @@ func Length(text string) (time.Duration, error) {
 func QuickMain(args []string, in io.Reader, out, errw io.Writer) int {
 	a := &app{in: in, out: out, err: errw, work: sealed.TestWork}
 	return a.run(args)
+}
+
+// Tighten is what withdraw settings --only --delay signs for settings in force, with a
+// change to come or none: what is in force at once, and what after that.
+func Tighten(now custody.Settings, coming *custody.Settings, only bool, delay time.Duration) (lock *custody.Settings, next custody.Settings, err error) {
+	x := &ruled{now: now, next: now, coming: coming != nil}
+	if coming != nil {
+		x.next = *coming
+	}
+	err = (&rulesFlags{only: only, delay: length(delay)}).change(x)
+	return x.lock, x.next, err
 }

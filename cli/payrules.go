@@ -25,6 +25,7 @@ type rulesFlags struct {
 	noDelay         bool
 	only, any       bool
 	allow, disallow []string
+	add, gone       []place // what these are
 	none, undo      bool
 }
 
@@ -57,12 +58,15 @@ func (a *app) withdrawSettings() *cobra.Command {
 proven to have it, and you are told what changes and what stays. Withdrawals to allowed addresses have no
 delay; with --only nothing else is paid to.
 
-What makes things stricter is in force at once; anything else is so after the longest delay now in force, and
-until then you see it coming. A further change goes on from the one that is to come, and takes its place; --undo
-takes it back. Only the owner's key may change settings.`,
+A change that only makes things stricter is in force at once. One that lets something through sooner, an allowed
+address too, is so after the longest delay now in force, and all of it: --only --allow ADDRESS limits nothing
+until then, and you see it coming. A further change goes on from the one that is to come, and its time begins
+anew; what is stricter of the further one is in force at once nevertheless. So a second --only pays nobody until
+the address is allowed. --undo takes back what is to come. Only the owner's key may change settings.`,
 		Example: `  souk withdraw settings
   souk withdraw settings --delay 24h
-  souk withdraw settings --only --allow BTC:bc1q... --allow LTC:ltc1q...
+  souk withdraw settings --only --allow BTC:bc1q... --allow LTC:ltc1q...   # all of it after the longest delay
+  souk withdraw settings --only                                            # and then this: nobody else at once
   souk withdraw settings --disallow BTC:bc1q...
   souk withdraw settings --undo`,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -120,8 +124,10 @@ func places(ctx context.Context, s *session, flag string, texts []string) (all [
 
 // ruled are settings before and after a change, proven but for names.
 type ruled struct {
-	now, next custody.Settings // in force, and what is signed
-	coming    bool             // a change was to come, which this one takes up
+	now, next custody.Settings  // in force, and what is signed at last
+	lock      *custody.Settings // what is signed before that: the stricter part of the change, in force at once
+	coming    bool              // a change was to come
+	from      uint64            // ms: from then on
 }
 
 // rulesAfter are the settings that flags make of those that are.
@@ -135,7 +141,7 @@ func rulesAfter(ctx context.Context, s *session, who *api.Signer, f *rulesFlags)
 		return nil, err
 	}
 	now, coming, from := record.At(max(at.Time, uint64(time.Now().UnixMilli())))
-	x := &ruled{now: now, next: now, coming: from != 0}
+	x := &ruled{now: now, next: now, coming: from != 0, from: from}
 	switch {
 	case f.undo && !x.coming:
 		return nil, errors.New("no change of your settings is to come, so there is nothing to take back")
@@ -147,44 +153,70 @@ func rulesAfter(ctx context.Context, s *session, who *api.Signer, f *rulesFlags)
 	case x.coming:
 		x.next = coming
 	}
-	base := x.next
-	if err := f.apply(ctx, s, &x.next); err != nil {
+	if f.add, err = places(ctx, s, "--allow", f.allow); err != nil {
 		return nil, err
 	}
-	if sameRules(&base, &x.next) {
-		return nil, errors.New("your settings are so already; souk withdraw settings shows them")
+	if f.gone, err = places(ctx, s, "--disallow", f.disallow); err != nil {
+		return nil, err
 	}
-	return x, nil
+	return x, f.change(x)
 }
 
-// apply changes settings as flags say.
-func (f *rulesFlags) apply(ctx context.Context, s *session, x *custody.Settings) error {
+// change makes of settings, and of the change of them that may be to come, what flags
+// say. The ledger has one change to come at most, and takes it whole or not at all at
+// once (Y-62). So that a stricter part need not wait with what was to come already, it
+// is signed by itself before.
+func (f *rulesFlags) change(x *ruled) error {
+	base := x.next
+	if err := f.apply(&x.next, &x.now); err != nil {
+		return err
+	}
+	if x.coming {
+		if lock := f.stricter(&x.now); !sameRules(&lock, &x.now) {
+			x.lock = &lock
+		}
+	}
+	switch {
+	case x.lock != nil || !sameRules(&base, &x.next):
+		return nil
+	case x.coming:
+		return fmt.Errorf("your settings are so from %s on, and nothing of it would be in force sooner; souk withdraw settings shows them, --undo takes that change back", when(x.from))
+	}
+	return errors.New("your settings are so already; souk withdraw settings shows them")
+}
+
+// stricter makes of settings in force what flags say, but for what lets something through sooner.
+func (f *rulesFlags) stricter(now *custody.Settings) custody.Settings {
+	x := custody.Settings{
+		Delay: max(now.Delay, uint64(time.Duration(f.delay).Milliseconds())), Only: now.Only || f.only,
+		Allowed: slices.Clone(now.Allowed),
+	}
+	for _, o := range f.gone {
+		x.Allowed = slices.DeleteFunc(x.Allowed, func(a custody.Allowed) bool { return compareAllowed(a, o.Allowed) == 0 })
+	}
+	return x
+}
+
+// apply changes settings as flags say. What is allowed now can be taken off, too.
+func (f *rulesFlags) apply(x, now *custody.Settings) error {
 	if f.delay != 0 || f.noDelay {
 		x.Delay = uint64(time.Duration(f.delay).Milliseconds())
 	}
 	if f.only || f.any {
 		x.Only = f.only
 	}
-	add, err := places(ctx, s, "--allow", f.allow)
-	if err != nil {
-		return err
-	}
-	gone, err := places(ctx, s, "--disallow", f.disallow)
-	if err != nil {
-		return err
-	}
 	x.Allowed = slices.Clone(x.Allowed)
-	for _, o := range add {
+	for _, o := range f.add {
 		x.Allowed = append(x.Allowed, o.Allowed)
 	}
 	slices.SortFunc(x.Allowed, compareAllowed)
 	x.Allowed = slices.CompactFunc(x.Allowed, func(a, b custody.Allowed) bool { return compareAllowed(a, b) == 0 })
-	for _, o := range gone {
-		i := slices.IndexFunc(x.Allowed, func(a custody.Allowed) bool { return compareAllowed(a, o.Allowed) == 0 })
-		if i < 0 {
+	for _, o := range f.gone {
+		is := func(a custody.Allowed) bool { return compareAllowed(a, o.Allowed) == 0 }
+		if !slices.ContainsFunc(x.Allowed, is) && !slices.ContainsFunc(now.Allowed, is) {
 			return usageError{fmt.Errorf("--disallow %s: that address is not allowed; souk withdraw settings shows those that are", o.text)}
 		}
-		x.Allowed = slices.Delete(x.Allowed, i, i+1)
+		x.Allowed = slices.DeleteFunc(x.Allowed, is)
 	}
 	switch {
 	case len(x.Allowed) > custody.MaxAllowed:
@@ -206,7 +238,8 @@ func sameRules(x, y *custody.Settings) bool {
 // changedRules are settings that were signed, as programs read them.
 type changedRules struct {
 	api.Receipt
-	From    uint64   `json:"from"` // ms
+	From    uint64   `json:"from"`    // ms
+	AtOnce  []change `json:"at_once"` // what was stricter, and is in force whatever else waits
 	Changes []change `json:"changes"`
 	Stays   []change `json:"stays"`
 }
@@ -216,48 +249,70 @@ func (a *app) setRules(ctx context.Context, s *session, who *api.Signer, f *rule
 	if err != nil {
 		return err
 	}
-	body := &exchange.SetWithdrawals{Settings: x.next}
-	if body.Salt, err = newSalt(); err != nil {
-		return err
-	}
-	v := changedRules{Changes: []change{}, Stays: []change{}}
-	for _, c := range x.changes(ctx, s) {
-		if c.From == c.To {
-			v.Stays = append(v.Stays, c)
-		} else {
-			v.Changes = append(v.Changes, c)
+	v := changedRules{AtOnce: []change{}, Changes: []change{}, Stays: []change{}}
+	now := x.now
+	var r exchange.Receipt
+	if x.lock != nil {
+		if r, err = a.signRules(ctx, s, who, x.lock); err != nil {
+			return err
 		}
+		v.AtOnce, _ = changes(ctx, s, &now, x.lock)
+		now = *x.lock
 	}
-	r, err := a.do(ctx, s, who, body)
-	if err != nil {
-		return err
+	v.Changes, v.Stays = changes(ctx, s, &now, &x.next)
+	if x.lock == nil || len(v.Changes) > 0 {
+		if r, err = a.signRules(ctx, s, who, &x.next); err != nil && x.lock != nil {
+			return fmt.Errorf("what is stricter is in force, but it has taken the place of the change that was to come, which is to be given again: %w", err)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	v.Receipt, v.From = api.ReceiptValue(&r), max(r.Number, r.Time)
-	return a.show(&v, func(w io.Writer) {
-		if v.From > r.Time {
-			p(w, "set, and in force from %s on; until then --undo takes it back\n", when(v.From))
-		} else {
-			p(w, "set, and in force\n")
-		}
-		if x.coming && f.undo {
-			p(w, "the change that was to come is taken back; what is in force stays\n")
-		} else if x.coming {
-			p(w, "this includes the change that was to come, whose time begins anew\n")
-		}
-		for _, c := range v.Changes {
-			p(w, "%s\t%s -> %s\n", c.What, c.From, c.To)
-		}
-		for _, c := range v.Stays {
-			p(w, "%s\t%s, as it is\n", c.What, c.To)
-		}
-		p(w, "command %s, block %d\n", v.ID, v.Height)
-	})
+	return a.show(&v, func(w io.Writer) { v.print(w, x, f, r.Time) })
+}
+
+// signRules gives the command for settings.
+func (a *app) signRules(ctx context.Context, s *session, who *api.Signer, to *custody.Settings) (exchange.Receipt, error) {
+	body := &exchange.SetWithdrawals{Settings: *to}
+	var err error
+	if body.Salt, err = newSalt(); err != nil {
+		return exchange.Receipt{}, err
+	}
+	return a.do(ctx, s, who, body)
+}
+
+func (v *changedRules) print(w io.Writer, x *ruled, f *rulesFlags, now uint64) {
+	for _, c := range v.AtOnce {
+		p(w, "%s\t%s -> %s, in force at once\n", c.What, c.From, c.To)
+	}
+	if v.From > now {
+		p(w, "set, and in force from %s on, all of it; until then --undo takes it back\n", when(v.From))
+	} else {
+		p(w, "set, and in force\n")
+	}
+	switch {
+	case x.coming && f.undo:
+		p(w, "the change that was to come is taken back; what is in force stays\n")
+	case x.coming && (f.none || v.From <= now):
+		p(w, "this takes the place of the change that was to come: nothing of that is left but what is here\n")
+	case x.coming:
+		p(w, "this includes the change that was to come, whose time begins anew\n")
+	}
+	for _, c := range v.Changes {
+		p(w, "%s\t%s -> %s\n", c.What, c.From, c.To)
+	}
+	for _, c := range v.Stays {
+		p(w, "%s\t%s, as it is\n", c.What, c.To)
+	}
+	p(w, "command %s, block %d\n", v.ID, v.Height)
 }
 
 // changes compare what is in force with what is signed, all of it.
-func (x *ruled) changes(ctx context.Context, s *session) []change {
+func changes(ctx context.Context, s *session, now, next *custody.Settings) (differ, same []change) {
+	differ, same = []change{}, []change{}
 	only := map[bool]string{true: "allowed addresses only", false: "any address"}
-	all := []change{{"delay", dashed(x.now.Delay), dashed(x.next.Delay)}, {"pays to", only[x.now.Only], only[x.next.Only]}}
+	all := []change{{"delay", dashed(now.Delay), dashed(next.Delay)}, {"pays to", only[now.Only], only[next.Only]}}
 	has := func(list []custody.Allowed, a custody.Allowed) string {
 		if slices.ContainsFunc(list, func(b custody.Allowed) bool { return compareAllowed(a, b) == 0 }) {
 			return "yes"
@@ -270,7 +325,7 @@ func (x *ruled) changes(ctx context.Context, s *session) []change {
 			names[custody.Bank(banks.Banks[i].ID)] = &banks.Banks[i]
 		}
 	}
-	both := slices.Concat(x.now.Allowed, x.next.Allowed)
+	both := slices.Concat(now.Allowed, next.Allowed)
 	slices.SortFunc(both, compareAllowed)
 	for _, a := range slices.CompactFunc(both, func(a, b custody.Allowed) bool { return compareAllowed(a, b) == 0 }) {
 		name := fmt.Sprintf("bank %d:%x", a.Bank, a.Script)
@@ -281,9 +336,16 @@ func (x *ruled) changes(ctx context.Context, s *session) []change {
 				}
 			}
 		}
-		all = append(all, change{"allowed " + name, has(x.now.Allowed, a), has(x.next.Allowed, a)})
+		all = append(all, change{"allowed " + name, has(now.Allowed, a), has(next.Allowed, a)})
 	}
-	return all
+	for _, c := range all {
+		if c.From == c.To {
+			same = append(same, c)
+		} else {
+			differ = append(differ, c)
+		}
+	}
+	return differ, same
 }
 
 func showRules(w io.Writer, x *api.WithdrawalSettings) {
