@@ -38,7 +38,12 @@ type shop struct {
 
 func openShop(t *testing.T) *shop {
 	t.Helper()
-	return startShop(t, node.LocalSetup{Servers: 2})
+	return openShopOf(t, 2)
+}
+
+func openShopOf(t *testing.T, servers int) *shop {
+	t.Helper()
+	return startShop(t, node.LocalSetup{Servers: servers})
 }
 
 // startShop founds and starts a federation in a folder of the test's.

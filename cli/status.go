@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"souk/api"
+	"souk/node"
 )
 
 func (a *app) statusCommand() *cobra.Command {
@@ -16,15 +18,23 @@ func (a *app) statusCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "status", Short: "Show how the virtual server and its members stand", Args: cobra.NoArgs,
 		Long: `Show how the virtual server and its members stand, as the server that answers sees it: whom it is
-connected with, who is behind, demoted or silent, and whether blocks can be decided.`,
+connected with, who is behind, demoted or silent, and whether blocks can be decided. With --home that is the
+home's own server; if it does not answer, that is said first, another server is asked, and the exit status is 1.`,
 		Example: "  souk status --server https://alice.example:8640\n  souk status --home ./home",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.withHome(c.Context(), home, func(ctx context.Context, s *session) error {
+				mine, dead := a.ownStatus(ctx, home, s)
+				if dead != nil && a.output != "json" {
+					p(a.out, "%s\n\n", dead)
+				}
 				status, err := s.client.Status(ctx)
 				if err != nil {
+					return errors.Join(dead, err)
+				}
+				if err := a.show(status, func(w io.Writer) { showStatus(w, status, mine) }); err != nil {
 					return err
 				}
-				return a.show(status, func(w io.Writer) { showStatus(w, status) })
+				return dead
 			})
 		},
 	}
@@ -32,8 +42,33 @@ connected with, who is behind, demoted or silent, and whether blocks can be deci
 	return c
 }
 
-func showStatus(w io.Writer, s *api.Status) {
+// ownStatus asks the server of a home itself, unless another one is to be asked. If it
+// does not answer it says so, and which member's it is.
+func (a *app) ownStatus(ctx context.Context, home string, s *session) (member string, dead error) {
+	if home == "" || len(a.servers) > 0 {
+		return "", nil
+	}
+	served, err := node.Home(home).Serves(a.id)
+	if err != nil || served.Own == "" {
+		return "", nil //nolint:nilerr // a home that holds keys only has no server
+	}
+	own, err := api.NewClient(api.Config{Servers: []string{served.Own}, ID: s.id, Hasty: true})
+	if err != nil {
+		return "", err
+	}
+	defer own.Close()
+	ctx, cancel := context.WithTimeout(ctx, probe)
+	defer cancel()
+	if _, err := own.Status(ctx); err != nil {
+		return served.Member, fmt.Errorf("YOUR SERVER at %s DOES NOT ANSWER: is souk serve --home %s running?", served.Own, home)
+	}
+	return "", nil
+}
+
+// showStatus shows what a server says. Of members, mine is who asks, if not his own server answers.
+func showStatus(w io.Writer, s *api.Status, mine string) {
 	v := newOutlook(s)
+	v.mine = mine
 	for _, line := range v.alarm() {
 		p(w, "%s\n", line)
 	}
@@ -115,10 +150,11 @@ type outlook struct {
 	*api.Status
 	peers map[string]*api.Peer // by the node id in a member's consensus address
 	best  uint64               // newest block that anybody has
+	mine  string               // member who asks, whose own server does not answer
 }
 
 func newOutlook(s *api.Status) *outlook {
-	v := &outlook{s, map[string]*api.Peer{}, s.Height}
+	v := &outlook{Status: s, peers: map[string]*api.Peer{}, best: s.Height}
 	for i := range s.Peers {
 		v.peers[s.Peers[i].ID] = &s.Peers[i]
 		v.best = max(v.best, s.Peers[i].Height)
@@ -207,14 +243,17 @@ func (v *outlook) catchingUp() string {
 func (v *outlook) remarks(m *api.Member) string {
 	var all []string
 	x := v.peer(m)
+	if v.mine != "" && m.Name == v.mine {
+		all = append(all, "YOUR SERVER, which does not answer you")
+	}
 	switch {
 	case v.self(m):
-		all = append(all, "this server")
+		all = append(all, map[bool]string{true: "this server", false: "the one that answers here"}[v.mine == ""])
 		if v.best > v.Height+slack {
 			all = append(all, count(v.best-v.Height, "block")+" behind")
 		}
 	case x == nil:
-		all = append(all, "NOT CONNECTED with this server")
+		all = append(all, "NOT CONNECTED with "+map[bool]string{true: "this server", false: "the one that answers"}[v.mine == ""])
 	case x.Behind:
 		all = append(all, "connected, catching up")
 	case v.best > x.Height+slack:

@@ -9,6 +9,13 @@ import (
 // ShowStatus is the table of a status.
 func ShowStatus(s *api.Status) string {
 	var b strings.Builder
-	showStatus(&b, s)
+	showStatus(&b, s, "")
+	return b.String()
+}
+
+// ShowStatusOf is the table of a status for a member whose own server does not answer.
+func ShowStatusOf(s *api.Status, mine string) string {
+	var b strings.Builder
+	showStatus(&b, s, mine)
 	return b.String()
 }

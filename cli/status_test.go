@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -123,5 +124,33 @@ func TestShowStatus(t *testing.T) {
 				t.Errorf("%s: says %q:\n%s", name, not, text)
 			}
 		}
+	}
+}
+
+// Whose own server does not answer sees his own member marked, and which one answered.
+func TestShowStatusOfAnother(t *testing.T) {
+	text := cli.ShowStatusOf(four(90, peer("bob", 90), peer("carol", 90)), "dave")
+	for _, say := range []string{"alice +1000000 +the one that answers here\n", "dave +1000000 +YOUR SERVER, which does not answer you; NOT CONNECTED with the one that answers\n"} {
+		if !regexp.MustCompile(strings.ReplaceAll(say, " +", `\s+`)).MatchString(text) {
+			t.Errorf("does not say %q:\n%s", say, text)
+		}
+	}
+	if strings.Contains(text, "this server\n") {
+		t.Errorf("somebody else's is called this server:\n%s", text)
+	}
+}
+
+// The status of a home whose server is dead fails, and says so first.
+func TestStatusOfADeadServer(t *testing.T) {
+	s := openShopOf(t, 4)
+	if err := s.Stop(1); err != nil {
+		t.Fatal(err)
+	}
+	out, status := s.souk("status", "--home", string(s.Homes[1]))
+	if status != 1 || !strings.HasPrefix(out, "YOUR SERVER at "+s.URLs[1]+" DOES NOT ANSWER") || !strings.Contains(out, "the one that answers here") {
+		t.Errorf("%d: %s", status, out)
+	}
+	if out, status := s.souk("status", "--home", string(s.Homes[0])); status != 0 || strings.Contains(out, "DOES NOT ANSWER") || !strings.Contains(out, "this server") {
+		t.Errorf("%d: %s", status, out)
 	}
 }

@@ -101,6 +101,9 @@ type Served struct {
 	// Servers are base URLs: this server's own first, then those of the other members
 	// of the founding contract.
 	Servers []string
+	// Own is this server's own URL, and Member its name; empty if no card of the home is
+	// for its keys.
+	Own, Member string
 }
 
 // Serves is the virtual server of a home whose id begins with a text; it may be
@@ -122,6 +125,7 @@ func (h Home) Serves(id string) (Served, error) {
 	for i := range cards {
 		if cards[i].Keys == all[at].keys {
 			s.Servers = append(s.Servers, cards[i].Card.URL)
+			s.Own, s.Member = cards[i].Card.URL, cards[i].Card.Name
 		}
 	}
 	for i := range s.Founding.Members {
