@@ -135,7 +135,7 @@ func (s *State) Attest(by Member, t *Attestation) Code {
 		s.replaceHashes(b, a, t)
 	}
 	if t.Rate != 0 {
-		a.rate, a.rated = t.Rate, b.tip
+		a.rate, a.rated = t.Rate, max(b.tip, a.height)
 	}
 	for i := range t.Payments {
 		s.sayPayment(b, by, t, &t.Payments[i])

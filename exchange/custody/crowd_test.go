@@ -79,7 +79,7 @@ func TestCrowd(t *testing.T) {
 	}
 	w.unchecked = false
 	w.reload()
-	w.turn(0, 12)
+	w.turn(0, 24)
 	for range blocks * n / custody.MaxCredits {
 		w.step()
 	}

@@ -105,7 +105,7 @@ func TestRateLapses(t *testing.T) {
 	w := newWorld(t, 4, definition("bitcoin", 1))
 	w.twin = again(t, w.s)
 	w.seen(5000, 6000, 7000, 8000)
-	for i := range custody.Late - 1 {
+	for i := range custody.Late {
 		if w.seen(0, 0, 9000, 9000); w.rate() == 0 {
 			t.Fatalf("lapsed after %d blocks", i+1)
 		}

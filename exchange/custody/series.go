@@ -49,7 +49,7 @@ type attestor struct {
 	member Member
 	height uint32 // the last block that it has said
 	rate   uint64 // units per 1,000 virtual bytes that it has seen; zero for none
-	rated  uint32 // the agreed tip when it said so
+	rated  uint32 // the agreed tip when it said so, or height if that was above
 	wrong  uint32 // how often it was wrong
 
 	// How many accounts it has admitted in which hour.
