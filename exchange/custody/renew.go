@@ -18,9 +18,14 @@ const DoubtBlocks = 1008
 func (c *coin) stands() bool { return !c.stolen && !c.doubtful() }
 
 // robbed tells whether a transaction that is no version of a batch took one of its
-// inputs, as deep as it takes to settle the batch.
+// inputs, or one that conflicts with it was mined instead of the transaction which it
+// is the change of, as deep as it takes to settle the batch.
 func (b *bank) robbed(t *batch, c *coin) bool {
-	return c.stolen && b.depth(c.spent.height) >= b.enough(t, len(t.Versions))
+	at, ok := b.replaced(c)
+	if c.stolen {
+		at, ok = c.spent, true
+	}
+	return ok && b.depth(at.height) >= b.enough(t, len(t.Versions))
 }
 
 // gone tells whether a batch must do without one of its inputs: that was taken, or has

@@ -167,9 +167,15 @@ func (w *step) confirm(t *batch, version int, at location) {
 const maxGivenUp = 255
 
 // giveUp ends a batch none of whose versions can be mined any more: its withdrawals
-// wait again, its inputs are nobody's any more, and so is its fee (Y-72).
+// wait again, its inputs are nobody's any more, and so is its fee (Y-72). A child, which
+// pays nobody, goes with the change that it spends.
 func (w *step) giveUp(t *batch) {
 	b := t.bank
+	for v := range t.Versions {
+		if len(t.paying) > 0 && !b.dead(t, v+1) {
+			broken("batch %d is given up, and version %d of it may be mined", t.Number, v+1)
+		}
+	}
 	w.orphan(t)
 	b.unexpect(t)
 	remove(&b.live, t, (*batch).byNumber)
@@ -211,13 +217,17 @@ func (w *step) orphan(t *batch) {
 }
 
 // letGo makes an input of a batch that has ended without it a free coin. If somebody
-// took it for good, it is forgotten.
+// took it for good, or another coin took its place, it is forgotten.
 func (w *step) letGo(c *coin) {
 	b := c.bank
 	w.miss(c, func() {
 		c.aside = false
 		b.release(c)
 	})
+	if _, ok := b.replaced(c); ok {
+		w.forgetFree(c)
+		return
+	}
 	if c.stolen && b.depth(c.spent.height) >= b.network.Depth(c.amount) {
 		w.bury(c)
 	}
@@ -262,8 +272,8 @@ func (w *step) again(t *batch) {
 	if !ok || b.depth(at.height) < b.enough(t, version) {
 		return
 	}
-	if version != int(t.Settled) && !w.exchange(t, version, at) {
-		return
+	if version != int(t.Settled) {
+		w.exchange(t, version, at)
 	}
 	order := func(x, y *batch) int { return cmp.Or(cmp.Compare(x.Height, y.Height), x.byNumber(y)) }
 	remove(&b.settled, t, order)
@@ -276,33 +286,61 @@ func (w *step) again(t *batch) {
 	w.touch(t)
 }
 
-// exchange replaces the change of one version by that of another.
-func (w *step) exchange(t *batch, version int, at location) bool {
-	b := t.bank
-	for i := range t.In {
-		if t.spends(version, i) != t.spends(int(t.Settled), i) {
-			return false // other coins are gone than before: only people can tell what happened
+// exchange makes the change of another version than before a coin, now that it is
+// that one which is mined. The change of the former version cannot exist any more: if
+// it is free, it is forgotten, and if a batch was to spend it, that batch has lost an
+// input for good and goes on as such batches do. An input that only the former version
+// spent is the bank's again.
+func (w *step) exchange(t *batch, version int, at location) {
+	b, before := t.bank, int(t.Settled)
+	if c := b.coins[t.changeAt(before)]; c != nil && c.state == free && t.Versions[before-1].Change > 0 {
+		w.forgetFree(c)
+	}
+	for i := range t.Inputs {
+		if c := b.coins[t.Inputs[i].At]; c != nil && t.spends(before, i) && !t.spends(version, i) {
+			w.revive(c)
 		}
 	}
-	if t.Versions[t.Settled-1].Change > 0 {
-		c := b.coins[t.changeAt(int(t.Settled))]
-		if c == nil || c.state == gone {
-			return false // it was spent for good: only people can tell what happened
-		}
-		if c.state == promised {
-			w.giveUp(w.batchOf(b.id, c.batch))
-		}
-		w.miss(c, func() { c.stolen = false })
-		b.withdraw(c)
-		if c.missing() {
-			b.lost = sub(b.lost, c.amount)
-		}
-		w.dropCoin(c)
-	}
-	if t.Versions[version-1].Change > 0 {
+	if c := b.coins[t.changeAt(version)]; t.Versions[version-1].Change > 0 && (c == nil || c.state == seen) {
 		w.bring(t, version, at)
 	}
-	return true
+}
+
+// forgetFree forgets a free coin that cannot exist any more, and counts neither as a coin nor
+// as lost from now on.
+func (w *step) forgetFree(c *coin) {
+	w.miss(c, func() { c.stolen = false })
+	c.bank.withdraw(c)
+	if c.missing() {
+		c.bank.lost = sub(c.bank.lost, c.amount)
+	}
+	w.dropCoin(c)
+}
+
+// revive makes a coin that was spent a free one again. If it does not stand where it
+// did, it is lost until it is agreed to stand somewhere.
+func (w *step) revive(c *coin) {
+	b := c.bank
+	if c.state != gone || c.spent != (location{}) {
+		return
+	}
+	if c.height > b.floor && b.agreedAt(c.height) != c.hash {
+		c.location, c.since = location{}, b.tip
+	}
+	w.miss(c, func() { b.release(c) })
+	if (c.location != location{}) {
+		w.place(c)
+	}
+}
+
+// replaced tells whether a coin is the change of a version in whose place another one
+// was mined: it cannot exist as long as that one is.
+func (b *bank) replaced(c *coin) (at location, ok bool) {
+	t := b.versions[c.at.Tx]
+	if t == nil || !c.change || !c.doubtful() || t.Settled == 0 || t.location == (location{}) {
+		return location{}, false
+	}
+	return t.location, t.Versions[t.Settled-1].Tx != c.at.Tx
 }
 
 // dropBatch forgets a settled batch.
