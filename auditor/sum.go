@@ -21,7 +21,8 @@ type sums struct {
 	asked   map[script.Outpoint]bool
 	batches map[uint64]custody.BatchRecord // that are live
 	report  *Report
-	beyond  bool // a sum is more than can exist
+	claimed map[script.Outpoint]bool // by the newest version of a live batch
+	beyond  bool                     // a sum is more than can exist
 }
 
 // plus adds to a sum.
@@ -45,7 +46,7 @@ func (a *Auditor) sum(ctx context.Context, b *bank) (*Report, error) {
 func (a *Auditor) add(ctx context.Context, b *bank, all bool) (*Report, error) {
 	s := &sums{
 		Auditor: a, bank: b, coins: map[script.Outpoint]custody.CoinRecord{}, asked: map[script.Outpoint]bool{},
-		batches: map[uint64]custody.BatchRecord{},
+		batches: map[uint64]custody.BatchRecord{}, claimed: map[script.Outpoint]bool{},
 		report: &Report{
 			Bank: a.Bank, Asset: b.Asset, Symbol: b.asset.Symbol, Network: b.network, Header: b.header, Time: b.time,
 			Tip: b.tip, Own: a.watch.tip(), Halt: b.halt, Owed: max(b.Books, b.asset.Supply), Reserve: b.asset.Reserve,
@@ -161,53 +162,41 @@ func (s *sums) coin(at script.Outpoint) {
 	s.have(&c.Input, nil)
 }
 
-// have looks for a coin of the books on the chain. A batch may spend it, nothing else.
-func (s *sums) have(c *custody.Input, by *custody.BatchRecord) {
+// have looks for a coin of the books on the chain. The transactions of a live batch may
+// spend it, nothing else.
+func (s *sums) have(c *custody.Input, by *live) {
 	p, there := s.watch.payments[c.At]
 	x, gone := s.watch.spends[c.At]
-	own := by != nil && gone && slices.ContainsFunc(by.Versions, func(v custody.Version) bool { return v.Tx == x.by })
 	switch {
-	case there && gone && !own:
+	case there && gone && (by == nil || by.version(x.by) == 0):
 		s.miss(Missing{At: c.At, Amount: c.Amount, By: x.by, Height: x.height})
 	case there && s.watch.place(c) == p.place:
 		if p.Amount < c.Amount {
 			s.miss(Missing{At: c.At, Amount: c.Amount - p.Amount, Height: p.height})
 		}
-	case by == nil || !s.unmined(c.At):
+	case by == nil || !s.unmined(c):
 		s.miss(Missing{At: c.At, Amount: c.Amount})
 	}
 }
 
-// unmined tells whether a coin is change that is to come.
-func (s *sums) unmined(at script.Outpoint) bool {
-	c, ok := s.coins[at]
-	return ok && c.Unmined
+// unmined tells whether a coin is change that is to come, of a live batch which leaves it
+// to a child.
+func (s *sums) unmined(c *custody.Input) bool {
+	coin, ok := s.coins[c.At]
+	if !ok || !coin.Unmined {
+		return false
+	}
+	for _, t := range s.batches {
+		if at, ok := t.Change(len(t.Versions)); ok && at == c.At {
+			return t.Child && c.Amount <= t.Versions[len(t.Versions)-1].Change
+		}
+	}
+	return false
 }
 
 func (s *sums) miss(m Missing) {
 	s.plus(&s.report.Lost, m.Amount)
 	s.report.Missing = append(s.report.Missing, m)
-}
-
-// batch counts what a live batch brings back, and looks for what it spends.
-func (s *sums) batch(number uint64) {
-	t := s.batches[number]
-	s.plus(&s.report.Change, t.Back())
-	mined := false
-	for i := range t.Inputs {
-		_, gone := s.watch.spends[t.Inputs[i].At]
-		mined = mined || gone
-	}
-	for _, in := range t.Spends(len(t.Versions)) {
-		s.have(&in, &t)
-	}
-	if !mined {
-		v := &t.Versions[len(t.Versions)-1]
-		s.plus(&s.report.Leaving, v.Fee)
-		for i := range t.Payouts {
-			s.plus(&s.report.Leaving, t.Payouts[i].Amount)
-		}
-	}
 }
 
 // list adds up the coins on the chain, and lists those that the books do not count.
