@@ -244,10 +244,11 @@ A virtual server that was refounded needs --origin, the export that its contract
 which the home keeps a copy. It takes the place of the one that it goes on from, and with --replace it
 takes that of any other: the old section becomes a comment, its data stay in the home.
 
-Joining again repairs the founding contract and the export, and changes what flags name.`,
+Joining again repairs the founding contract and the export, and changes what flags name: --state-sync=false, as
+long as the server has no state, has it execute all blocks instead of waiting for a copy.`,
 		Example: `  souk federation join founding --home ./home --listen 192.0.2.7:26600
   souk federation join founding.new --home ./home --listen 192.0.2.7:26600 --origin souk-export`,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			f, err := node.ReadFounding(args[0])
 			if err != nil {
 				return err
@@ -259,7 +260,7 @@ Joining again repairs the founding contract and the export, and changes what fla
 				}
 				j.Card = &named
 			}
-			j.Now = time.Now()
+			j.Now, j.Replay = time.Now(), c.Flags().Changed("state-sync") && !v.StateSync
 			old, err := node.Home(home).Join(f, j)
 			if err != nil {
 				return err

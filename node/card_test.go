@@ -196,6 +196,28 @@ func TestJoinReplaces(t *testing.T) {
 	}
 }
 
+// Whoever was to begin from a copy of the state can be told to execute all blocks.
+func TestJoinAgainWithoutCopy(t *testing.T) {
+	local := alone(t)
+	h, f := local.Homes[0], local.Founding
+	for _, step := range []struct {
+		at     node.Joining
+		synced bool
+	}{
+		{node.Joining{Config: node.VirtualConfig{StateSync: true}}, true},
+		{node.Joining{Config: node.VirtualConfig{Listen: "127.0.0.1:1"}}, true}, // what is not named stays
+		{node.Joining{Replay: true}, false},
+	} {
+		if _, err := h.Join(f, step.at); err != nil {
+			t.Fatal(err)
+		}
+		c, err := node.ReadConfig(h.Config())
+		if err != nil || len(c.Virtual) != 1 || c.Virtual[0].StateSync != step.synced {
+			t.Errorf("%+v: %+v, %v", step.at, c.Virtual, err)
+		}
+	}
+}
+
 // Which card a later member joins with must be clear.
 func TestJoinWhichCard(t *testing.T) {
 	local := alone(t)

@@ -82,8 +82,31 @@ func checkVirtual(ctx context.Context, h Home, v *VirtualConfig, running bool) [
 			continue
 		}
 		all = append(all, checkMember(ctx, m.Name, m.URL, served))
+		if own {
+			all = append(all, checkState(ctx, v, id, m.URL)...)
+		}
 	}
 	return append(all, checkBanks(status)...)
+}
+
+// checkState asks this home's own server why it does not show how it stands, if it does not.
+func checkState(ctx context.Context, v *VirtualConfig, id exchange.ID, base string) []Finding {
+	client, err := api.NewClient(api.Config{Servers: []string{base}, ID: id, Hasty: true})
+	if err != nil {
+		return nil // a bad address is another finding
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	var problem *api.Error
+	if _, err := client.Status(ctx); !errors.As(err, &problem) {
+		return nil
+	}
+	f := Finding{What: "state", Note: true, Detail: problem.Detail}
+	if v.StateSync {
+		f.Detail = "this server is to begin from a copy of the state (state_sync), and has none yet: the others make one every so many blocks, as snapshot_every of their config.toml says, and a young chain has none. It waits for one; to execute all blocks instead, stop it, and: souk federation join FOUNDING --state-sync=false"
+	}
+	return []Finding{f}
 }
 
 // askStatus asks the members' servers how the virtual server stands, this home's own

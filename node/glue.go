@@ -23,7 +23,7 @@ func webErr(err error) error {
 		{replica.ErrRequest, web.ErrRequest},
 		{replica.ErrPruned, web.ErrPruned},
 		{replica.ErrClosed, web.ErrStopped},
-		{replica.ErrNotFounded, web.ErrStopped},
+		{replica.ErrNotFounded, web.ErrNoState},
 		{replica.ErrDetached, web.ErrStopped},
 	} {
 		if errors.Is(err, p[0]) {

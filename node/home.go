@@ -165,7 +165,10 @@ type Joining struct {
 	// Replace begins the id of the virtual server whose place it takes. One that was
 	// refounded takes the place of the one that it goes on from.
 	Replace string
-	Now     time.Time
+	// Replay has one that has joined before to begin from a copy of the state execute all
+	// blocks after all; it counts while there is no state.
+	Replay bool
+	Now    time.Time
 }
 
 // Join writes a founding contract into the home and its section into the config. A
@@ -197,6 +200,7 @@ func (h Home) Join(f *exchange.Founding, j Joining) (old exchange.ID, err error)
 			return old, err
 		}
 		v = was.with(&j.Config)
+		v.StateSync = v.StateSync && !j.Replay
 	}
 	if !again || j.Card != nil {
 		if v.Keys, err = h.keysFor(f, j.Card); err != nil {

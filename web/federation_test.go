@@ -300,7 +300,7 @@ func failure(err error) error {
 		{replica.ErrRequest, web.ErrRequest},
 		{replica.ErrPruned, web.ErrPruned},
 		{replica.ErrClosed, web.ErrStopped},
-		{replica.ErrNotFounded, web.ErrStopped},
+		{replica.ErrNotFounded, web.ErrNoState},
 		{replica.ErrDetached, web.ErrStopped},
 		{consensus.ErrHalted, web.ErrStopped},
 	} {

@@ -283,6 +283,9 @@ func problem(err error) *api.Error {
 		e.RetryAfter = time.Second
 	case errors.Is(err, ErrPruned):
 		e = api.NewError(api.NotKept, "", "This server does not keep it any more. Ask another one.")
+	case errors.Is(err, ErrNoState):
+		e = api.NewError(api.Halted, "", "This server has no state yet: it waits for the other members' servers, or for one of them to have a copy of the state, if it is to begin from that. Ask another one.")
+		e.RetryAfter = 5 * time.Second
 	case errors.Is(err, ErrStopped), errors.Is(err, consensus.ErrHalted), errors.Is(err, consensus.ErrStopped):
 		e = stopped()
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):

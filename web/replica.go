@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 
 	"souk/asset"
@@ -23,8 +24,10 @@ var (
 	ErrRequest = errors.New("not a sequence of commands")
 	// ErrPruned is returned for results that this server does not keep (any more).
 	ErrPruned = errors.New("not kept on this server")
-	// ErrStopped is returned once the virtual server has stopped here, or before it has a state.
+	// ErrStopped is returned once the virtual server has stopped here, or, as ErrNoState, before it has a state.
 	ErrStopped = errors.New("the virtual server has stopped here")
+	// ErrNoState is returned before the virtual server has a state here. It is an ErrStopped.
+	ErrNoState = fmt.Errorf("%w: there is no state yet", ErrStopped)
 )
 
 // Replica is the committed state of one virtual server, as HTTP needs it.

@@ -194,7 +194,7 @@ func (v *virtual) unready(status *consensus.Status) *api.Error {
 	case status.CatchUp:
 		e = api.NewError(api.CatchingUp, "", "This server is behind and catches up. Ask another one.")
 		if status.Height == 0 {
-			e = api.NewError(api.CatchingUp, "", "This server has no block yet: it waits for the other members' servers. Ask another one.")
+			e = api.NewError(api.CatchingUp, "", "This server has no block yet: it waits for the other members' servers, or for one of them to have a copy of the state, if it is to begin from that. Ask another one.")
 		}
 		e.RetryAfter = 5 * time.Second
 	}

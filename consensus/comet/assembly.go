@@ -186,7 +186,7 @@ func (a *assembly) build(state sm.State, behind bool) {
 	fetch.ChunkFetchers = 4
 	a.stateSync = &stateSyncReactor{
 		Reactor: statesync.NewReactor(*fetch, snapshotConn{e.bridge}, queryConn{e.bridge}, statesync.NopMetrics()),
-		quit:    e.ctx.Done(),
+		quit:    e.ctx.Done(), log: e.log,
 	}
 	a.stateSync.SetLogger(e.lib.With("module", "statesync"))
 

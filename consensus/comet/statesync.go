@@ -25,6 +25,8 @@ const (
 	discover = 5 * time.Second
 	// syncAgain is the pause after a state sync that failed.
 	syncAgain = 3 * time.Second
+	// sayEvery is after how many searches for a snapshot that there is none is said again.
+	sayEvery = 13
 )
 
 // errTurns is returned when servers disagree about whose turn to propose it is,
@@ -172,26 +174,33 @@ func (a *assembly) syncOnce() error {
 type stateSyncReactor struct {
 	*statesync.Reactor
 	quit <-chan struct{}
+	log  *slog.Logger
 }
 
 // SetSwitch implements p2p.Reactor.
 func (r *stateSyncReactor) SetSwitch(sw p2p.Switcher) {
-	r.Reactor.SetSwitch(quittingSwitch{sw, r.quit})
+	r.Reactor.SetSwitch(&quittingSwitch{Switcher: sw, quit: r.quit, log: r.log})
 }
 
 // quittingSwitch is the switch as the search for snapshots sees it.
 type quittingSwitch struct {
 	p2p.Switcher
-	quit <-chan struct{}
+	quit  <-chan struct{}
+	log   *slog.Logger
+	asked int // how often it began
 }
 
 // BroadcastAsync implements p2p.Switcher. The search calls it, in its own
 // goroutine, every time it begins anew.
-func (s quittingSwitch) BroadcastAsync(e p2p.Envelope) {
+func (s *quittingSwitch) BroadcastAsync(e p2p.Envelope) {
 	select {
 	case <-s.quit:
 		runtime.Goexit()
 	default:
+		if s.asked++; s.asked == 2 || s.asked%sayEvery == 0 {
+			s.log.Warn("no server has offered a copy of the state to begin from: they make one every so many blocks (snapshot_every), and a young chain has none; this waits for one; to execute all blocks instead, stop, and join again with --state-sync=false",
+				slog.Duration("waited", time.Duration(s.asked-1)*discover))
+		}
 		s.Switcher.BroadcastAsync(e)
 	}
 }

@@ -1,9 +1,12 @@
 package comet_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -125,4 +128,15 @@ func TestJoin(t *testing.T) {
 	n.WaitLog(61)
 	n.Submit(1, "more")
 	n.WaitLog(62)
+}
+
+// Whoever waits for a snapshot that nobody has is told so, soon and then once a minute.
+func TestSearchIsNotSilent(t *testing.T) {
+	for times, lines := range map[int]int{1: 0, 2: 1, 12: 1, 13: 2, 26: 3} {
+		var out bytes.Buffer
+		comet.Search(slog.New(slog.NewTextHandler(&out, nil)), times)
+		if got := strings.Count(out.String(), "--state-sync=false"); got != lines {
+			t.Errorf("%d searches: said %d times, want %d", times, got, lines)
+		}
+	}
 }
