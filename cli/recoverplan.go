@@ -226,7 +226,7 @@ func (f *planFlags) bank() (*recovery.Bank, error) {
 			return nil, err
 		}
 		network, agreed, b.Wallets = d.Network, d.Recovery, d.Wallets
-		b.Start = chain.Point{Height: d.Start.Height, Hash: d.Start.Hash}
+		b.Start, b.MinDeposit = chain.Point{Height: d.Start.Height, Hash: d.Start.Hash}, d.MinDeposit
 		b.Series = append(b.Series, recovery.Series{Series: first})
 	}
 	for _, name := range f.series {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,6 +22,10 @@ const (
 	DepositGap = 5000
 	ChangeGap  = 500
 )
+
+// mostGaps is how many gaps of addresses more are looked for at most when the chain is read
+// again. So who pays to make a reading necessary does not make it endless, too.
+const mostGaps = 32
 
 const (
 	coinbaseDepth = 100 // blocks until a block's reward can be spent
@@ -73,7 +78,7 @@ func (f *Findings) Sum(keep func(*Coin) bool) (sum asset.Amount, n int) {
 }
 
 // Find derives a bank's addresses and reads its chain from the bank's first block to the
-// end, as often as it takes until no used address is near the last one that was looked
+// end, and again with more addresses until no used one is near the last one that was looked
 // for. It returns ErrBank for a bank that cannot be looked for, and the
 // backend's errors.
 func Find(ctx context.Context, c Config) (*Findings, error) {
@@ -81,8 +86,8 @@ func Find(ctx context.Context, c Config) (*Findings, error) {
 		return nil, err
 	}
 	s := &search{
-		config: &c, filter: chain.NewFilter(), places: map[string]place{},
-		found: map[script.Outpoint]found{}, spent: map[script.Outpoint]uint32{}, used: map[chainOf]uint32{}, watched: map[chainOf]uint32{},
+		config: &c, filter: chain.NewFilter(), fresh: chain.NewFilter(), places: map[string]place{}, found: map[script.Outpoint]found{},
+		spent: map[script.Outpoint]uint32{}, spenders: map[script.Hash]bool{}, watched: map[chainOf]uint32{},
 	}
 	for {
 		more, err := s.extend()
@@ -92,7 +97,7 @@ func Find(ctx context.Context, c Config) (*Findings, error) {
 		if !more {
 			return s.findings(), nil
 		}
-		if err := s.walk(ctx); err != nil {
+		if err := s.read(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -120,25 +125,44 @@ type found struct {
 type search struct {
 	config  *Config
 	filter  *chain.Filter
+	fresh   *chain.Filter      // of it, what no reading has looked for
 	places  map[string]place   // by output script
-	used    map[chainOf]uint32 // addresses up to the last one that was ever paid
 	watched map[chainOf]uint32 // addresses that are looked for
 
-	locator chain.Locator
-	start   uint32
-	times   []uint32 // of blocks, from start + 1 on
-	tip     chain.Point
-	found   map[script.Outpoint]found
-	spent   map[script.Outpoint]uint32 // height
+	locator  chain.Locator
+	start    uint32
+	times    []uint32 // of blocks, from start + 1 on
+	tip      chain.Point
+	found    map[script.Outpoint]found
+	spent    map[script.Outpoint]uint32 // height
+	spenders map[script.Hash]bool       // what has ever spent a coin of the bank
+}
+
+// used are the addresses of rows up to the last one that counts as paid: any sum that
+// members credit does for a deposit address, and for a change address also any sum that
+// comes out of the bank. Wallets count their change addresses through all series (Y-52).
+func (s *search) used() map[chainOf]uint32 {
+	used := map[chainOf]uint32{}
+	for at, x := range s.found {
+		row := x.chainOf
+		if row.branch == script.Change {
+			row.series = 0
+		}
+		if x.Amount >= s.config.Bank.MinDeposit || row.branch == script.Change && s.spenders[at.Tx] {
+			used[row] = max(used[row], x.number+1)
+		}
+	}
+	return used
 }
 
 // extend derives what is not looked for yet. more is false if that is nothing.
 func (s *search) extend() (more bool, err error) {
+	used := s.used()
 	for i := range s.config.Bank.Series {
 		series := &s.config.Bank.Series[i]
 		deposits := chainOf{series: series.Number, branch: script.Deposits}
 		gap := cmp.Or(s.config.DepositGap, DepositGap)
-		added, err := s.derive(series, deposits, reach(max(s.used[deposits], series.Allotted), gap, script.Hardened))
+		added, err := s.derive(series, deposits, reach(s.watched[deposits], max(used[deposits], series.Allotted), gap, script.Hardened))
 		if err != nil {
 			return false, err
 		}
@@ -146,7 +170,7 @@ func (s *search) extend() (more bool, err error) {
 		for wallet := range s.config.Bank.Wallets {
 			change := chainOf{series.Number, script.Change, wallet}
 			gap := cmp.Or(s.config.ChangeGap, ChangeGap)
-			added, err := s.derive(series, change, reach(s.used[change], gap, 1<<24))
+			added, err := s.derive(series, change, reach(s.watched[change], used[chainOf{branch: script.Change, wallet: wallet}], gap, 1<<24))
 			if err != nil {
 				return false, err
 			}
@@ -156,11 +180,18 @@ func (s *search) extend() (more bool, err error) {
 	return more, nil
 }
 
-func reach(used, gap, limit uint32) uint32 {
-	if gap > limit || used > limit-gap {
-		return limit
+// reach is below which index addresses are to be looked for: a gap beyond those that are
+// used. If more than before are, as many more are looked for at once as are used, so that
+// the chain is read again less often the more there are.
+func reach(watched, used, gap, limit uint32) uint32 {
+	if end := uint64(used) + uint64(gap); end <= uint64(watched) {
+		return watched
 	}
-	return used + gap
+	more := uint64(gap)
+	if watched > 0 {
+		more = max(more, min(uint64(used), mostGaps*uint64(gap)))
+	}
+	return uint32(min(uint64(used)+more, uint64(limit)))
 }
 
 // derive watches the addresses of a row below end.
@@ -186,24 +217,39 @@ func (s *search) derive(series *Series, row chainOf, end uint32) (added bool, er
 			s.places[string(out)] = place{row, n, index}
 		}
 		s.filter.Watch(out)
+		s.fresh.Watch(out)
 	}
 	s.watched[row] = end
 	return true, nil
 }
 
-// walk reads the chain from the bank's start.
-func (s *search) walk(ctx context.Context) (err error) {
-	var from chain.Locator
-	if start := s.config.Bank.Start; !start.Hash.IsZero() {
-		from, s.start, s.tip = chain.Locator{start}, start.Height, start
-	} else {
-		genesis := chain.Point{Hash: s.config.Bank.Network.Genesis}
-		from, s.start, s.tip = chain.Locator{genesis}, 0, genesis
+// read reads the chain for what is looked for since the last reading, and to its end for
+// all of it.
+func (s *search) read(ctx context.Context) error {
+	from := s.config.Bank.Start
+	if from.Hash.IsZero() {
+		from = chain.Point{Hash: s.config.Bank.Network.Genesis}
 	}
-	s.times = nil
+	fresh := s.fresh
+	s.fresh = chain.NewFilter()
+	if len(s.locator) > 0 {
+		a := &again{search: s, same: s.tip == from}
+		if _, err := chain.Walk(ctx, s.config.Backend, chain.Locator{from}, fresh, a); err != nil && !errors.Is(err, errMoved) {
+			return err
+		}
+		if a.same {
+			return s.walk(ctx)
+		}
+	}
+	// This is the first time, or a reorganisation came between.
+	s.locator, s.start, s.tip, s.times = chain.Locator{from}, from.Height, from, nil
 	clear(s.found)
 	clear(s.spent)
-	s.locator, err = chain.Walk(ctx, s.config.Backend, from, s.filter, s)
+	return s.walk(ctx)
+}
+
+func (s *search) walk(ctx context.Context) (err error) {
+	s.locator, err = chain.Walk(ctx, s.config.Backend, s.locator, s.filter, s)
 	return err
 }
 
@@ -218,18 +264,53 @@ func (s *search) Rewind(to chain.Point) error {
 // Connect implements chain.Visitor.
 func (s *search) Connect(b chain.Block, at chain.Found) error {
 	s.times, s.tip = append(s.times, b.Time), b.Point
+	s.note(b, at)
+	return nil
+}
+
+// note keeps what a block holds.
+func (s *search) note(b chain.Block, at chain.Found) {
 	for _, p := range at.Payments {
 		if where, ok := s.places[string(p.Script)]; ok {
 			s.found[p.At] = found{p, where, b.Height}
-			s.used[where.chainOf] = max(s.used[where.chainOf], where.number+1)
+			s.filter.Expect(p.At, p.Script)
 		}
 	}
 	for _, x := range at.Spends {
 		s.spent[x.At] = b.Height
+		s.spenders[x.By] = true
 	}
 	if s.config.Progress != nil {
 		s.config.Progress(b.Height)
 	}
+}
+
+// errMoved ends a reading of blocks that were read before if they are others now.
+var errMoved = errors.New("the chain was reorganised")
+
+// again reads blocks that were read before for addresses that are new, up to the last one
+// that was.
+type again struct {
+	*search
+	same bool // it was met
+}
+
+// Rewind implements chain.Visitor.
+func (a *again) Rewind(to chain.Point) error {
+	if to.Height < a.tip.Height {
+		a.same = false
+		return errMoved
+	}
+	return nil
+}
+
+// Connect implements chain.Visitor.
+func (a *again) Connect(b chain.Block, at chain.Found) error {
+	if b.Height > a.tip.Height || a.same {
+		return nil // the search goes on from there
+	}
+	a.note(b, at)
+	a.same = b.Point == a.tip
 	return nil
 }
 

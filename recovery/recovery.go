@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 
+	"souk/asset"
 	"souk/chain"
 	"souk/script"
 )
@@ -61,6 +62,8 @@ type Bank struct {
 	Series  []Series
 	Wallets uint8
 	Start   chain.Point // block behind which it begins; the zero value stands before block 1
+	// MinDeposit is the least deposit that members credit; zero if it is not known.
+	MinDeposit asset.Amount
 }
 
 // check tells whether a bank's coins can be looked for.

@@ -95,13 +95,21 @@ func (w *world) config() recovery.Config {
 // spend has the members of series 0 spend coins of it.
 func (w *world) spend(coins ...threshold.Coin) {
 	w.t.Helper()
+	w.spendTo(script.Output{Script: append([]byte{0, 20}, make([]byte, 20)...)}, coins...)
+}
+
+// spendTo has them spend coins to an output, of all but a fee if it says no amount.
+func (w *world) spendTo(out script.Output, coins ...threshold.Coin) {
+	w.t.Helper()
 	var sum asset.Amount
 	for i := range coins {
 		sum += coins[i].Amount
 	}
+	if out.Amount == 0 {
+		out.Amount = sum - 100_000
+	}
 	p := &threshold.Plan{
-		Network: w.network, Version: script.Version, Sequence: script.SequenceReplace, Inputs: coins,
-		Outputs: []script.Output{{Script: append([]byte{0, 20}, make([]byte, 20)...), Amount: sum - 100_000}},
+		Network: w.network, Version: script.Version, Sequence: script.SequenceReplace, Inputs: coins, Outputs: []script.Output{out},
 	}
 	session, err := (&threshold.Multisig{Series: []*script.Series{w.bank.Series[0].Series}}).Open(p)
 	if err != nil {
