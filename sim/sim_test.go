@@ -22,6 +22,9 @@ import (
 // seedsOfSuite is how many seeds every run of the test suite tries.
 const seedsOfSuite = 500
 
+// seedsForRaces is how many seeds run under the race detector.
+const seedsForRaces = 20
+
 // twiceEvery is which seeds are run a second time, to see that they do the same.
 const twiceEvery = 50
 
@@ -30,7 +33,10 @@ const twiceEvery = 50
 // in which the seeds done are kept so that the next run of the same code goes on
 // behind them (progress_test.go).
 func TestSeeds(t *testing.T) {
-	count := bulk.Count(seedsOfSuite)
+	count := seedsOfSuite
+	if !bulk.Whole() { // a federation runs on one goroutine: few show what it shares with the others
+		count = seedsForRaces
+	}
 	if n := number(t, "SOUK_SEEDS"); n > 0 {
 		count = int(n)
 	}
