@@ -1,7 +1,10 @@
 package custodian
 
 import (
+	"slices"
+
 	"souk/chain"
+	"souk/exchange/custody"
 	"souk/script"
 )
 
@@ -45,4 +48,22 @@ func Rescans(blocks int) (n int) {
 		c.connect(&b, &chain.Found{})
 	}
 	return n
+}
+
+// Kept is which version, from 1, of a batch that settled is kept, of some that are whole or
+// not and spend these coins; zero for none.
+func Kept(spends []string, whole []bool, settled int) int {
+	w := &work{}
+	for i := range spends {
+		v := &version{}
+		for _, n := range []byte(spends[i]) {
+			v.inputs = append(v.inputs, custody.Input{At: script.Outpoint{Tx: script.Hash{n}}})
+		}
+		if whole[i] {
+			v.raw = []byte{byte(i + 1)}
+		}
+		w.versions = append(w.versions, v)
+	}
+	v := w.toKeep(w.versions[settled-1].inputs, settled)
+	return 1 + slices.Index(w.versions, v)
 }

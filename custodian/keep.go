@@ -59,16 +59,26 @@ func (c *Custodian) retire(banks *custody.State, live []uint64) {
 		if !ok || b.Settled == 0 {
 			continue
 		}
-		v := w.versions[min(int(b.Settled), len(w.versions))-1]
-		for i := len(w.versions); v.raw == nil && i > 0; i-- {
-			v = w.versions[i-1] // it pays the same
-		}
-		if v.raw != nil {
+		if v := w.toKeep(b.Spends(int(b.Settled)), int(b.Settled)); v != nil {
 			c.kept = append(c.kept, &kept{batch: number, height: b.Height, input: v.inputs[0].At, raw: v.raw})
 			c.keptNew = true
 		}
 	}
 	c.forgetKept()
+}
+
+// toKeep is the version of a settled batch that is whole: the settled one, from 1, or else the
+// newest other one that spends the same inputs, for it pays the same; nil for none.
+func (w *work) toKeep(inputs []custody.Input, settled int) (best *version) {
+	for i, v := range w.versions {
+		if v.raw == nil || !slices.Equal(v.inputs, inputs) {
+			continue
+		}
+		if best = v; i+1 == settled {
+			break
+		}
+	}
+	return best
 }
 
 // forgetKept forgets transactions that have stood in the chain long enough, what the bank has

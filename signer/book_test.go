@@ -46,6 +46,73 @@ func TestJournalBinds(t *testing.T) {
 	}
 }
 
+// W-13: a journal out of a backup that knows a batch, but not its newest version, takes that
+// over too, and with it what the next one may not leave out.
+func TestJournalOldVersion(t *testing.T) {
+	coins := func(list ...byte) (all []script.Outpoint) {
+		for _, n := range list {
+			all = append(all, script.Outpoint{Tx: script.Hash{n}})
+		}
+		return all
+	}
+	version := func(n uint8, pays custody.ID, spends ...byte) signer.Order {
+		return signer.Order{Batch: 7, Version: n, Tx: script.Hash{100 + n}, Pays: []custody.ID{pays}, Spends: coins(spends...)}
+	}
+	known := []signer.Order{version(1, 12, 1, 2)}
+	given := []signer.Order{version(1, 12, 1, 2), version(2, 12, 2, 3)}
+	other := version(2, 12, 1, 2)
+	other.Tx = script.Hash{1}
+	for what, c := range map[string]struct {
+		given []signer.Order
+		order signer.Order
+		good  bool
+	}{
+		"no coin of the version that it had forgotten": {given, version(3, 12, 1, 4), false},
+		"a coin of both":                      {given, version(3, 12, 2, 4), true},
+		"the one that it had forgotten":       {given, given[1], true},
+		"another one for that":                {given, other, false},
+		"the ledger has no more than it":      {known, version(3, 12, 1, 4), true},
+		"the ledger's batch was another one":  {[]signer.Order{version(2, 13, 2, 3)}, version(3, 12, 1, 4), true},
+		"the ledger's coins are of a version": {[]signer.Order{version(2, 12, 2, 3)}, version(1, 12, 1, 2), true},
+	} {
+		if err := signer.BindRestored(known, c.given, c.order); c.good != (err == nil) || err != nil && !errors.Is(err, signer.ErrBound) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// W-12: a batch that settled so long ago that the ledger has forgotten it is no batch that
+// was given up, though a coin that only a former version of it would have spent has gone to
+// another batch since.
+func TestJournalForgotten(t *testing.T) {
+	w := newWorld(t)
+	w.deposit(3*Coin, 3*Coin, 9*Coin)
+	id := w.withdraw(5e7)
+	first := w.batch(id)
+	b, _ := w.State.Banks().Batch(Bank, first)
+	signed := signer.Order{Batch: first, Version: 1, Tx: b.Versions[0].Tx, Pays: []custody.ID{id}, Spends: []script.Outpoint{b.Inputs[0].At}}
+	if ended, _ := signer.Ended(w.State.Banks(), Bank, signed); ended {
+		t.Error("a live batch has ended")
+	}
+	w.chain.MineBatches()
+	for range custody.Keep/custody.MaxHashes + 2 {
+		w.mine(custody.MaxHashes)
+	}
+	second := w.batch(w.withdraw(4e7))
+	b, _ = w.State.Banks().Batch(Bank, second)
+	w.chain.MineBatches()
+	w.mine(6)
+	banks := w.State.Banks()
+	_, known := banks.Batch(Bank, first)
+	if _, _, spent := banks.Spent(Bank, b.Inputs[0].At); known || !spent {
+		t.Fatalf("the first batch is known: %v, the coin is spent: %v", known, spent)
+	}
+	signed.Spends = append(signed.Spends, b.Inputs[0].At)
+	if ended, paid := signer.Ended(banks, Bank, signed); !ended || !paid {
+		t.Errorf("ended %v, paid %v", ended, paid)
+	}
+}
+
 // W-12: what a copy of the ledger has not come to yet goes on, also when something older
 // of that copy is signed.
 func TestJournalAhead(t *testing.T) {

@@ -105,6 +105,18 @@ func endOf(view *custody.State, id custody.Bank, e *entry) ending {
 	if e.batch > view.LastBatch(id) {
 		return open // this copy of the ledger has not come so far
 	}
+	if len(e.ids) == 0 {
+		return givenUp // it pays nobody, and no coin can be spent twice
+	}
+	if !slices.ContainsFunc(e.ids, func(w custody.ID) bool {
+		_, waits := view.Withdrawal(w)
+		return waits
+	}) {
+		// So long ago that the ledger has forgotten it. Whatever has spent its coins since, be it
+		// a batch that took what only a former version would have spent, none of its
+		// withdrawals comes back.
+		return settled
+	}
 	for i := range e.versions {
 		for _, at := range e.versions[i].inputs {
 			by, _, ok := view.Spent(id, at)
@@ -118,15 +130,6 @@ func endOf(view *custody.State, id custody.Bank, e *entry) ending {
 		if w, ok := view.Withdrawal(id); ok && slices.Contains(w.GivenUp, e.batch) {
 			return givenUp
 		}
-	}
-	if len(e.ids) == 0 {
-		return givenUp // it pays nobody, and no coin can be spent twice
-	}
-	if !slices.ContainsFunc(e.ids, func(w custody.ID) bool {
-		_, waits := view.Withdrawal(w)
-		return waits
-	}) {
-		return settled // so long ago that the ledger has forgotten it
 	}
 	return open
 }
@@ -213,12 +216,36 @@ func (b *book) learn(n *news) (changed bool) {
 		b.finish(r)
 	}
 	for _, e := range n.given {
-		if i, ok := b.find(e.batch); !ok && b.conflict(&e) == nil {
+		if b.conflict(&e) != nil {
+			continue
+		}
+		if i, ok := b.find(e.batch); !ok {
 			b.entries = slices.Insert(b.entries, i, e)
+			changed = true
+		} else if b.entries[i].merge(&e) {
 			changed = true
 		}
 	}
 	return changed
+}
+
+// merge takes over versions of the same batch that the entry does not know.
+func (e *entry) merge(other *entry) (changed bool) {
+	if !slices.Equal(e.ids, other.ids) {
+		return false // it was another batch
+	}
+	for _, v := range other.versions {
+		if i, ok := e.find(v.version); !ok {
+			e.versions = slices.Insert(e.versions, i, v)
+			changed = true
+		}
+	}
+	return changed
+}
+
+// find returns where a version stands, or should.
+func (e *entry) find(version uint8) (int, bool) {
+	return slices.BinarySearchFunc(e.versions, version, func(v signed, n uint8) int { return int(v.version) - int(n) })
 }
 
 // finish adds a range of withdrawals that are paid.
@@ -296,7 +323,7 @@ func (b *book) bind(o *order) (changed bool, err error) {
 			return false, fmt.Errorf("%w: batch %d must spend a coin of its version %d", ErrBound, o.batch, v.version)
 		}
 	}
-	at, ok := slices.BinarySearchFunc(old.versions, o.version, func(v signed, n uint8) int { return int(v.version) - int(n) })
+	at, ok := old.find(o.version)
 	if !ok {
 		old.versions = slices.Insert(old.versions, at, x)
 		return true, nil
