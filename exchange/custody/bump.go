@@ -163,16 +163,34 @@ func (b *bank) unminedBefore(t *batch) (list []*batch) {
 	return list
 }
 
-// waitingToBeMined counts the live batches that are not mined. Children are not
-// counted.
-func (b *bank) waitingToBeMined() (n int) {
+// places is how many more batches may be made until others are mined. Children need
+// none, and those that wait for long take none of the places of others (Y-51).
+func (b *bank) places() int {
+	all, young := 0, 0
 	for _, t := range b.live {
-		if _, _, mined := b.mined(t); !mined && t.Kind != Child {
-			n++
+		if _, _, mined := b.mined(t); mined || t.Kind == Child {
+			continue
+		}
+		all++
+		if !b.slow(t) {
+			young++
 		}
 	}
-	return n
+	return min(MaxLive-young, MaxUnmined-all)
 }
+
+// made is the first of the versions of a batch that spend what its newest one does, or
+// if it is a child, that of the first batch before it which is not mined.
+func (b *bank) made(t *batch) *Version {
+	if before := b.unminedBefore(t); len(before) > 0 {
+		t = before[len(before)-1]
+	}
+	return &t.Versions[len(t.Versions)-t.same()]
+}
+
+// slow tells whether a batch that is not mined has waited for that so long that
+// nothing is to depend on it: it may be pinned (Y-58).
+func (b *bank) slow(t *batch) bool { return b.tip >= b.made(t).Tip+SlowBlocks }
 
 // changeAt is the outpoint of the change of a version.
 func (t *batch) changeAt(version int) script.Outpoint {
@@ -321,7 +339,7 @@ func (p *planner) together() {
 		}
 		var coins []*coin
 		for _, c := range b.wallets[i].free {
-			if c.fit() && p.substantial(c) && len(coins) < putTogether {
+			if p.usable(c) && p.substantial(c) && len(coins) < putTogether {
 				coins = append(coins, c)
 			}
 		}

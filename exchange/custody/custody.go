@@ -11,7 +11,7 @@
 // Where to look: founding in definition.go, keys and addresses in series.go, what
 // members say in attest.go, what is agreed in tally.go, wallets in wallet.go,
 // requests in withdraw.go and settings.go, transactions in plan.go, batch.go and
-// bump.go, what becomes of those that lose inputs in renew.go, their end in
+// bump.go, what is kept for large withdrawals in keep.go, what becomes of batches that lose inputs in renew.go, their end in
 // settle.go, signatures in sign.go, halts and sums in halt.go, leaves in leaf.go
 // and load.go.
 //
@@ -61,7 +61,9 @@ const (
 	MaxRenewed   = 32     // versions of a batch at all
 	MaxTaken     = 400    // inputs of a batch's versions together
 	MaxBatches   = 4      // new transactions of a bank in a block
-	MaxLive      = 16     // batches of a bank that are not mined, children not counted
+	MaxLive      = 16     // batches of a bank that are not mined, children and slow ones not counted
+	MaxUnmined   = 64     // the same with slow ones
+	SlowBlocks   = 36     // agreed blocks after which a batch that is not mined is slow
 	MaxChildren  = 8      // of one another, that are not mined
 	MaxCredits   = 1000   // of a bank in a block
 	MaxForget    = 1000   // old records dropped in a block
@@ -70,6 +72,7 @@ const (
 	MaxSignature = 72     // bytes
 	MaxRate      = 1_000_000
 	PassOver     = 60 * 60 * 1000           // ms for which others may overtake a withdrawal that cannot be paid yet
+	KeepAnew     = 24 * 60 * 60 * 1000      // ms after which what comes back for such a withdrawal is counted anew
 	RecordFor    = 30 * 24 * 60 * 60 * 1000 // ms for which a settled withdrawal is remembered
 	MaxDelay     = 30 * 24 * 60 * 60 * 1000 // ms, the longest delay of a withdrawal
 	maxTries     = 16_384                   // times it is tried whether a withdrawal can be paid, in a look

@@ -52,7 +52,7 @@ func (w *step) plan(b *bank) {
 		}
 		return
 	}
-	p := &planner{step: w, bank: b, rate: rate, left: MaxBatches, places: MaxLive - b.waitingToBeMined()}
+	p := &planner{step: w, bank: b, rate: rate, left: MaxBatches, places: b.places()}
 	waits := b.waits
 	b.waits = 0
 	p.renewAll()
@@ -98,6 +98,9 @@ type planner struct {
 	input uint64 // the weight of the lightest input; zero if that is to be found out
 
 	fresh bool // no free coin is of an older series
+
+	keeps bool           // coins are kept for a withdrawal that has waited long
+	kept  map[*coin]bool // those, of the free ones
 }
 
 func (p *planner) reserve() asset.Amount { return p.reserves[p.bank.id-1] }
@@ -194,14 +197,16 @@ func (b *bank) usedUp(limit asset.Amount, now uint64) asset.Amount {
 
 // next makes the draft of the next batch of a queue and takes out what it has
 // looked at. A nil draft means that the first of the queue cannot be paid now and
-// others may overtake it; ok is false if they may not.
+// others may overtake it; ok is false if they may not, for it fits into the next hour.
 func (p *planner) next(queue *[]*withdrawal) (d *draft, wallet uint8, ok bool) {
 	b := p.bank
 	first := (*queue)[0]
-	if d, wallet, ok = p.lead(*queue); d == nil && ok {
+	d, wallet = p.lead(*queue)
+	switch {
+	case d == nil:
 		take(queue, []*withdrawal{first})
 		return nil, 0, true
-	} else if d == nil || first.Amount > p.most {
+	case first.Amount > p.most:
 		return nil, 0, false
 	}
 	take(queue, d.paying)
@@ -211,26 +216,28 @@ func (p *planner) next(queue *[]*withdrawal) (d *draft, wallet uint8, ok bool) {
 // anyWallet stands for the wallet of a draft of several.
 const anyWallet = MaxWallets
 
-// lead makes the draft that the first of a queue leads. A nil draft is as in next.
-func (p *planner) lead(queue []*withdrawal) (d *draft, wallet uint8, ok bool) {
+// lead makes the draft that the first of a queue leads; nil if it cannot be paid now.
+func (p *planner) lead(queue []*withdrawal) (d *draft, wallet uint8) {
 	b, first := p.bank, queue[0]
 	if !p.alone(first) {
-		return nil, 0, true
+		return nil, 0
 	}
 	for _, i := range b.fullest() {
 		if d := p.fill(queue, b.wallets[i].free, b.outflow(i)); d != nil {
-			return d, i, true
+			return d, i
 		}
 	}
-	need := add(first.Amount, first.MaxFee)
-	if aged := p.Time >= after(max(first.From, first.Asked), PassOver); !aged && b.later(need) {
-		return nil, 0, true
-	} else if d := p.mix(first); d != nil {
-		return d, anyWallet, true
-	} else if aged && b.free < need && p.afterwards(first) {
-		return nil, 0, false
+	aged := after(max(first.From, first.Asked), PassOver)
+	if p.Time < aged && b.later(add(first.Amount, first.MaxFee)) {
+		return nil, 0
 	}
-	return nil, 0, true
+	if d := p.mix(first); d != nil {
+		return d, anyWallet
+	}
+	if p.Time >= aged && !p.keeps {
+		p.keep(first, aged)
+	}
+	return nil, 0
 }
 
 // home is the wallet that a draft's change goes to.
@@ -262,19 +269,6 @@ func (b *bank) lightest() uint64 {
 		least = min(least, r.InputWeight(false))
 	}
 	return least
-}
-
-// afterwards tells whether a withdrawal could be paid, within its bound, if all
-// change were back. What could not be must not keep others waiting.
-func (p *planner) afterwards(x *withdrawal) bool {
-	all := p.bank.allFree()
-	for _, t := range p.bank.live {
-		if amount := t.back(); amount > 0 {
-			all = append(all, &coin{bank: p.bank, at: t.changeAt(len(t.Versions)), change: true, content: content{amount: amount, series: t.ChangeSeries}})
-		}
-	}
-	slices.SortFunc(all, (*coin).compare)
-	return p.pay([]*withdrawal{x}, all) != nil
 }
 
 // mix makes a draft that pays one withdrawal from the coins of several wallets, if
@@ -511,7 +505,7 @@ func (p *planner) pick(coins []*coin, sum asset.Amount, try func(chosen []*coin,
 	})
 	for _, old := range passes {
 		for _, c := range coins[from:] {
-			if c.fit() && (c.series != newest) == old {
+			if p.usable(c) && (c.series != newest) == old {
 				if d := try([]*coin{c}, c.amount); d != nil {
 					return d
 				}
@@ -522,7 +516,7 @@ func (p *planner) pick(coins []*coin, sum asset.Amount, try func(chosen []*coin,
 	total := asset.Amount(0)
 	for _, old := range passes {
 		for _, c := range slices.Backward(coins) {
-			if !c.fit() || (c.series != newest) != old || old && !p.worth(c) {
+			if !p.usable(c) || (c.series != newest) != old || old && !p.worth(c) {
 				continue
 			}
 			if len(chosen) == MaxInputs {
