@@ -11,9 +11,9 @@
 // Where to look: founding in definition.go, keys and addresses in series.go, what
 // members say in attest.go, what is agreed in tally.go, wallets in wallet.go,
 // requests in withdraw.go and settings.go, transactions in plan.go, batch.go and
-// bump.go, what is kept for large withdrawals in keep.go, what becomes of batches that lose inputs in renew.go, their end in
-// settle.go, signatures in sign.go, halts and sums in halt.go, leaves in leaf.go
-// and load.go.
+// bump.go, coins kept for large withdrawals in keep.go, what becomes of batches that
+// lose inputs in renew.go, their end in settle.go, signatures in sign.go, halts and
+// sums in halt.go, leaves in leaf.go and load.go.
 //
 // Floor 1: it imports floor 0 only.
 package custody
