@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,6 +36,9 @@ Back up when keys or cards have changed, that is after souk init, card new, card
 					return err
 				}
 				path = filepath.Join(path, fmt.Sprintf("souk-%s-%s.tar", card.Name, now.UTC().Format("20060102-150405")))
+			}
+			if strings.HasSuffix(path, string(filepath.Separator)) {
+				return usageError{fmt.Errorf("there is no folder %s: make it first, or name a file without the %c", path, filepath.Separator)}
 			}
 			f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 			if err != nil {
@@ -107,7 +111,7 @@ func ids(all []exchange.ID) []string {
 func printRestored(w io.Writer, home string, r *node.Restored) {
 	p(w, "%s has the operator's key of %s and his keys for banks, and new keys for everything else\n", home, r.Backup.Member)
 	for i := range r.Cards {
-		p(w, "new card: %s\n", r.Cards[i].Text)
+		p(w, "new card, which is in %s too:\n%s\n", r.Cards[i].File, r.Cards[i].Text)
 	}
 	for range r.Joined {
 		p(w, "every other member now votes: souk vote replace-member %s CARD --home ...\n", r.Backup.Member)

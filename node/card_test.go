@@ -196,6 +196,28 @@ func TestJoinReplaces(t *testing.T) {
 	}
 }
 
+// One home is served by one process, which says so to another one.
+func TestServeTwice(t *testing.T) {
+	h := alone(t).Homes[0]
+	options := node.Options{Pass: sealed.FromFile(h.PassphraseFile()), Software: "test"}
+	n, err := node.Open(h, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := node.Open(h, options); !errors.Is(err, node.ErrServed) || !strings.Contains(err.Error(), "runs already") {
+		t.Errorf("a second time: %v", err)
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err = node.Open(h, options); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // Whoever was to begin from a copy of the state can be told to execute all blocks.
 func TestJoinAgainWithoutCopy(t *testing.T) {
 	local := alone(t)

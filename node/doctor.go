@@ -86,7 +86,7 @@ func checkVirtual(ctx context.Context, h Home, v *VirtualConfig, running bool) [
 			all = append(all, checkState(ctx, v, id, m.URL)...)
 		}
 	}
-	return append(all, checkBanks(status)...)
+	return append(all, checkBanks(ctx, f.ID(), status)...)
 }
 
 // checkState asks this home's own server why it does not show how it stands, if it does not.
@@ -158,7 +158,7 @@ func membersNow(f *exchange.Founding, status *api.Status, cards []HomeCard) (mem
 }
 
 // checkBanks looks at how the banks of a virtual server stand.
-func checkBanks(status *api.Status) (all []Finding) {
+func checkBanks(ctx context.Context, id exchange.ID, status *api.Status) (all []Finding) {
 	if status == nil {
 		return nil
 	}
@@ -174,10 +174,30 @@ func checkBanks(status *api.Status) (all []Finding) {
 	for i := range status.Banks {
 		b := &status.Banks[i]
 		if !bad[b.Asset] {
-			all = append(all, Finding{What: "bank of " + b.Asset, Detail: fmt.Sprintf("%d of %d members see %s, agreed up to block %d; reserve %s", b.Seeing, b.Members, b.Network, b.Agreed, b.Reserve)})
+			all = append(all, Finding{What: "bank of " + b.Asset, Detail: fmt.Sprintf("%d of %d members see %s, agreed up to block %d; reserve %s %s", b.Seeing, b.Members, b.Network, b.Agreed, b.Reserve, b.Asset)})
+		}
+		if b.Reserve == api.FormatCoins(0) && holdsCoins(ctx, id, status, b.Asset) {
+			all = append(all, Finding{What: "reserve of " + b.Asset, Note: true, Detail: fmt.Sprintf("it is empty, and the bank has coins: what nobody else pays for, as new keys for the bank or a transaction that must pay more, waits for it. Who has an account fills it: souk donate %s AMOUNT", b.Asset)})
 		}
 	}
 	return all
+}
+
+// holdsCoins tells whether a bank owes anything, as the members' servers say.
+func holdsCoins(ctx context.Context, id exchange.ID, status *api.Status, symbol string) bool {
+	var servers []string
+	for i := range status.Members {
+		servers = append(servers, status.Members[i].URL)
+	}
+	client, err := api.NewClient(api.Config{Servers: servers, ID: id, Hasty: true})
+	if err != nil {
+		return false
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	page, err := client.Bank(ctx, symbol)
+	return err == nil && page.Sums.Books != api.FormatCoins(0)
 }
 
 func checkCard(h Home) Finding {

@@ -18,6 +18,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -42,6 +43,7 @@ type Options struct {
 // Node is a running server.
 type Node struct {
 	home     Home
+	lock     *os.File // the home's folder
 	config   Config
 	opts     Options
 	server   identity.PrivateKey // signs for the running server; the operator's key is not needed
@@ -67,6 +69,9 @@ func Open(h Home, opts Options) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{home: h, config: c, opts: opts, ended: make(chan error, 1)}
+	if n.lock, err = h.lock(); err != nil {
+		return nil, err
+	}
 	if err := n.open(); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -171,6 +176,7 @@ func (n *Node) Close() error {
 		n.stores.close()
 	}
 	wipe(n.server)
+	errs = append(errs, n.lock.Close())
 	return errors.Join(errs...)
 }
 

@@ -73,6 +73,9 @@ func Restore(ctx context.Context, h Home, in io.Reader, s RestoreSetup) (r Resto
 	if err := stillRunning(ctx, old, contracts, s.Gone); err != nil {
 		return r, err
 	}
+	if err := opens(content, s.Pass); err != nil {
+		return r, err
+	}
 	if err := h.putBack(content); err != nil {
 		return r, err
 	}
@@ -188,6 +191,29 @@ func peersOf(ctx context.Context, base string, id exchange.ID) (peers []string, 
 		peers = append(peers, s.Peers[i].ID)
 	}
 	return peers, nil
+}
+
+// opens tells whether a passphrase is that of the operator's key of a backup, before
+// anything is written.
+func opens(content map[string][]byte, pass sealed.Passphrase) (err error) {
+	data, ok := content["keys/operator.age"]
+	if !ok {
+		return nil // putBack looks for it in the home
+	}
+	dir, err := os.MkdirTemp("", "souk-restore-") // it is sealed, and stays so
+	if err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	path := filepath.Join(dir, "operator.age")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	key, err := openKey(path, RoleOperator, pass)
+	if err == nil {
+		key.Wipe()
+	}
+	return err
 }
 
 // putBack writes what stays as it was: the operator's key, that of banks, and the
