@@ -54,7 +54,7 @@ func (b *BankHealth) troubles() (all []Trouble) {
 		all = append(all, Trouble{b.Asset, bad, fmt.Sprintf(format, args...)})
 	}
 	if b.Deficit != "" {
-		add(true, "It lacks %s: souk donate %s %s, or a payment to any address of the bank, ends that; then the members lift the halt.", b.Deficit, b.Asset, b.Deficit)
+		add(true, "It lacks %s %s: souk donate %s %s, or a payment to any address of the bank, ends that; then the members lift the halt.", b.Deficit, b.Asset, b.Asset, b.Deficit)
 	}
 	switch {
 	case b.Seeing < b.Needed:
@@ -67,10 +67,10 @@ func (b *BankHealth) troubles() (all []Trouble) {
 		add(true, "Too few members know a fee rate, so nothing is paid: their nodes have no estimate yet. It comes by itself once these have seen enough blocks; light clients never have one: their operators set fee_rate under [chains.%s] in config.toml.", b.Network)
 	}
 	if b.WaitsToBump {
-		add(true, "A transaction should pay more to be mined, and the reserve has only %s: souk donate %s AMOUNT fills it.", b.Reserve, b.Asset)
+		add(true, "A transaction should pay more to be mined, and the reserve has only %s %s: souk donate %s AMOUNT fills it.", b.Reserve, b.Asset, b.Asset)
 	}
 	if b.WaitsToSweep {
-		add(true, "Coins should move to the newest keys, and the reserve has only %s: souk federation rotate --show says how much is missing, souk donate %s AMOUNT fills it.", b.Reserve, b.Asset)
+		add(true, "Coins should move to the newest keys, and the reserve has only %s %s: souk federation rotate --show says how much is missing, souk donate %s AMOUNT fills it.", b.Reserve, b.Asset, b.Asset)
 	}
 	if b.WaitsToMine {
 		add(false, "%s", WaitsToMineText)

@@ -74,6 +74,9 @@ func (a *app) run(args []string) int {
 	if err == nil {
 		return 0
 	}
+	if ctx.Err() != nil && (errors.Is(err, api.ErrServers) || errors.Is(err, context.Canceled)) && !errors.Is(err, api.ErrUndecided) {
+		err = errStopped // servers had no time to answer
+	}
 	if a.output == "json" || wantsJSON(args) {
 		failure(a.err, err)
 	} else {
@@ -85,6 +88,9 @@ func (a *app) run(args []string) int {
 	}
 	return 1
 }
+
+// errStopped is what ends a command when the user does.
+var errStopped = errors.New("you ended it")
 
 // usageError is a command line that is not understood.
 type usageError struct{ error }

@@ -15,6 +15,9 @@ func Length(text string) (time.Duration, error) {
 	return time.Duration(l), err
 }
 
+// Span is a time in ms for people.
+func Span(ms uint64) string { return span(ms) }
+
 // QuickMain is Main for tests, whose purses hold nothing of worth.
 func QuickMain(args []string, in io.Reader, out, errw io.Writer) int {
 	a := &app{in: in, out: out, err: errw, work: sealed.TestWork}

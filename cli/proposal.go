@@ -286,10 +286,14 @@ func paramChanges(p *exchange.Params, fee string) []change {
 // span is a time in ms for people.
 func span(ms uint64) string {
 	const day = 24 * 3600 * 1000
-	if ms > 0 && ms%day == 0 {
-		return fmt.Sprintf("%d days", ms/day)
+	rest := (time.Duration(ms%day) * time.Millisecond).String()
+	switch {
+	case ms < day:
+		return rest
+	case ms%day == 0:
+		return count(ms/day, "day")
 	}
-	return (time.Duration(ms) * time.Millisecond).String()
+	return count(ms/day, "day") + " " + rest
 }
 
 // print writes a proposal and how it stands.

@@ -68,7 +68,8 @@ type turn struct {
 	Members []string    `json:"members"` // whose keys it has
 	Current bool        `json:"current"` // they are those that are wanted
 	Vote    *voted      `json:"vote,omitempty"`
-	Old     []oldSeries `json:"old_series"` // that still have coins
+	Refused string      `json:"refused,omitempty"` // why there can be no vote for what is wanted yet
+	Old     []oldSeries `json:"old_series"`        // that still have coins
 	Coins   int         `json:"old_coins"`
 	Amount  string      `json:"old_amount"`
 	Waits   bool        `json:"waits_for_reserve"`
@@ -160,10 +161,17 @@ func (a *app) rotateOne(ctx context.Context, s *session, r *rotation, now *scene
 		return nil, err
 	}
 	t, wanted := turnOf(page, without)
-	if r.show || t.Current {
+	if t.Current {
 		return t, nil
 	}
-	if err := mayRotate(page, wanted, t.Cooling); err != nil {
+	err = mayRotate(page, wanted, t.Cooling)
+	switch {
+	case r.show && err != nil:
+		t.Refused = err.Error()
+		return t, nil
+	case r.show:
+		return t, nil
+	case err != nil:
 		return nil, err
 	}
 	action := roster.AppendAction(nil, roster.OpenSeries{Bank: uint32(b.ID), Members: seriesMembers(wanted)}, r.salt)
@@ -295,20 +303,20 @@ func (t *turn) progress() string {
 	case t.Coins == 0:
 		return fmt.Sprintf("%s: all coins are of series %d", t.Asset, t.Newest)
 	case t.Waits:
-		return fmt.Sprintf("%s: %s with %s still of older series, and the reserve is too short to pay for moving them. %s", t.Asset, count(t.Coins, "coin"), t.Amount, t.fill())
+		return fmt.Sprintf("%s: %s with %s %s still of older series, and the reserve is too short to pay for moving them. %s", t.Asset, count(t.Coins, "coin"), t.Amount, t.Asset, t.fill())
 	case t.Coins == t.Small:
 		return fmt.Sprintf("%s: all has moved but %s, worth too little at the fee rate of now: it waits for a lower one; keep the keys of older series until then", t.Asset, count(t.Small, "coin"))
 	}
-	return fmt.Sprintf("%s: %s with %s still of older series; they move as transactions are mined", t.Asset, count(t.Coins, "coin"), t.Amount)
+	return fmt.Sprintf("%s: %s with %s %s still of older series; they move as transactions are mined", t.Asset, count(t.Coins, "coin"), t.Amount, t.Asset)
 }
 
 // fill says what the reserve lacks, and how it is filled.
 func (t *turn) fill() string {
-	text := fmt.Sprintf("Moving takes about %s at the fee rate of now, out of the reserve, which has %s", t.Cost, t.Reserve)
+	text := fmt.Sprintf("Moving takes about %s %s at the fee rate of now, out of the reserve, which has %s %s", t.Cost, t.Asset, t.Reserve, t.Asset)
 	if t.Missing == api.FormatCoins(0) {
 		return text + "."
 	}
-	return fmt.Sprintf("%s: %s are missing. Who has an account gives them by: souk donate %s %s", text, t.Missing, t.Asset, t.Missing)
+	return fmt.Sprintf("%s: %s %s are missing. Who has an account gives them by: souk donate %s %s", text, t.Missing, t.Asset, t.Asset, t.Missing)
 }
 
 func (t *turn) print(w io.Writer, height uint64) {
@@ -318,16 +326,21 @@ func (t *turn) print(w io.Writer, height uint64) {
 		t.Vote.Proposal.print(w, max(height, t.Vote.Height))
 	} else if t.Current {
 		p(w, "its keys are those of the present members\n")
+	} else if t.Refused != "" {
+		p(w, "it cannot rotate yet: %s\n", t.Refused)
 	}
 	for _, c := range t.Cooling {
 		p(w, "the key of %s is good for a series from %s on\n", c.Member, when(c.Until))
 	}
 	for _, o := range t.Old {
-		p(w, "  series %d still has %s with %s\n", o.Number, count(o.Coins, "coin"), o.Amount)
+		p(w, "  series %d still has %s with %s %s\n", o.Number, count(o.Coins, "coin"), o.Amount, t.Asset)
 	}
-	if t.Current {
+	switch {
+	case t.Current:
 		p(w, "%s\n", t.progress())
-	} else {
+	case t.Refused != "":
+		p(w, "%s\n", t.fill())
+	default:
 		p(w, "all coins move once the vote has passed. %s\n", t.fill())
 	}
 }

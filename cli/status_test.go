@@ -77,7 +77,7 @@ func TestShowStatus(t *testing.T) {
 			banks(func(s *api.Status, b *api.BankHealth) {
 				s.BanksHalted, b.Deficit = &api.Halt{Reason: "theft", Bank: 1, Height: 70}, "1.50000000"
 			}),
-			[]string{"banks halted BAD: ALL BANKS ARE HALTED: a coin was spent", "souk vote lift-bank ASSET", "BAD: It lacks 1.50000000: souk donate BTC 1.50000000"},
+			[]string{"banks halted BAD: ALL BANKS ARE HALTED: a coin was spent", "souk vote lift-bank ASSET", "BAD: It lacks 1.50000000 BTC: souk donate BTC 1.50000000"},
 			nil,
 		},
 		"members are blind": {
@@ -97,7 +97,7 @@ func TestShowStatus(t *testing.T) {
 				b.WaitsToBump, b.WaitsToSweep, b.WaitsForRate, b.WaitsToMine, b.Waiting, b.Transactions = true, true, true, true, 1, 2
 			}),
 			[]string{
-				"1 withdrawal not in a transaction yet; 2 transactions under way", "BAD: A transaction should pay more to be mined, and the reserve has only 0.01000000: souk donate BTC AMOUNT",
+				"1 withdrawal not in a transaction yet; 2 transactions under way", "BAD: A transaction should pay more to be mined, and the reserve has only 0.01000000 BTC: souk donate BTC AMOUNT",
 				"souk federation rotate --show says how much is missing", "note: Withdrawals wait until one of the transactions under way is mined", "note: Coins that are worth too little at the fee rate of now",
 			},
 			nil,

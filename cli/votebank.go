@@ -164,7 +164,7 @@ func (c *scene) describeBank(x *proposal, a roster.Action) {
 		x.Changes = []change{{"banks", "", "halted"}}
 		x.Text = "halt all banks: nothing is credited or paid until a vote lifts it"
 	case roster.LiftBank:
-		x.Changes = []change{{"bank of " + c.bankName(a.Bank), "", "running"}}
+		x.Changes = []change{{c.bankName(a.Bank), "", "running"}}
 		x.Text = "end the halt for " + c.bankName(a.Bank)
 	}
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -27,8 +28,8 @@ const boundFactor = 3
 
 // withdrawFlags are the flags of withdraw.
 type withdrawFlags struct {
-	maxFee     string
-	yes, watch bool
+	maxFee             string
+	yes, watch, anyway bool
 }
 
 func (a *app) withdrawCommand() *cobra.Command {
@@ -68,6 +69,7 @@ withdrawal, then the withdrawal itself, as souk withdraw list has it, each time 
 	}
 	c.Flags().StringVar(&f.maxFee, "max-fee", "", fmt.Sprintf("most that your share of the fee may be (default: %d times what it is now)", boundFactor))
 	c.Flags().BoolVar(&f.yes, "yes", false, "do not ask")
+	c.Flags().BoolVar(&f.anyway, "anyway", false, "even to a deposit address of your own")
 	c.Flags().BoolVar(&f.watch, "watch", false, "go on until a transaction that pays it is mined")
 	c.AddCommand(a.withdrawList(), a.withdrawCancel(), a.withdrawSettings())
 	return c
@@ -114,6 +116,9 @@ func planPayout(ctx context.Context, s *session, who *api.Signer, args []string,
 	if err := x.within(b); !x.all && err != nil {
 		return nil, err
 	}
+	if err := x.elsewhere(ctx, s, who, b); !f.anyway && err != nil {
+		return nil, err
+	}
 	page, err := s.client.Bank(ctx, strconv.FormatUint(uint64(b.Asset), 10))
 	if err != nil {
 		return nil, err
@@ -139,6 +144,27 @@ func planPayout(ctx context.Context, s *session, who *api.Signer, args []string,
 		return nil, err
 	}
 	return x, x.rules(ctx, s, who, b)
+}
+
+// elsewhere refuses a withdrawal to an address at which the bank itself is paid for this
+// account, as a server says: it would come back, less a fee.
+func (x *payout) elsewhere(ctx context.Context, s *session, who *api.Signer, b *api.ProvenBank) error {
+	page := api.BankedPage{Bank: strconv.FormatUint(uint64(b.Asset), 10), Limit: 100}
+	for {
+		list, err := s.client.Addresses(ctx, who, page)
+		if err != nil {
+			return fmt.Errorf("your own deposit addresses: %w", err)
+		}
+		for i := range list.Addresses {
+			if out, err := b.Net.ParseAddress(list.Addresses[i].Address); err == nil && bytes.Equal(out, x.Script) {
+				return usageError{fmt.Errorf("%s is a deposit address of your own, so the coins would come back to your account, less the fee; name an address of another wallet, or say --anyway", x.address)}
+			}
+		}
+		if list.Next == "" {
+			return nil
+		}
+		page.Before = list.Next
+	}
 }
 
 // within checks the amount against the bank's limits.

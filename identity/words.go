@@ -13,7 +13,7 @@ import (
 var (
 	// ErrWords is returned for text that is not 12 or 24 words of the English list
 	// of BIP-39 with the right checksum. What is wrong is said without the words.
-	ErrWords = errors.New("not the words of an account")
+	ErrWords = errors.New("these are not the words of a key")
 	// ErrPassphrase is returned for a passphrase with other characters than
 	// printable ASCII. BIP-39 allows all of Unicode, but after a normalisation that
 	// programs disagree about: an account could be lost to a wrong accent.

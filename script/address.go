@@ -61,6 +61,16 @@ func byHRP(hrp string) *Network {
 	return nil
 }
 
+// errMistyped is an ErrSyntax that says what ErrChecksum does: to who has mistyped an
+// address it is all one which of its checks finds it.
+var errMistyped = mistyped{}
+
+type mistyped struct{}
+
+func (mistyped) Error() string { return ErrChecksum.Error() }
+
+func (mistyped) Unwrap() error { return ErrSyntax }
+
 func (n *Network) parseSegwit(text, hrp string, other *Network) ([]byte, error) {
 	if hrp != n.HRP {
 		return nil, fmt.Errorf("%w: %s1... is %s, not %s (%s1...)", ErrNetwork, hrp, other.Name, n.Name, n.HRP)
@@ -73,7 +83,7 @@ func (n *Network) parseSegwit(text, hrp string, other *Network) ([]byte, error) 
 		if _, ok := errors.AsType[bech32.ErrInvalidChecksum](err); ok {
 			return nil, ErrChecksum
 		}
-		return nil, fmt.Errorf("%w: %w", err, ErrSyntax)
+		return nil, errMistyped
 	}
 	if len(groups) == 0 {
 		return nil, fmt.Errorf("the address ends after %s1: %w", hrp, ErrSyntax)
@@ -81,7 +91,7 @@ func (n *Network) parseSegwit(text, hrp string, other *Network) ([]byte, error) 
 	version := groups[0]
 	program, err := bech32.ConvertBits(groups[1:], 5, 8, false)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", err, ErrSyntax)
+		return nil, errMistyped
 	}
 	switch {
 	case version == 0 && variant != bech32.Version0 || version != 0 && variant != bech32.VersionM:

@@ -64,6 +64,8 @@ func TestAddressRefusals(t *testing.T) {
 		{"no letters of ours", "bitcoin", "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t€", script.ErrSyntax, "special"},
 		{"mixed case", "bitcoin", "bc1qW508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4", script.ErrSyntax, "capital"},
 		{"mistyped", "bitcoin", "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5", script.ErrChecksum, "copy"},
+		{"mistyped with a 1 at the end", "bitcoin-regtest", "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt081", script.ErrSyntax, "a character is wrong or missing; copy the address again"},
+		{"mistyped with a letter that there is not", "bitcoin", "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3tb", script.ErrSyntax, "a character is wrong or missing; copy the address again"},
 		{"mistyped in base58", "bitcoin", "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN3", script.ErrChecksum, "copy"},
 		{"a letter base58 has not", "bitcoin", "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVNl", script.ErrSyntax, "no address"},
 		{"a name", "bitcoin", "alice", script.ErrSyntax, "no address"},
