@@ -31,6 +31,7 @@ import (
 	"souk/asset"
 	"souk/auditor"
 	"souk/exchange"
+	"souk/exchange/market"
 	"souk/identity"
 	"souk/purse"
 	"souk/store/sealed"
@@ -325,6 +326,8 @@ func (*app) lacking(ctx context.Context, s *session, who *api.Signer, code excha
 		if of, err := keptBy(ctx, s, b.Bank); err == nil {
 			id, need = of, b.Amount
 		}
+	case *exchange.Place:
+		id, need = spent(ctx, s, b)
 	case *exchange.Withdraw:
 		if of, err := keptBy(ctx, s, b.Bank); err == nil {
 			id, need = of, b.Amount+b.MaxFee
@@ -349,6 +352,25 @@ func (*app) lacking(ctx context.Context, s *session, who *api.Signer, code excha
 		return "" // it has come since
 	}
 	return shortage(available, held, need, l.Decimals, l.Symbol)
+}
+
+// spent is what an order takes, if that can be told without its price: it sells so much,
+// or is for so much of the other asset. Fees come on top.
+func spent(ctx context.Context, s *session, b *exchange.Place) (asset.ID, asset.Amount) {
+	markets, err := s.client.Markets(ctx)
+	if err != nil {
+		return 0, 0
+	}
+	for i := range markets.Markets {
+		switch m := &markets.Markets[i]; {
+		case m.ID != uint32(b.Market):
+		case b.Quote != 0 && b.Side == market.Buy:
+			return asset.ID(m.QuoteID), b.Quote
+		case b.Quote == 0 && b.Side == market.Sell:
+			return asset.ID(m.BaseID), b.Quantity
+		}
+	}
+	return 0, 0
 }
 
 // passFlags say where a passphrase comes from.
