@@ -35,6 +35,8 @@ func record() *recorded {
 		return apply(b)
 	}
 	random := exchangetest.NewBankRandom(w, 8, 7)
+	// With a delay, so that it is in no transaction when it is cancelled.
+	w.Block(w.Command("a0", &exchange.SetWithdrawals{Settings: custody.Settings{Delay: custody.MaxDelay}}))
 	asked := w.Command("a0", &exchange.Withdraw{Request: custody.Request{
 		Bank: exchangetest.Bank, Script: exchangetest.Output("a0"), Amount: 1e6, MaxFee: 10_000, Salt: custody.Salt{1},
 	}})
