@@ -35,15 +35,7 @@ func (x *losing) deep() {
 // what is stored goes on like what was not.
 func TestDeepLosing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		network := rapid.SampledFrom([]string{"bitcoin-regtest", "litecoin-regtest"}).Draw(t, "network")
-		x := &losing{rapid: t, world: newWorld(t, 4, definition(network, uint8(rapid.IntRange(1, 2).Draw(t, "wallets"))))}
-		x.turn(0, 2)
-		x.gift(0, 5*coin)
-		for range 4 {
-			x.deposit(1, 0, asset.Amount(x.draw(2, 5, "coins"))*coin)
-			x.turn(0, 2)
-		}
-		x.turn(0, 8)
+		x := newLosing(t)
 		if x.draw(0, 3, "twin") == 0 {
 			x.twin = again(t, x.s)
 		}

@@ -300,21 +300,27 @@ func (x *losing) spread() {
 	}
 }
 
+// newLosing is a bank with a reserve and a few deposits.
+func newLosing(t *rapid.T) *losing {
+	network := rapid.SampledFrom([]string{"bitcoin-regtest", "litecoin-regtest"}).Draw(t, "network")
+	x := &losing{rapid: t, world: newWorld(t, 4, definition(network, uint8(rapid.IntRange(1, 2).Draw(t, "wallets"))))}
+	x.turn(0, 2)
+	x.gift(0, 5*coin)
+	for range 4 {
+		x.deposit(1, 0, asset.Amount(x.draw(2, 5, "coins"))*coin)
+		x.turn(0, 2)
+	}
+	x.turn(0, 8)
+	return x
+}
+
 // Over any history of lost, stolen and returning inputs, versions for the same withdrawal
 // conflict, unless one spends an input that was taken deep, or none of its inputs has stood
 // for long (Y-51, Y-71, Y-72; conflicts in world_test.go); and once the chain is at rest
 // and what lacks was made good, every withdrawal is paid.
 func TestLosing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		network := rapid.SampledFrom([]string{"bitcoin-regtest", "litecoin-regtest"}).Draw(t, "network")
-		x := &losing{rapid: t, world: newWorld(t, 4, definition(network, uint8(rapid.IntRange(1, 2).Draw(t, "wallets"))))}
-		x.turn(0, 2)
-		x.gift(0, 5*coin)
-		for range 4 {
-			x.deposit(1, 0, asset.Amount(x.draw(2, 5, "coins"))*coin)
-			x.turn(0, 2)
-		}
-		x.turn(0, 8)
+		x := newLosing(t)
 		for range x.draw(3, max(4, bulk.Count(10)), "rounds") {
 			if has := x.available[1]; has > coin {
 				if id, code := x.withdraw(1, 0, "bob", has*asset.Amount(x.draw(30, 95, "part"))/100, 3_000_000); code == custody.OK {
