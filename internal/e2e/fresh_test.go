@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -11,9 +10,6 @@ import (
 
 	"souk/exchange/roster"
 	"souk/internal/cluster"
-	"souk/internal/ports"
-	"souk/node"
-	"souk/store/sealed"
 )
 
 // TestStateSyncFresh: a member that is added by vote, with keys that nobody has seen,
@@ -36,26 +32,7 @@ func TestStateSyncFresh(t *testing.T) {
 		return nil
 	})
 	s.end()
-	dir := t.TempDir()
-	home := node.Home(filepath.Join(dir, "home"))
-	free, err := ports.Claim(2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	http, p2p := ports.Address(free[0]), ports.Address(free[1])
-	if err := os.MkdirAll(string(home), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(home.PassphraseFile(), []byte("correct horse battery staple\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	// As souk init does, with keys that are sealed quickly.
-	if _, err := node.Init(home, node.Setup{
-		Name: "server-5", URL: "http://" + http, P2P: p2p, Listen: http,
-		Pass: sealed.FromFile(home.PassphraseFile()), Work: sealed.TestWork, Now: time.Now(),
-	}); err != nil {
-		t.Fatal(err)
-	}
+	home, _, http, p2p := initialized(t, "server-5")
 	f.vote(f.Founding.ID(), []int{0, 1, 2}, "add-member", home.CardFile())
 	contract := filepath.Join(filepath.Dir(string(f.Homes[0])), "founding")
 	souk(t, "federation", "join", contract, "--home", string(home), "--listen", p2p, "--state-sync")
@@ -105,7 +82,7 @@ func TestStateSyncFresh(t *testing.T) {
 	if err := f.Stop(fresh); err != nil {
 		t.Fatal(err)
 	}
-	e := soukJSON[exported](t, "export", "--home", string(home), "--out", filepath.Join(dir, "souk-export"))
+	e := soukJSON[exported](t, "export", "--home", string(home), "--out", filepath.Join(t.TempDir(), "souk-export"))
 	if e.Members != 5 || !slices.Contains(e.Signers, "server-1") && !slices.Contains(e.Signers, "server-2") {
 		t.Errorf("its state is proven by %+v", e)
 	}

@@ -9,9 +9,6 @@ import (
 	"time"
 
 	"souk/exchange/roster"
-	"souk/internal/ports"
-	"souk/node"
-	"souk/store/sealed"
 )
 
 // A server is lost with all its keys. Its member makes a new one, the others vote
@@ -31,27 +28,7 @@ func TestReplaceMember(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	dir := t.TempDir()
-	home := node.Home(filepath.Join(dir, "home"))
-	free, err := ports.Claim(2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	http, p2p := ports.Address(free[0]), ports.Address(free[1])
-	if err := os.MkdirAll(string(home), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(home.PassphraseFile(), []byte("correct horse battery staple\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	// As souk init does, with keys that are sealed quickly.
-	card, err := node.Init(home, node.Setup{
-		Name: "server-2", URL: "http://" + http, P2P: p2p, Listen: http,
-		Pass: sealed.FromFile(home.PassphraseFile()), Work: sealed.TestWork, Now: time.Now(),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	home, card, http, p2p := initialized(t, "server-2")
 	f.vote(f.Founding.ID(), []int{0, 2, 3}, "replace-member", strconv.Itoa(int(m.ID)), home.CardFile())
 	contract := filepath.Join(filepath.Dir(string(f.Homes[0])), "founding")
 	souk(t, "federation", "join", contract, "--home", string(home), "--listen", p2p)
