@@ -154,30 +154,37 @@ func distant(t *testing.T, s node.LocalSetup, delay, jitter time.Duration) *fede
 	return follow(t, c)
 }
 
-// initialized is a home of nobody's yet, as souk init makes it but with keys that are sealed
-// quickly, its card, and free addresses for its HTTP server and consensus.
-func initialized(t *testing.T, name string) (home node.Home, card exchange.Card, http, p2p string) {
+// applicant is a home that belongs to no member yet, its card, and the addresses of its
+// HTTP server and consensus.
+type applicant struct {
+	home      node.Home
+	card      exchange.Card
+	http, p2p string
+}
+
+// initialized makes a home as souk init does, but with keys that are sealed quickly.
+func initialized(t *testing.T, name string) applicant {
 	t.Helper()
-	home = node.Home(filepath.Join(t.TempDir(), "home"))
+	home := node.Home(filepath.Join(t.TempDir(), "home"))
 	free, err := ports.Claim(2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	http, p2p = ports.Address(free[0]), ports.Address(free[1])
+	http, p2p := ports.Address(free[0]), ports.Address(free[1])
 	if err := os.MkdirAll(string(home), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(home.PassphraseFile(), []byte("correct horse battery staple\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	card, err = node.Init(home, node.Setup{
+	card, err := node.Init(home, node.Setup{
 		Name: name, URL: "http://" + http, P2P: p2p, Listen: http,
 		Pass: sealed.FromFile(home.PassphraseFile()), Work: sealed.TestWork, Now: time.Now(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return home, card, http, p2p
+	return applicant{home, card, http, p2p}
 }
 
 // prepared founds a federation, lets the test change the homes, and starts it.

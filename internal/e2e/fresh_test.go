@@ -32,7 +32,8 @@ func TestStateSyncFresh(t *testing.T) {
 		return nil
 	})
 	s.end()
-	home, _, http, p2p := initialized(t, "server-5")
+	own := initialized(t, "server-5")
+	home, http, p2p := own.home, own.http, own.p2p
 	f.vote(f.Founding.ID(), []int{0, 1, 2}, "add-member", home.CardFile())
 	contract := filepath.Join(filepath.Dir(string(f.Homes[0])), "founding")
 	souk(t, "federation", "join", contract, "--home", string(home), "--listen", p2p, "--state-sync")

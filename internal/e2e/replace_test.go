@@ -28,7 +28,8 @@ func TestReplaceMember(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	home, card, http, p2p := initialized(t, "server-2")
+	own := initialized(t, "server-2")
+	home, card, http, p2p := own.home, own.card, own.http, own.p2p
 	f.vote(f.Founding.ID(), []int{0, 2, 3}, "replace-member", strconv.Itoa(int(m.ID)), home.CardFile())
 	contract := filepath.Join(filepath.Dir(string(f.Homes[0])), "founding")
 	souk(t, "federation", "join", contract, "--home", string(home), "--listen", p2p)
