@@ -170,7 +170,7 @@ func initialized(t *testing.T, name string) applicant {
 	if err != nil {
 		t.Fatal(err)
 	}
-	http, p2p := ports.Address(free[0]), ports.Address(free[1])
+	web, p2p := ports.Address(free[0]), ports.Address(free[1])
 	if err := os.MkdirAll(string(home), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -178,13 +178,13 @@ func initialized(t *testing.T, name string) applicant {
 		t.Fatal(err)
 	}
 	card, err := node.Init(home, node.Setup{
-		Name: name, URL: "http://" + http, P2P: p2p, Listen: http,
+		Name: name, URL: "http://" + web, P2P: p2p, Listen: web,
 		Pass: sealed.FromFile(home.PassphraseFile()), Work: sealed.TestWork, Now: time.Now(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return applicant{home, card, http, p2p}
+	return applicant{home, card, web, p2p}
 }
 
 // prepared founds a federation, lets the test change the homes, and starts it.
