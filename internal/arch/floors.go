@@ -68,13 +68,15 @@ func rules() []Rule {
 		{Package: "store/sealed", Floor: 2, Owns: []string{"filippo.io/age"}},
 		{Package: "store/storetest", Floor: 2, Imports: []string{"store", "internal/bulk"}, Test: true},
 
+		{Package: "archive", Floor: 2, Imports: state},
+
 		// Floor 3: workers.
 		{
 			Package: "auditor", Floor: 3,
 			Imports: with(coins, "chain", "merkle", "exchange/custody", "exchange/ledger"),
 		},
 		{Package: "purse", Floor: 3, Imports: with(values, "exchange", "store/sealed")},
-		{Package: "replica", Floor: 3, Imports: with(state, "consensus", "store")},
+		{Package: "replica", Floor: 3, Imports: with(state, "consensus", "store", "archive")},
 		{Package: "custodian", Floor: 3, Imports: with(state, "chain", "threshold")},
 		{Package: "recovery", Floor: 3, Imports: with(coins, "chain", "threshold")},
 		{Package: "signer", Floor: 3, Imports: []string{"asset", "exchange/custody", "script", "threshold"}},
@@ -82,7 +84,7 @@ func rules() []Rule {
 		// Floor 4: faces.
 		{Package: "api", Floor: 4, Imports: state},
 		{
-			Package: "web", Floor: 4, Imports: with(state, "consensus", "api", "threshold"),
+			Package: "web", Floor: 4, Imports: with(state, "consensus", "archive", "api", "threshold"),
 			Owns: []string{"github.com/danielgtaylor/huma"},
 		},
 
