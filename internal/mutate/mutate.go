@@ -1,5 +1,5 @@
-// Command mutate tests the tests. It copies the tree to a temporary folder,
-// breaks one line of the copy at a time as faults.txt says, runs the tests that
+// Command mutate tests the tests. It copies the tree to temporary folders, one for
+// each job, breaks one line of a copy at a time as faults.txt says, runs the tests that
 // ought to notice, and reports the share of faults they caught.
 //
 // A fault is caught when a test fails or runs out of time. A fault that does not
@@ -8,7 +8,7 @@
 //
 // Usage:
 //
-//	mutate [-list file] [-least n] [-percent n] [-timeout d] [pattern of fault names]
+//	mutate [-list file] [-least n] [-percent n] [-timeout d] [-jobs n] [pattern of fault names]
 //
 // It stands beside the floors; only the Makefile uses it.
 package main
@@ -24,8 +24,11 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -44,6 +47,7 @@ type options struct {
 	least   int
 	percent int
 	timeout time.Duration
+	jobs    int
 	only    *regexp.Regexp
 }
 
@@ -56,6 +60,7 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.IntVar(&o.least, "least", 30, "fail if the list holds fewer faults")
 	flags.IntVar(&o.percent, "percent", 95, "fail if a smaller share is caught")
 	flags.DurationVar(&o.timeout, "timeout", 5*time.Minute, "how long a package's tests may take")
+	flags.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "how many faults to try at once")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
@@ -99,28 +104,23 @@ func run(ctx context.Context, o options, out io.Writer) (bool, error) {
 		return false, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	t := trial{dir: dir, timeout: o.timeout, out: out}
-	if err := copyTree(dir, o.root); err != nil {
-		return false, fmt.Errorf("copy the tree: %w", err)
+	b := bench{out: out}
+	for i := range max(1, min(o.jobs, len(faults))) {
+		t := trial{dir: filepath.Join(dir, strconv.Itoa(i)), timeout: o.timeout}
+		if err := os.Mkdir(t.dir, 0o700); err != nil {
+			return false, err
+		}
+		if err := copyTree(t.dir, o.root); err != nil {
+			return false, fmt.Errorf("copy the tree: %w", err)
+		}
+		b.trials = append(b.trials, t)
 	}
-	if err := t.prepare(ctx, faults); err != nil {
+	if err := b.prepare(ctx, faults); err != nil {
 		return false, err
 	}
-	caught, wrong := 0, 0
-	for _, f := range faults {
-		verdict, err := t.try(ctx, f)
-		switch {
-		case ctx.Err() != nil:
-			return false, ctx.Err()
-		case err != nil:
-			wrong++
-			fmt.Fprintf(out, "ERROR   %s: %v\n", f.name, err)
-		case verdict == "":
-			fmt.Fprintf(out, "MISSED  %s (%s)\n", f.name, f.file)
-		default:
-			caught++
-			fmt.Fprintf(out, "caught  %s, by %s\n", f.name, verdict)
-		}
+	caught, wrong := b.tryAll(ctx, faults)
+	if ctx.Err() != nil {
+		return false, ctx.Err()
 	}
 	percent := 100 * caught / len(faults)
 	fmt.Fprintf(out, "\n%d of %d faults caught (%d%%), %d missed, %d errors\n",
@@ -128,20 +128,55 @@ func run(ctx context.Context, o options, out io.Writer) (bool, error) {
 	return wrong == 0 && percent >= o.percent, nil
 }
 
-// trial is a copy of the tree in which faults are tried.
-type trial struct {
-	dir     string
-	timeout time.Duration
-	out     io.Writer
+// bench tries faults in several copies of the tree at once.
+type bench struct {
+	trials []trial
+
+	mu  sync.Mutex
+	out io.Writer
+}
+
+func (b *bench) report(format string, args ...any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	fmt.Fprintf(b.out, format, args...)
+}
+
+// spread hands the items to the copies, each to one that is free. A copy that returns
+// false ends it.
+func spread[T any](b *bench, items []T, work func(trial, T) bool) {
+	next := make(chan T)
+	over := make(chan struct{})
+	var once sync.Once
+	var all sync.WaitGroup
+	for _, t := range b.trials {
+		all.Go(func() {
+			for item := range next {
+				if !work(t, item) {
+					once.Do(func() { close(over) })
+				}
+			}
+		})
+	}
+	for _, item := range items {
+		select {
+		case next <- item:
+			continue
+		case <-over:
+		}
+		break
+	}
+	close(next)
+	all.Wait()
 }
 
 // prepare makes sure that every fault fits the source, and that the tests which
 // ought to catch faults pass without any.
-func (t trial) prepare(ctx context.Context, faults []fault) error {
+func (b *bench) prepare(ctx context.Context, faults []fault) error {
 	var errs []error
 	var tests []suite
 	for _, f := range faults {
-		src, err := os.ReadFile(t.path(f.file))
+		src, err := os.ReadFile(b.trials[0].path(f.file))
 		if err == nil {
 			_, err = f.apply(string(src))
 		}
@@ -157,15 +192,51 @@ func (t trial) prepare(ctx context.Context, faults []fault) error {
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	for _, s := range tests {
+	var mu sync.Mutex
+	spread(b, tests, func(t trial, s suite) bool {
 		start := time.Now()
 		failed, output := t.test(ctx, s)
 		if failed {
-			return fmt.Errorf("tests fail without any fault: %s\n%s", s, output)
+			mu.Lock()
+			defer mu.Unlock()
+			errs = append(errs, fmt.Errorf("tests fail without any fault: %s\n%s", s, output))
+			return false
 		}
-		fmt.Fprintf(t.out, "passes  %s, %.0fs\n", s, time.Since(start).Seconds())
-	}
-	return nil
+		b.report("passes  %s, %.0fs\n", s, time.Since(start).Seconds())
+		return true
+	})
+	return errors.Join(errs...)
+}
+
+// tryAll counts the faults that tests caught, and those that could not be tried.
+func (b *bench) tryAll(ctx context.Context, faults []fault) (caught, wrong int) {
+	var mu sync.Mutex
+	spread(b, faults, func(t trial, f fault) bool {
+		verdict, err := t.try(ctx, f)
+		if ctx.Err() != nil {
+			return false
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case err != nil:
+			wrong++
+			b.report("ERROR   %s: %v\n", f.name, err)
+		case verdict == "":
+			b.report("MISSED  %s (%s)\n", f.name, f.file)
+		default:
+			caught++
+			b.report("caught  %s, by %s\n", f.name, verdict)
+		}
+		return true
+	})
+	return caught, wrong
+}
+
+// trial is a copy of the tree in which faults are tried.
+type trial struct {
+	dir     string
+	timeout time.Duration
 }
 
 // try applies a fault, runs its tests until one fails, and takes the fault back.
