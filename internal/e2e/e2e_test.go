@@ -20,6 +20,7 @@ import (
 
 	"souk/api"
 	"souk/asset"
+	_ "souk/cli" // what the binary is made of: a remembered result is forgotten when it changes
 	"souk/exchange"
 	"souk/identity"
 	"souk/internal/bulk"
