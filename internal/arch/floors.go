@@ -79,6 +79,7 @@ func rules() []Rule {
 		{Package: "replica", Floor: 3, Imports: with(state, "consensus", "store", "archive")},
 		{Package: "custodian", Floor: 3, Imports: with(state, "chain", "threshold")},
 		{Package: "recovery", Floor: 3, Imports: with(coins, "chain", "threshold")},
+		{Package: "tape", Floor: 3, Imports: []string{"asset", "exchange", "exchange/market", "archive"}},
 		{Package: "signer", Floor: 3, Imports: []string{"asset", "exchange/custody", "script", "threshold"}},
 
 		// Floor 4: faces.
@@ -86,6 +87,9 @@ func rules() []Rule {
 		{
 			Package: "web", Floor: 4, Imports: with(state, "consensus", "archive", "api", "threshold"),
 			Owns: []string{"github.com/danielgtaylor/huma"},
+		},
+		{
+			Package: "web/binance", Floor: 4, Imports: []string{"asset", "exchange", "exchange/market", "api", "tape"},
 		},
 
 		// Floor 5: assembly. Only node imports adapters.
