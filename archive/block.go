@@ -13,6 +13,7 @@ package archive
 import (
 	"souk/asset"
 	"souk/exchange"
+	"souk/exchange/custody"
 	"souk/exchange/market"
 	"souk/identity"
 )
@@ -26,6 +27,9 @@ type Block struct {
 	Events   []exchange.Event // in the order in which they happened
 	Levels   []Level          // prices of books that the block touched, each once
 	Balances []Balance        // of accounts that the block changed
+	Wallets  []Wallet         // of banks, those whose total the block changed
+	Assets   []Asset          // that the block made
+	Markets  []Market         // that the block made
 }
 
 // Command is a command and its fate.
@@ -49,4 +53,27 @@ type Balance struct {
 	Asset     asset.ID
 	Available asset.Amount
 	Held      asset.Amount
+}
+
+// Wallet is what a wallet of a bank has after the block: its free coins and the change
+// that is to come to it.
+type Wallet struct {
+	Bank   custody.Bank
+	Wallet uint8 // from 0
+	Total  asset.Amount
+}
+
+// Asset is what an asset is called.
+type Asset struct {
+	ID       asset.ID
+	Symbol   string
+	Decimals uint8
+	Issuer   identity.Address
+}
+
+// Market is what a market trades.
+type Market struct {
+	ID    market.ID
+	Base  asset.ID
+	Quote asset.ID
 }

@@ -56,6 +56,19 @@ func (s *State) Bank(id Bank) (info Info, ok bool) {
 	return info, true
 }
 
+// Wallets returns the totals of a bank's wallets, as Bank does, and nothing else.
+func (s *State) Wallets(id Bank) []asset.Amount {
+	b := s.bank(id)
+	if b == nil {
+		return nil
+	}
+	totals := make([]asset.Amount, len(b.wallets))
+	for i := range b.wallets {
+		totals[i] = b.wallets[i].total
+	}
+	return totals
+}
+
 // Block returns the agreed hash of a bank's chain at a height from Floor to Tip.
 func (s *State) Block(id Bank, height uint32) (script.Hash, bool) {
 	b := s.bank(id)
