@@ -296,3 +296,47 @@ func parseAsset(id asset.ID, value []byte) (Asset, error) {
 	}
 	return a, nil
 }
+
+// LeafBalances calls yield for every balance in an account's leaf, by ascending asset.
+// It reads nothing else of the leaf, so it is for values that a State has written; it
+// returns ErrLeaf for one that is cut short.
+func LeafBalances(value []byte, yield func(id asset.ID, available, held asset.Amount)) error {
+	str := cryptobyte.String(value)
+	var flags, delegates uint8
+	ok := str.Skip(4) && str.ReadUint8(&flags)
+	if flags&hasOwner != 0 {
+		ok = ok && str.Skip(len(identity.PublicKey{})) && skipWindow(&str)
+	}
+	if flags&hasFloor != 0 {
+		ok = ok && str.Skip(8)
+	}
+	if flags&hasRotation != 0 {
+		ok = ok && str.Skip(len(identity.PublicKey{})+8)
+	}
+	if flags&hasTimer != 0 {
+		ok = ok && str.Skip(8)
+	}
+	ok = ok && str.ReadUint8(&delegates)
+	for range delegates {
+		var markets uint8
+		ok = ok && str.Skip(len(identity.PublicKey{})+1+8) && str.ReadUint8(&markets) && str.Skip(4*int(markets)) && skipWindow(&str)
+	}
+	var count uint32
+	ok = ok && str.ReadUint32(&count)
+	for range count {
+		var l line
+		if ok = ok && str.ReadUint32((*uint32)(&l.asset)) && str.ReadUint64((*uint64)(&l.available)) && str.ReadUint64((*uint64)(&l.held)); !ok {
+			break
+		}
+		yield(l.asset, l.available, l.held)
+	}
+	if !ok || len(str) != 0 {
+		return ErrLeaf
+	}
+	return nil
+}
+
+func skipWindow(str *cryptobyte.String) bool {
+	var gaps cryptobyte.String
+	return str.Skip(8) && str.ReadUint8LengthPrefixed(&gaps)
+}

@@ -432,8 +432,21 @@ func TestLargestLeaf(t *testing.T) {
 	s.SetTimer(n, 9)
 	leaf, _ := s.Leaf(ledger.AccountKey(address("alice")))
 	want(t, "bytes", len(leaf), 48_155)
-	if got, err := ledger.ParseAccount(ledger.AccountKey(address("alice")), leaf); err != nil || len(got.Balances) != ledger.MaxPlaces {
+	got, err := ledger.ParseAccount(ledger.AccountKey(address("alice")), leaf)
+	if err != nil || len(got.Balances) != ledger.MaxPlaces {
 		t.Error(err)
+	}
+	var balances []ledger.Balance
+	err = ledger.LeafBalances(leaf, func(id asset.ID, available, held asset.Amount) {
+		balances = append(balances, ledger.Balance{Asset: id, Available: available, Held: held})
+	})
+	if diff := cmp.Diff(got.Balances, balances); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+	for cut := range leaf {
+		if ledger.LeafBalances(leaf[:cut], func(asset.ID, asset.Amount, asset.Amount) {}) == nil {
+			t.Fatalf("a leaf of %d bytes is read", cut)
+		}
 	}
 }
 

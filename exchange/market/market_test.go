@@ -290,6 +290,16 @@ func TestReading(t *testing.T) {
 	if got := w.s.Depth(nil, 1, market.Sell, 2); !slices.Equal(got, []market.Level{{Price: 102, Quantity: 5, Orders: 1}, {Price: 104, Quantity: 5, Orders: 1}}) {
 		t.Errorf("Depth: %+v", got)
 	}
+	for _, c := range []struct {
+		id    market.ID
+		side  market.Side
+		price asset.Price
+		want  asset.Amount
+	}{{1, market.Sell, 102, 5}, {1, market.Sell, 104, 5}, {1, market.Sell, 103, 0}, {1, market.Buy, 102, 0}, {1, 0, 102, 0}, {4, market.Sell, 102, 0}} {
+		if got := w.s.Quantity(c.id, c.side, c.price); got != c.want {
+			t.Errorf("Quantity(%d, %d, %d): %d, want %d", c.id, c.side, c.price, got, c.want)
+		}
+	}
 	if got := w.s.Depth(nil, 4, market.Sell, 2); got != nil {
 		t.Errorf("Depth of no market: %+v", got)
 	}

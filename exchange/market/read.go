@@ -153,14 +153,32 @@ func (s *State) Depth(dst []Level, id ID, side Side, limit int) []Level {
 			break
 		}
 		lv := &s.levels[li]
-		quantity := asset.MaxSupply
-		if lv.lots <= uint64(asset.MaxSupply/b.Lot) {
-			quantity = b.quantity(lv.lots)
-		}
-		dst = append(dst, Level{asset.Price(side.key(key)), quantity, int(lv.orders)})
+		dst = append(dst, Level{asset.Price(side.key(key)), b.sum(lv), int(lv.orders)})
 		limit--
 	}
 	return dst
+}
+
+// Quantity returns what one price of a book holds, as Level has it; zero if nobody is there.
+func (s *State) Quantity(id ID, side Side, price asset.Price) asset.Amount {
+	b := s.book(id)
+	if b == nil || side != Buy && side != Sell {
+		return 0
+	}
+	l := b.ladder(side)
+	at, ok := l.find(side.key(uint64(price)))
+	if !ok {
+		return 0
+	}
+	return b.sum(&s.levels[l.level(at)])
+}
+
+// sum is the base units of a level, or asset.MaxSupply if it is more.
+func (b *book) sum(l *level) asset.Amount {
+	if l.lots > uint64(asset.MaxSupply/b.Lot) {
+		return asset.MaxSupply
+	}
+	return b.quantity(l.lots)
 }
 
 // OrderLimit returns what SetOrderLimit set.
