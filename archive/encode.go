@@ -23,40 +23,10 @@ const (
 	leastEvent   = 1 + 2
 	leastLevel   = 4
 	leastBalance = 4
+	leastWallet  = 3
+	leastAsset   = 4
+	leastMarket  = 3
 )
-
-// Most bytes of what a block's encoding holds, wherever it stands. MostEvent says the same
-// of an event.
-const (
-	MostHead    = 1 + 2*mostLong + 4*mostLong
-	MostCommand = mostAccount + 2 + 1 + 4*mostLong + 3 + 2 + 2*mostLong + 32
-	MostLevel   = mostShort + 2 + 2*mostLong
-	MostBalance = mostAccount + mostShort + 2*mostLong
-
-	mostLong, mostShort = binary.MaxVarintLen64, binary.MaxVarintLen32
-	mostAccount         = mostShort + len(identity.Address{})
-)
-
-// MostEvent is the most bytes that an event takes in a block.
-func MostEvent(e *exchange.Event) int {
-	n := 2 + 2 + 2 + 2*mostShort + 2*mostLong + 2*mostAccount + len(e.Memo) + len(e.Action) + 2*mostLong
-	if o := e.Order; o != nil {
-		n += 4*mostShort + 8 + 3 + len(o.Client) + 9*mostLong // but for what few have
-		if o.Filled != 0 {
-			n += 7 * mostLong
-		}
-		if o.Quote|asset.Amount(o.Trigger) != 0 || o.Expiry|uint64(o.Sibling) != 0 {
-			n += 4 * mostLong
-		}
-	}
-	if e.Fill != nil {
-		n += 3*mostShort + 2 + 1 + 9*mostLong
-	}
-	if w := e.Withdrawal; w != nil {
-		n += 2*mostShort + 6*mostLong + mostLong + len(w.Script) + len(w.Salt) + mostLong*(1+len(w.GivenUp))
-	}
-	return n
-}
 
 // Append appends the block's one encoding (G-10 to G-14). Lists that are empty become nil
 // when they are read again.
@@ -102,6 +72,9 @@ func (c *coder) block(b *Block) {
 	list(c, &b.Events, leastEvent, c.event)
 	list(c, &b.Levels, leastLevel, c.level)
 	list(c, &b.Balances, leastBalance, c.balance)
+	list(c, &b.Wallets, leastWallet, c.wallet)
+	list(c, &b.Assets, leastAsset, c.asset)
+	list(c, &b.Markets, leastMarket, c.market)
 }
 
 func (c *coder) command(x *Command) {
@@ -133,6 +106,25 @@ func (c *coder) balance(b *Balance) {
 	number(c, &b.Asset)
 	number(c, &b.Available)
 	number(c, &b.Held)
+}
+
+func (c *coder) wallet(w *Wallet) {
+	number(c, &w.Bank)
+	number(c, &w.Wallet)
+	number(c, &w.Total)
+}
+
+func (c *coder) asset(a *Asset) {
+	number(c, &a.ID)
+	c.text(&a.Symbol)
+	number(c, &a.Decimals)
+	c.account(&a.Issuer)
+}
+
+func (c *coder) market(m *Market) {
+	number(c, &m.ID)
+	number(c, &m.Base)
+	number(c, &m.Quote)
 }
 
 func (c *coder) event(e *exchange.Event) {
