@@ -55,9 +55,22 @@ var lengths = [intervals]struct {
 	name   string
 	length uint64 // zero for months
 }{
-	{"1s", second}, {"1m", minute}, {"3m", 3 * minute}, {"5m", 5 * minute}, {"15m", 15 * minute}, {"30m", 30 * minute},
-	{"1h", hour}, {"2h", 2 * hour}, {"4h", 4 * hour}, {"6h", 6 * hour}, {"8h", 8 * hour}, {"12h", 12 * hour},
-	{"1d", day}, {"3d", 3 * day}, {"1w", week}, {"1M", 0},
+	{"1s", second},
+	{"1m", minute},
+	{"3m", 3 * minute},
+	{"5m", 5 * minute},
+	{"15m", 15 * minute},
+	{"30m", 30 * minute},
+	{"1h", hour},
+	{"2h", 2 * hour},
+	{"4h", 4 * hour},
+	{"6h", 6 * hour},
+	{"8h", 8 * hour},
+	{"12h", 12 * hour},
+	{"1d", day},
+	{"3d", 3 * day},
+	{"1w", week},
+	{"1M", 0},
 }
 
 // Intervals are all intervals, the shortest first.
@@ -95,7 +108,7 @@ func (i Interval) Start(at uint64) uint64 {
 		return at - (at-monday)%week
 	case OneMonth:
 		t := time.UnixMilli(int64(min(at, 1<<52))).UTC()
-		return uint64(time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC).UnixMilli()) //nolint:gosec // not before 1970
+		return uint64(time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC).UnixMilli())
 	}
 	return at - at%lengths[i].length
 }
@@ -236,7 +249,7 @@ func (t *Tape) Candles(m market.ID, q CandleQuery) []Candle {
 func (i Interval) back(at uint64, n int) uint64 {
 	start := i.Start(at)
 	if i != OneMonth {
-		return start - min(start, uint64(n)*lengths[i].length) //nolint:gosec // not negative
+		return start - min(start, uint64(n)*lengths[i].length)
 	}
 	for ; n > 0 && start > 0; n-- {
 		start = i.Start(start - 1)

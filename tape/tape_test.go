@@ -143,7 +143,7 @@ func TestBooks(t *testing.T) {
 	t.Parallel()
 	for seed := range bulk.Count(10) {
 		w := exchangetest.New(4)
-		random := exchangetest.NewRandom(w, 8, uint64(seed)) //nolint:gosec // small
+		random := exchangetest.NewRandom(w, 8, uint64(seed))
 		tp := tape.New()
 		follower := tp.Follow()
 		clients := map[market.ID]*shadow{1: snapshot(tp, 1), 2: snapshot(tp, 2)}
