@@ -16,6 +16,11 @@ var reasonNames = []string{
 // ReasonName is the name of why an order was closed.
 func ReasonName(r market.Reason) string { return name(reasonNames, r) }
 
+// ParseStatus reads the name of an order's status.
+func ParseStatus(s string) (market.Status, error) {
+	return number[market.Status](statusNames, "status", s)
+}
+
 // Outcome is what became of a new order in the block that placed it: its status and,
 // if it is gone, why. A receipt does not state the reason; it follows from what was
 // asked for and what was filled. Of an order that another new order of its owner

@@ -64,6 +64,12 @@ func (a *Actor) Do(ctx context.Context, bodies ...exchange.Body) ([]exchange.Rec
 	if err != nil {
 		return nil, err
 	}
+	return a.Send(ctx, commands...)
+}
+
+// Send sends commands that Sign made, perhaps in an earlier run of the program: sent
+// again, they have no further effect. It is Client.Submit, but hears of nonces.
+func (a *Actor) Send(ctx context.Context, commands ...*exchange.Command) ([]exchange.Receipt, error) {
 	receipts, err := a.client.Submit(ctx, commands...)
 	for i := range receipts {
 		switch receipts[i].Code { //nolint:exhaustive // codes of which only nonces matter here

@@ -92,6 +92,11 @@ func rules() []Rule {
 			Package: "web/binance", Floor: 4, Imports: []string{"asset", "exchange", "exchange/market", "api", "tape"},
 		},
 
+		{
+			Package: "gate", Floor: 4,
+			Imports: with(state, "store", "api", "tape", "web/binance"),
+		},
+
 		// Floor 5: assembly. Only node imports adapters.
 		{
 			Package: "node", Floor: 5, Imports: with(state, "consensus", "consensus/comet",
