@@ -221,10 +221,16 @@ type draft struct {
 
 // weight is the weight of a transaction with these inputs and payouts.
 func (b *bank) weight(coins []*coin, paying []*withdrawal, change bool) uint64 {
-	in, out := make([]uint64, 0, len(coins)), make([]uint64, 0, len(paying)+1)
+	in := make([]uint64, 0, len(coins))
 	for _, c := range coins {
 		in = append(in, b.series[c.series].InputWeight(false))
 	}
+	return paidWeight(in, paying, change)
+}
+
+// paidWeight is the weight of a transaction with inputs of these weights and payouts.
+func paidWeight(in []uint64, paying []*withdrawal, change bool) uint64 {
+	out := make([]uint64, 0, len(paying)+1)
 	for _, w := range paying {
 		out = append(out, script.OutputWeight(w.Script))
 	}

@@ -9,7 +9,7 @@ import (
 	"souk/script"
 )
 
-// crowded is a bank with many coins, and as many withdrawals as a look takes in, all
+// crowded is a bank with many coins, and as many withdrawals as accounts may have without a limit of their own, all
 // with bounds that pay for their outputs only.
 func crowded(t failer, coins int) *world {
 	w := newWorld(t, 4, definition("bitcoin-regtest", 4))
@@ -35,7 +35,7 @@ func crowded(t failer, coins int) *world {
 	}
 	w.rates[0] = 5000
 	w.turn(0, 1)
-	for i := range custody.MaxScan {
+	for i := range custody.MaxPending / 4 {
 		r := &custody.Request{Bank: 1, Script: output(fmt.Sprint(i)), Amount: 90_000, MaxFee: 160}
 		if _, code := w.s.Withdraw(custody.Owner(2+i/custody.MaxOwn), r, w.now); code != custody.OK {
 			t.Fatalf("%d", code)
@@ -51,7 +51,7 @@ func BenchmarkLook(b *testing.B) {
 	for b.Loop() {
 		w.step()
 	}
-	if info, _ := w.s.Bank(1); info.Pending != custody.MaxScan {
+	if info, _ := w.s.Bank(1); info.Pending != custody.MaxPending/4 {
 		b.Fatalf("%+v", info)
 	}
 }

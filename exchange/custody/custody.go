@@ -68,7 +68,6 @@ const (
 	MaxCredits   = 1000   // of a bank in a block
 	MaxForget    = 1000   // old records dropped in a block
 	Gap          = 20     // addresses beyond the used ones that members watch
-	MaxScan      = 4096   // waiting withdrawals looked at when batches are made
 	MaxSignature = 72     // bytes
 	MaxRate      = 1_000_000
 	PassOver     = 60 * 60 * 1000           // ms for which others may overtake a withdrawal that cannot be paid yet

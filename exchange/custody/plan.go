@@ -120,16 +120,15 @@ func (p *planner) record(d *draft, wallet uint8) {
 // what is put into a batch is taken from what the hour allows (Y-55).
 func (p *planner) payouts() {
 	b := p.bank
-	queue, next := p.queue()
+	queue, next := p.queue(), ID(0)
 	for p.may() && len(queue) > 0 {
 		if p.tries <= 0 {
-			next = queue[0].ID
-			queue = nil
+			next, queue = queue[0].ID, nil
 			break
 		}
 		d, wallet, ok := p.next(&queue)
 		if !ok {
-			queue = nil
+			next, queue = b.cursor, nil // the next look is to come to the same one
 		}
 		if d == nil {
 			continue
@@ -153,23 +152,19 @@ func (b *bank) paying(d *draft) (sum asset.Amount) {
 	return sum
 }
 
-// queue returns the withdrawals that may be paid now, by id, from where the last
-// look ended, and where the next one is to go on; at most MaxScan are looked at.
-func (p *planner) queue() (queue []*withdrawal, next ID) {
+// queue returns the withdrawals that may be paid now, by id, from where the last look
+// ended. All that wait are looked at: what cannot be paid keeps nobody out.
+func (p *planner) queue() (queue []*withdrawal) {
 	b := p.bank
 	b.drain(p.Time)
 	p.most, p.tries = b.MaxPerHour-min(b.used, b.MaxPerHour), maxTries
 	from, _ := slices.BinarySearchFunc(b.pending, b.cursor, func(x *withdrawal, id ID) int { return cmp.Compare(x.ID, id) })
-	n := min(len(b.pending), MaxScan)
-	for i := range n {
+	for i := range b.pending {
 		if x := b.pending[(from+i)%len(b.pending)]; x.From <= p.Time && p.affordable(x) {
 			queue = append(queue, x)
 		}
 	}
-	if n < len(b.pending) {
-		next = b.pending[(from+n)%len(b.pending)].ID
-	}
-	return queue, next
+	return queue
 }
 
 // affordable tells whether a withdrawal's bound pays at least for its own output.
@@ -231,7 +226,7 @@ func (p *planner) lead(queue []*withdrawal) (d *draft, wallet uint8) {
 	if p.Time < aged && b.later(add(first.Amount, first.MaxFee)) {
 		return nil, 0
 	}
-	if d := p.mix(first); d != nil {
+	if d := p.mix(first, p.Time >= aged); d != nil {
 		return d, anyWallet
 	}
 	if p.Time >= aged && !p.keeps {
@@ -251,10 +246,15 @@ func (b *bank) home(d *draft, wallet uint8) uint8 {
 // alone tells whether a withdrawal's bound pays at least for a transaction of one
 // input that pays nothing else. Those that do not can only go along with others.
 func (p *planner) alone(x *withdrawal) bool {
+	return p.bank.leastFee(p.rate, x.Script, p.light()) <= x.MaxFee
+}
+
+// light is the weight of the lightest input that there may be.
+func (p *planner) light() uint64 {
 	if p.input == 0 {
 		p.input = p.bank.lightest()
 	}
-	return p.bank.leastFee(p.rate, x.Script, p.input) <= x.MaxFee
+	return p.input
 }
 
 // leastFee is the fee of a transaction of one input that pays one output.
@@ -272,11 +272,12 @@ func (b *bank) lightest() uint64 {
 }
 
 // mix makes a draft that pays one withdrawal from the coins of several wallets, if
-// none has enough alone.
-func (p *planner) mix(x *withdrawal) *draft {
+// none has enough alone, or it has waited for long: the coins of one that has enough may
+// be too many for a transaction, or for its bound (Y-43).
+func (p *planner) mix(x *withdrawal, aged bool) *draft {
 	b := p.bank
 	need := add(x.Amount, x.MaxFee)
-	if b.free < x.Amount || slices.ContainsFunc(b.wallets, func(w wallet) bool { return w.sum >= need }) {
+	if b.free < x.Amount || !aged && slices.ContainsFunc(b.wallets, func(w wallet) bool { return w.sum >= need }) {
 		return nil
 	}
 	if p.all == nil {
@@ -300,7 +301,11 @@ func take(queue *[]*withdrawal, some []*withdrawal) {
 		*queue = (*queue)[1:]
 		return
 	}
-	*queue = slices.DeleteFunc(slices.Clone(*queue), func(x *withdrawal) bool { return slices.Contains(some, x) })
+	gone := make(map[*withdrawal]bool, len(some))
+	for _, x := range some {
+		gone[x] = true
+	}
+	*queue = slices.DeleteFunc(slices.Clone(*queue), func(x *withdrawal) bool { return gone[x] })
 }
 
 // fullest are the numbers of the wallets, the fullest first.
@@ -456,25 +461,32 @@ func (p *planner) choose(paying []*withdrawal, coins []*coin) *draft {
 	for _, x := range paying {
 		sum = add(sum, x.Amount)
 	}
+	need := func(weight, room uint64) (least asset.Amount, ok bool) {
+		f := fee(p.rate, weight)
+		more, _, fits := asset.Mul(uint64(f), room).Div(1)
+		if least, ok = add(sum, b.network.Dust).Add(f); !ok || !fits {
+			return 0, false
+		}
+		return least.Add(asset.Amount(more))
+	}
 	for _, room := range []uint64{bumpRoom, 1, 0} {
-		d := p.pick(coins, sum, func(chosen []*coin, total asset.Amount) *draft {
+		least, ok := need(paidWeight([]uint64{p.light()}, paying, true), room)
+		if !ok {
+			continue
+		}
+		d := p.pick(coins, sum, least, func(chosen []*coin, total asset.Amount) *draft {
 			weight := b.weight(chosen, paying, true)
-			f := fee(p.rate, weight)
-			need, ok := add(sum, b.network.Dust).Add(f)
-			more, _, fits := asset.Mul(uint64(f), room).Div(1)
-			if ok && fits {
-				need, ok = need.Add(asset.Amount(more))
-			}
-			if !ok || !fits || weight > script.MaxWeight || total < need {
+			if least, ok := need(weight, room); !ok || weight > script.MaxWeight || total < least {
 				return nil
 			}
+			f := fee(p.rate, weight)
 			return &draft{kind: Payout, rate: p.rate, coins: chosen, paying: paying, fee: f, shared: f, change: sub(total, add(sum, f))}
 		})
 		if d != nil {
 			return d
 		}
 	}
-	return p.pick(coins, sum, func(chosen []*coin, total asset.Amount) *draft {
+	return p.pick(coins, sum, add(sum, fee(p.rate, paidWeight([]uint64{p.light()}, paying, false))), func(chosen []*coin, total asset.Amount) *draft {
 		weight := b.weight(chosen, paying, false)
 		f := fee(p.rate, weight)
 		left, ok := total.Sub(add(sum, f))
@@ -489,26 +501,29 @@ func (p *planner) choose(paying []*withdrawal, coins []*coin) *draft {
 	})
 }
 
-// pick tries one coin, from the smallest that may do, and then more and more of the
-// largest; coins of older series first.
-func (p *planner) pick(coins []*coin, sum asset.Amount, try func(chosen []*coin, total asset.Amount) *draft) *draft {
+// pick tries one coin, from the smallest that may do, which has least, and then more and
+// more of the largest; coins of older series first. Of single coins of one amount and
+// series one is tried: so however many there are which all lack a little, that takes no time.
+func (p *planner) pick(coins []*coin, sum, least asset.Amount, try func(chosen []*coin, total asset.Amount) *draft) *draft {
 	newest := p.bank.newest().number
 	passes := []bool{true, false} // old coins, new ones
 	if p.fresh {
 		passes = passes[1:]
 	}
-	from, _ := slices.BinarySearchFunc(coins, sum, func(c *coin, sum asset.Amount) int {
-		if c.amount < sum {
+	from, _ := slices.BinarySearchFunc(coins, least, func(c *coin, least asset.Amount) int {
+		if c.amount < least {
 			return -1
 		}
 		return 1
 	})
+	tried := map[uint32]asset.Amount{} // by series, the last amount
 	for _, old := range passes {
 		for _, c := range coins[from:] {
-			if p.usable(c) && (c.series != newest) == old {
+			if p.usable(c) && (c.series != newest) == old && tried[c.series] != c.amount {
 				if d := try([]*coin{c}, c.amount); d != nil {
 					return d
 				}
+				tried[c.series] = c.amount
 			}
 		}
 	}
