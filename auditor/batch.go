@@ -86,8 +86,8 @@ func (s *sums) brought(t *live, counted asset.Amount) {
 }
 
 // fits tells whether the leaf of a live batch is one that rules allow: its inputs are
-// promised to it alone, each version spends what it pays, and has the id of the
-// transaction that is made of that.
+// promised to it alone, its change is no coin yet but for a child, each version spends what
+// it pays, and has the id of the transaction that is made of that.
 func (s *sums) fits(t *custody.BatchRecord) bool {
 	for i := range t.Inputs {
 		in := &t.Inputs[i]
@@ -106,11 +106,25 @@ func (s *sums) fits(t *custody.BatchRecord) bool {
 	}
 	for v := range t.Versions {
 		tx, ok := rebuilt(&t.Batch, v+1, change)
-		if !ok || tx.ID() != t.Versions[v].Tx {
+		if !ok || tx.ID() != t.Versions[v].Tx || s.counted(t, v+1) {
 			return false
 		}
 	}
 	return true
+}
+
+// counted tells whether the change of a version is a coin of its own already. Before the
+// batch has settled it may only be one that its child spends.
+func (s *sums) counted(t *custody.BatchRecord, version int) bool {
+	at, ok := t.Change(version)
+	if !ok {
+		return false
+	}
+	c, ok := s.coins[at]
+	if !ok || c.State != custody.CoinFree && c.State != custody.CoinPromised {
+		return false
+	}
+	return !t.Child || !c.Unmined || version != len(t.Versions)
 }
 
 // rebuilt is the transaction of a version, from 1, whose change has a script (Y-51). ok is

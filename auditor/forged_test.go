@@ -221,3 +221,29 @@ func TestTheftOfChange(t *testing.T) {
 		w.chain.Mine(1)
 	}
 }
+
+// what a mined batch has brought back counts with the batch, until that settles, and
+// not a second time as a coin of its own. Three of four members who keep a batch that has
+// settled live in its leaf make nothing good by that.
+func TestForgedChange(t *testing.T) {
+	w, batch := promised(t)
+	keep := map[merkle.Key][]byte{}
+	for _, key := range []merkle.Key{custody.BatchKey(Bank, batch.Number), custody.CoinKey(Bank, batch.Inputs[0].At)} {
+		value, _ := w.State.Prove(key)
+		keep[key] = bytes.Clone(value)
+	}
+	w.turn(8)
+	if b, _ := w.State.Banks().Batch(Bank, batch.Number); b.Settled == 0 {
+		t.Fatalf("%+v", b)
+	}
+	w.agrees(w.audit())
+	forge := map[merkle.Key]func([]byte) []byte{}
+	for key, value := range keep {
+		forge[key] = func([]byte) []byte { return value }
+	}
+	for _, r := range w.forge(forge) {
+		if change := batch.Versions[0].Change; r.Free != change || r.Change != change || r.Lost != 3*Coin || r.Solvent() {
+			t.Errorf("%d counts twice: %+v", change, r)
+		}
+	}
+}
