@@ -242,7 +242,7 @@ func (c *coder) account(a *identity.Address) {
 	if !c.reading {
 		n, known := c.accounts[*a]
 		if !known {
-			n = uint32(len(c.accounts)) //nolint:gosec // fewer than there are bytes
+			n = uint32(len(c.accounts))
 			c.accounts[*a] = n
 		}
 		number(c, &n)
@@ -328,14 +328,14 @@ func (c *coder) text(p *string) {
 
 // length is the number of elements that follow, each of at least so many bytes.
 func (c *coder) length(n *int, least int) {
-	size := uint64(*n) //nolint:gosec // not negative
+	size := uint64(*n)
 	if number(c, &size); !c.reading {
 		return
 	}
 	if size > uint64(len(c.data)/least) {
 		c.failed, size = true, 0
 	}
-	*n = int(size) //nolint:gosec // at most len(data)
+	*n = int(size)
 }
 
 // list is elements behind their number; none are nil.

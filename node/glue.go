@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 
+	"souk/archive"
 	"souk/exchange"
 	"souk/exchange/market"
 	"souk/identity"
@@ -102,6 +103,20 @@ func (f face) Cancels(account identity.Address) iter.Seq2[web.Cancelled, error] 
 	return func(yield func(web.Cancelled, error) bool) {
 		for x, err := range f.Replica.Cancels(account) {
 			if !yield(web.Cancelled(x), webErr(err)) {
+				return
+			}
+		}
+	}
+}
+
+func (f face) Follow(ctx context.Context, from uint64) iter.Seq2[*archive.Block, error] {
+	return func(yield func(*archive.Block, error) bool) {
+		for b, err := range f.Replica.Follow(ctx, from) {
+			var gone *replica.GoneError
+			if errors.As(err, &gone) {
+				err = &web.GoneError{Oldest: gone.Oldest}
+			}
+			if !yield(b, webErr(err)) {
 				return
 			}
 		}

@@ -39,6 +39,7 @@ type Committed struct {
 	Batches  []Origin
 	Result   *exchange.Result
 	memory   int // about what all this takes
+	record   *record
 }
 
 // Origin says in whose name some of a block's commands came.
@@ -68,6 +69,7 @@ type events struct {
 	memory int          // of them
 	subs   map[*Subscription]struct{}
 	over   bool
+	change chan struct{} // closed by the next block; nil if nobody waits for it
 }
 
 func newEvents(m *Metrics) *events {
@@ -119,6 +121,7 @@ func (ev *events) publish(c *Committed) {
 		old++
 	}
 	ev.last = slices.Delete(ev.last, 0, old)
+	ev.woken()
 	for s := range ev.subs {
 		if n := len(s.queue); n >= s.most || n > 0 && s.memory+c.memory > memoryWaiting {
 			ev.metrics.SlowSubscribers.Add(1)
@@ -127,6 +130,51 @@ func (ev *events) publish(c *Committed) {
 		}
 		s.put(c)
 	}
+}
+
+// changes is closed when there is another block, or another state.
+func (ev *events) changes() <-chan struct{} {
+	ev.mu.Lock()
+	defer ev.mu.Unlock()
+	if ev.change == nil {
+		ev.change = make(chan struct{})
+	}
+	return ev.change
+}
+
+// wake lets those who wait for changes look again.
+func (ev *events) wake() {
+	ev.mu.Lock()
+	defer ev.mu.Unlock()
+	ev.woken()
+}
+
+// woken is wake under mu.
+func (ev *events) woken() {
+	if ev.change != nil {
+		close(ev.change)
+		ev.change = nil
+	}
+}
+
+// find is the block at a height if it is in memory.
+func (ev *events) find(height uint64) *Committed {
+	ev.mu.Lock()
+	defer ev.mu.Unlock()
+	if len(ev.last) == 0 || height < ev.last[0].Position.Height || height-ev.last[0].Position.Height >= uint64(len(ev.last)) {
+		return nil
+	}
+	return ev.last[height-ev.last[0].Position.Height]
+}
+
+// oldest is the oldest block in memory, or nil.
+func (ev *events) oldest() *Committed {
+	ev.mu.Lock()
+	defer ev.mu.Unlock()
+	if len(ev.last) == 0 {
+		return nil
+	}
+	return ev.last[0]
 }
 
 // put adds a block to what waits; under events.mu.

@@ -233,6 +233,7 @@ func (r *Replica) apply(block *exchange.Block, f *finalized) (err error) {
 	if f.result.Active {
 		value, proof := r.state.Prove(exchange.ClockKey())
 		f.record.clock, f.record.proof = value, proof.Encode()
+		f.record.effects = r.witness.see(r.state, block, f.result)
 	}
 	f.due = never
 	if ms, ok := r.state.NextDue(); ok {
@@ -277,7 +278,7 @@ func (r *Replica) Commit() (retain uint64, err error) {
 
 // note counts a committed block and tells subscribers.
 func (r *Replica) note(f *finalized) {
-	c := &Committed{Position: f.position, Proposer: f.proposer, Result: f.result, memory: f.record.memory}
+	c := &Committed{Position: f.position, Proposer: f.proposer, Result: f.result, memory: f.record.memory, record: f.record}
 	now := r.config.Now()
 	for i := range f.batches {
 		b := &f.batches[i]

@@ -33,6 +33,7 @@ const (
 	keySpan     = 0x0c // span: height of its first block
 	keyJournal  = 0x0d // number: a piece of a journal; without one: how many there are
 	keyCancels  = 0x0e // inverted day, account, inverted height: the account's withdrawals that were cancelled in a block
+	keyLog      = 0x0f // height, piece: what an active block did; without them: what the log holds
 )
 
 const (

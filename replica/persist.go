@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"souk/archive"
 	"souk/exchange"
 	"souk/exchange/market"
 	"souk/identity"
@@ -25,6 +27,10 @@ type record struct {
 	bytes    int // at most what is written of it
 	memory   int // about what it takes until then
 
+	effects *effects // of active blocks
+	made    sync.Once
+	what    *archive.Block // set by made
+
 	index  sync.Once
 	places map[exchange.CommandID]uint32 // by id: index in result.Results. Set by index
 }
@@ -32,13 +38,16 @@ type record struct {
 const (
 	// eventMemory and receiptMemory are about what these take in a record, with what they point to.
 	eventMemory, receiptMemory = 400, 104
-	// sparse bounds what is written of a block besides what written counts: position,
+	// commandMade, levelMade and leafMade are about what the log takes in memory for each
+	// command, price and changed leaf.
+	commandMade, levelMade, leafMade = 144, 32, 100
+	// sparse bounds what is written of a block besides what measure counts: position,
 	// span, what is forgotten when a span or a day begins, a run and its pages.
-	sparse = 512
+	sparse = 576
 )
 
 // measure counts what the record takes. What is written is never more, by much less
-// if leaves of it are overwritten by the blocks after it.
+// if leaves of it are overwritten by the blocks after it. The log is not in it.
 func (rec *record) measure() {
 	rec.bytes = sparse + len(rec.clock) + len(rec.proof) + len(rec.result.Results)/pageEntries*len(pageKey(0, 0))
 	for i := range rec.result.Changes {
@@ -54,6 +63,9 @@ func (rec *record) measure() {
 		rec.bytes += trades * (tradeSize + len(tradesKey(0, 0, 0)) + 2*(fillSize+fillsHead+len(fillsKey(0, &identity.Address{}, 0))))
 	}
 	rec.memory = rec.bytes + len(rec.result.Events)*eventMemory + len(rec.result.Receipts)*receiptMemory
+	if e := rec.effects; e != nil {
+		rec.memory += len(e.commands)*commandMade + len(e.levels)*levelMade + len(rec.result.Changes)*leafMade
+	}
 }
 
 // find is where the block's receipt of a command stands in its results. The
@@ -113,9 +125,15 @@ type writer struct {
 	runs      []*run    // what the store holds, oldest first; never changed in place
 	over      error
 
+	// logFrom is the height from which on the log is whole. It is set before what is
+	// older is forgotten.
+	logFrom atomic.Uint64
+
 	// Of the last record written, and the oldest span whose receipts are kept; only
 	// the writing goroutine uses them.
 	span, day, oldest uint32
+	logStale          bool   // the store has a log that does not reach up to the state
+	logBuffer         []byte // memory for encodeLog
 }
 
 func newWriter(s store.Store, c *Config, m *Metrics, at Position, runs []*run, fail func(error)) *writer {
@@ -135,6 +153,7 @@ func (w *writer) reset(at Position) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.persisted, w.span, w.day, w.runs = at, 0, 0, nil
+	w.beginLog()
 }
 
 // run writes until stop is closed, and then what is left.
@@ -329,6 +348,7 @@ func (w *writer) write(n int) error {
 	if err != nil {
 		return fmt.Errorf("write blocks up to %d: %w", last.Height, err)
 	}
+	w.logStale = false
 	w.count.Flushes.Add(1)
 	w.count.FlushBytes.Add(uint64(size))
 	w.count.FlushNano.Add(uint64(time.Since(start)))
@@ -358,18 +378,19 @@ func (w *writer) write(n int) error {
 // or by a journal if that would be too large. It answers the run that lists their
 // receipts, and how many bytes it wrote.
 func (w *writer) commit(records []*record) (listed *run, size int, err error) {
+	log, size := w.encodeLog(records)
 	for _, rec := range records {
 		size += rec.bytes
 	}
 	if size <= w.config.Batch {
 		b := w.store.NewBatch()
-		if listed, err = w.encode(b, records); err != nil {
+		if listed, err = w.encode(b, records, log); err != nil {
 			return nil, 0, err
 		}
 		return listed, b.Len(), b.Commit(true)
 	}
 	j := newJournal(w.store, w.config.Batch)
-	if listed, err = w.encode(j, records); err != nil {
+	if listed, err = w.encode(j, records, log); err != nil {
 		return nil, 0, err
 	}
 	if err := j.close(); err != nil {
@@ -405,14 +426,15 @@ func (w *writer) kept(more *run) []*run {
 	return runs
 }
 
-// encode writes all that is kept of some blocks, and last the position. It answers the
-// run that lists their receipts.
-func (w *writer) encode(b sink, records []*record) (*run, error) {
+// encode writes all that is kept of some blocks, whose log is encoded, and last the
+// position. It answers the run that lists their receipts.
+func (w *writer) encode(b sink, records []*record, log [][]byte) (*run, error) {
 	runs := make([][]merkle.Change, len(records))
 	for i, rec := range records {
 		runs[i] = rec.result.Changes
 	}
 	writeChanges(b, mergeChanges(runs))
+	w.writeLog(b, records, log)
 	for _, rec := range records {
 		if rec.result.Active {
 			writeResults(b, rec)
@@ -429,6 +451,7 @@ func (w *writer) encode(b sink, records []*record) (*run, error) {
 		listed.write(b, pages)
 	}
 	m := meta{records[len(records)-1].position}
+	w.writeLogState(b, &m.Position)
 	b.Set([]byte{keyMeta}, m.append(nil))
 	return listed, nil
 }
@@ -633,8 +656,11 @@ func (w *writer) prune(b sink, rec *record) error {
 		return err
 	}
 	w.oldest = oldest
-	for _, kind := range []byte{keyRun, keyRunPage, keySpan} {
+	for _, kind := range []byte{keyRun, keyRunPage} {
 		b.DeleteRange([]byte{kind}, spanKey(kind, oldest))
+	}
+	if err := w.pruneLog(b, now, oldest); err != nil {
+		return err
 	}
 	if first = min(first, height-min(height, w.keep.Results)); first > 0 {
 		for _, kind := range []byte{keyBlock, keyResults} {

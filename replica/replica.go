@@ -13,7 +13,7 @@
 // Where to look: payload formats in payload.go, the verification pool in pool.go,
 // verdicts that are remembered in known.go, what may enter a block in propose.go,
 // executing blocks in finalize.go, commands of clients in intake.go and batcher.go,
-// fates of commands in fate.go, the store's keys and values in layout.go, writing in
+// fates of commands in fate.go, what blocks did in effects.go and log.go, the store's keys and values in layout.go, writing in
 // persist.go and journal.go, reading after a start in load.go, finding receipts in receipts.go,
 // trades and fills in history.go, proofs in prove.go, snapshots and joining by them
 // in snapshot.go, files in export.go, subscriptions in events.go, silent members in
@@ -118,6 +118,9 @@ type Keep struct {
 	Blocks uint64
 	// Results is for how many blocks results can be proven, at least. Default 100,000.
 	Results uint64
+	// Events is for how much block time what blocks did is kept in the store, for
+	// Follow; 0: only in memory; negative: for ever.
+	Events time.Duration
 	// Days is for how many days trades, fills and cancelled withdrawals are kept. Default 30; negative: for ever.
 	Days int
 	// SnapshotEvery is the number of blocks between snapshots; 0 makes none.
@@ -162,6 +165,7 @@ type Replica struct {
 	// Of the goroutine that finalizes and commits.
 	uncommitted *finalized
 	commands    []exchange.Command // memory for the next block's
+	witness     witness
 
 	mu         sync.RWMutex
 	state      *exchange.State // nil before Found or Restore
@@ -203,6 +207,9 @@ func Open(c Config) (*Replica, error) {
 	}
 	r.writer = newWriter(c.Store, &r.config, &r.metrics, at, runs, r.fail)
 	r.writer.snapshot = r.snapshots.begin
+	if err := r.writer.loadLog(); err != nil {
+		return nil, err
+	}
 	r.metrics.Persisted.Store(at.Height)
 	// A restarted server must not make the same batch again: time goes on.
 	r.intake = newIntake(r, milliseconds(c.Now())<<20)
@@ -248,6 +255,7 @@ func (c *Config) setDefaults() {
 func (r *Replica) install(s *exchange.State, at Position) {
 	r.mu.Lock()
 	r.state, r.applied, r.position = s, at, at
+	r.witness.begin(s)
 	r.mu.Unlock()
 	due := never
 	if ms, ok := s.NextDue(); ok {

@@ -370,6 +370,7 @@ func (r *Replica) restored(m *manifest) error {
 	r.writer.reset(at)
 	r.events.restart()
 	r.install(state, at)
+	r.events.wake()
 	r.metrics.Persisted.Store(at.Height)
 	r.log.Info("state restored from a snapshot", slog.Uint64("height", at.Height))
 	return nil

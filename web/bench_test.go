@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"souk/api"
+	"souk/archive"
 	"souk/consensus"
 	"souk/exchange"
 	"souk/exchange/exchangetest"
@@ -74,6 +75,13 @@ func (i *instant) Fills(identity.Address, web.Cursor) iter.Seq2[web.Fill, error]
 
 func (i *instant) Cancels(identity.Address) iter.Seq2[web.Cancelled, error] {
 	return func(func(web.Cancelled, error) bool) {}
+}
+
+func (i *instant) Follow(ctx context.Context, _ uint64) iter.Seq2[*archive.Block, error] {
+	return func(yield func(*archive.Block, error) bool) {
+		<-ctx.Done()
+		yield(nil, ctx.Err())
+	}
 }
 
 func (i *instant) Status() consensus.Status          { return i.status }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"souk/api"
+	"souk/archive"
 	"souk/consensus"
 	"souk/exchange"
 	"souk/exchange/exchangetest"
@@ -371,6 +372,20 @@ func (a adapter) Cancels(account identity.Address) iter.Seq2[web.Cancelled, erro
 	return func(yield func(web.Cancelled, error) bool) {
 		for x, err := range a.Replica.Cancels(account) {
 			if !yield(web.Cancelled(x), failure(err)) {
+				return
+			}
+		}
+	}
+}
+
+func (a adapter) Follow(ctx context.Context, from uint64) iter.Seq2[*archive.Block, error] {
+	return func(yield func(*archive.Block, error) bool) {
+		for b, err := range a.Replica.Follow(ctx, from) {
+			var gone *replica.GoneError
+			if errors.As(err, &gone) {
+				err = &web.GoneError{Oldest: gone.Oldest}
+			}
+			if !yield(b, failure(err)) {
 				return
 			}
 		}

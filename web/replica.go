@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 
+	"souk/archive"
 	"souk/asset"
 	"souk/consensus"
 	"souk/exchange"
@@ -29,6 +30,15 @@ var (
 	// ErrNoState is returned before the virtual server has a state here. It is an ErrStopped.
 	ErrNoState = fmt.Errorf("%w: there is no state yet", ErrStopped)
 )
+
+// GoneError is yielded by Follow for a height that the log does not reach back to.
+type GoneError struct {
+	Oldest uint64 // the lowest height that it does
+}
+
+func (e *GoneError) Error() string {
+	return fmt.Sprintf("the log of what blocks did begins at block %d", e.Oldest)
+}
 
 // Replica is the committed state of one virtual server, as HTTP needs it.
 type Replica interface {
@@ -59,6 +69,11 @@ type Replica interface {
 	Fills(account identity.Address, before Cursor) iter.Seq2[Fill, error]
 	// Cancels yields an account's withdrawals that were cancelled, newest first.
 	Cancels(account identity.Address) iter.Seq2[Cancelled, error]
+	// Follow yields what the active blocks from a height on did, each once and in order,
+	// and goes on with new ones until ctx is done; 0 means from the next block on. Blocks
+	// are shared and must not be changed. It ends with an error, a *GoneError if the
+	// height is too far back.
+	Follow(ctx context.Context, from uint64) iter.Seq2[*archive.Block, error]
 	// Silent is how often clients said that a member left their commands unanswered.
 	Silent() []Silence
 }
