@@ -2,7 +2,7 @@
 // results look to people and to programs. It decides nothing about money: it
 // talks to a running server through api, and to files through node and purse.
 //
-// Where to look: founding in found.go, running a server in serve.go, accounts in
+// Where to look: founding in found.go, running a server in serve.go and config.go, accounts in
 // account.go and connect.go, keys in key.go, assets in asset.go, banks in bank.go, deposit.go, withdraw.go and payrules.go, trading in trade.go, looking in show.go, checking in verify.go and audit.go, what may be signed in proven.go,
 // members' votes in vote.go, getting back coins whose keys are lost in recover.go and recoverplan.go, the demonstration in demo.go, how errors are worded in
 // hint.go, what all share here.
@@ -128,7 +128,7 @@ func (a *app) root() *cobra.Command {
 	group("trade", a.accountCommand(), a.depositCommand(), a.depositsCommand(), a.withdrawCommand(), a.donateCommand(), a.sendCommand(), a.orderCommand(), a.fillsCommand(), a.escrowCommand(), a.keyCommand(),
 		a.assetCommand(), a.mintCommand(), a.burnCommand())
 	group("look", a.bookCommand(), a.tradesCommand(), a.marketCommand(), a.bankCommand(), a.statusCommand(), a.verifyCommand(), a.auditCommand())
-	group("operate", a.initCommand(), a.cardCommand(), a.recoveryKeyCommand(), a.recoveryCommand(), a.federationCommand(), a.serveCommand(), a.configCommand(), a.voteCommand(), a.exportCommand(), a.backupCommand(), a.restoreCommand(),
+	group("operate", a.initCommand(), a.cardCommand(), a.recoveryKeyCommand(), a.recoveryCommand(), a.federationCommand(), a.serveCommand(), a.configCommand(), a.logCommand(), a.voteCommand(), a.exportCommand(), a.backupCommand(), a.restoreCommand(),
 		a.doctorCommand(), a.demoCommand(), a.versionCommand())
 	refuseUnknown(c)
 	strictArgs(c)

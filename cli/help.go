@@ -39,6 +39,7 @@ var sharedFlags = map[string]string{
 	"federation":        "",
 	"federation rotate": flagsOfPurse + " " + flagsToServer + " " + flagsOfSecret,
 	"config":            "",
+	"log":               "timeout",
 	"serve":             flagsOfSecret,
 	"doctor":            flagsOfSecret + " timeout",
 	"export":            flagsOfSecret + " id",

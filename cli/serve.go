@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,6 +28,8 @@ func (a *app) serveCommand() *cobra.Command {
 	var home string
 	c := &cobra.Command{
 		Use: "serve", Short: "Run the server of a home", Args: cobra.NoArgs,
+		Long: `Run the server of a home, until it is ended by SIGTERM or SIGINT. SIGHUP has it read config.toml again: levels
+of the log and the certificate count at once, the rest from the next start on, and the log says what that is.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.serve(c.Context(), node.Home(home))
 		},
@@ -41,49 +46,34 @@ func (a *app) serve(ctx context.Context, home node.Home) error {
 	if len(config.Virtual) == 0 {
 		return fmt.Errorf("%s names no virtual server: found one with souk federation create, or join one with souk federation join", home.Config())
 	}
-	log := config.Log.Logger(a.err)
+	levels, err := config.Log.Levels(a.err)
+	if err != nil {
+		return err
+	}
+	log := levels.Logger("node")
 	config.Memory.Apply(log)
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	n, err := node.Open(home, node.Options{
-		Pass: a.pass.get("Passphrase of the server's keys: ", false), Log: log, Software: Version,
+		Pass: a.pass.get("Passphrase of the server's keys: ", false), Levels: levels, Software: Version,
 	})
 	if err != nil {
 		return err
 	}
 	p(a.err, "serving on %s\n", n.Addr())
-	select {
-	case <-ctx.Done():
-		return n.Close()
-	case err := <-n.Done():
-		return errors.Join(err, n.Close())
-	}
-}
-
-func (a *app) configCommand() *cobra.Command {
-	c := &cobra.Command{Use: "config", Short: "Show or check a server's configuration", Args: cobra.NoArgs}
-	var home string
-	var origin bool
-	show := &cobra.Command{
-		Use: "show", Short: "Show what applies, and with --origin where it comes from", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			settings, err := node.Settings(node.Home(home))
-			if err != nil {
-				return err
+	for {
+		select {
+		case <-ctx.Done():
+			return n.Close()
+		case err := <-n.Done():
+			return errors.Join(err, n.Close())
+		case <-hangup:
+			if err := n.Reload(); err != nil {
+				log.ErrorContext(ctx, "the configuration cannot be used; nothing has changed", slog.Any("error", err))
 			}
-			return a.show(settings, func(w io.Writer) {
-				for _, s := range settings {
-					if origin {
-						p(w, "%s\t= %s\t%s\n", s.Name, s.Value, s.Origin)
-					} else {
-						p(w, "%s\t= %s\n", s.Name, s.Value)
-					}
-				}
-			})
-		},
+		}
 	}
-	homeFlag(show, &home)
-	show.Flags().BoolVar(&origin, "origin", false, "say which line or default a value comes from")
-	c.AddCommand(show)
-	return c
 }
 
 func (a *app) exportCommand() *cobra.Command {

@@ -20,6 +20,7 @@ var ErrConfig = errors.New("configuration")
 // Config is config.toml in a server's home.
 type Config struct {
 	HTTP   HTTP   `toml:"http"`
+	Admin  Admin  `toml:"admin"`
 	Log    Log    `toml:"log"`
 	Memory Memory `toml:"memory"`
 	// Chains say how this server sees the chains of banks, by network.
@@ -60,7 +61,7 @@ type VirtualConfig struct {
 
 // DefaultConfig is what applies where a config file is silent.
 func DefaultConfig() Config {
-	return Config{HTTP: HTTP{Listen: "127.0.0.1:8640", Conns: 1024}, Log: Log{Level: "info", Format: "text"}}
+	return Config{HTTP: HTTP{Listen: "127.0.0.1:8640", Conns: 1024}, Admin: Admin{Listen: "admin.sock"}, Log: Log{Level: "info", Format: "text"}}
 }
 
 // defaultVirtual is what applies where a virtual server's section is silent.
@@ -163,8 +164,11 @@ func (c *Config) check() error {
 	if (c.HTTP.TLSCert == "") != (c.HTTP.TLSKey == "") {
 		return bad("http.tls_cert and http.tls_key go together")
 	}
-	if _, err := c.Log.level(); err != nil {
-		return bad("log.level %q: write debug, info, warn or error", c.Log.Level)
+	if err := c.Admin.check(); err != nil {
+		return bad("admin.listen %v", err)
+	}
+	if _, _, err := parseLevels(c.Log.Level); err != nil {
+		return bad("log.level %v", err)
 	}
 	if _, err := c.Memory.bytes(); err != nil {
 		return bad("memory.limit %v", err)
@@ -195,7 +199,7 @@ func configText(c *Config) []byte {
 listen = %s
 # Host names, besides this machine's own, under which clients may ask for it.
 hosts = %s
-# PEM files of a certificate and its key.
+# PEM files of a certificate and its key. SIGHUP reads them again.
 tls_cert = %s
 tls_key = %s
 # true: a proxy in front does TLS.
@@ -203,8 +207,16 @@ plain = %t
 # Most open connections.
 connections = %d
 
+[admin]
+# Where this machine's operator reaches the running server, for souk log level, metrics and
+# profiles: a socket in this folder that only its owner may use; a port of this machine,
+# such as 127.0.0.1:8642, which every user of the machine may; or off.
+listen = %s
+
 [log]
-# debug, info, warn or error
+# debug, info, warn or error, and behind it exceptions for parts of the server: node, web,
+# consensus, state, chain, bank; such as info,consensus=debug,web=warn. Changed while the
+# server runs by souk log level, or here and by SIGHUP.
 level = %s
 # text or json
 format = %s
@@ -213,7 +225,8 @@ format = %s
 # Soft limit of the process's memory, such as 2GiB; off: none; empty: three quarters of
 # what the machine has or its service is left. GOMEMLIMIT in the environment goes before it.
 limit = %s
-%s`, tomlString(c.HTTP.Listen), tomlList(c.HTTP.Hosts), tomlString(c.HTTP.TLSCert), tomlString(c.HTTP.TLSKey), c.HTTP.Plain, c.HTTP.Conns, tomlString(c.Log.Level), tomlString(c.Log.Format), tomlString(c.Memory.Limit), chainsHelp)
+%s`, tomlString(c.HTTP.Listen), tomlList(c.HTTP.Hosts), tomlString(c.HTTP.TLSCert), tomlString(c.HTTP.TLSKey), c.HTTP.Plain, c.HTTP.Conns, tomlString(c.Admin.Listen),
+		tomlString(c.Log.Level), tomlString(c.Log.Format), tomlString(c.Memory.Limit), chainsHelp)
 	for _, network := range slices.Sorted(maps.Keys(c.Chains)) {
 		chain := c.Chains[network]
 		b.WriteString(chain.text(network))

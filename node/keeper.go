@@ -121,7 +121,7 @@ func (k *keeper) banks(s *exchange.State) (all []*bankWork) {
 		}
 		all = append(all, &bankWork{
 			k: k, id: id, symbol: a.Symbol, network: n, wake: make(chan struct{}, 1), every: pollEvery, most: failMost,
-			log: k.v.log.With(slog.String("bank", a.Symbol), slog.String("network", n.Name)),
+			log: k.v.logger(logBank).With(slog.String("bank", a.Symbol), slog.String("network", n.Name)),
 		})
 		if w := all[len(all)-1]; onDemand(n) {
 			w.every, w.most = pollOnDemand, failOnDemand

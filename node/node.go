@@ -5,7 +5,8 @@
 // Where to look: the home and its keys in home.go and keys.go, config.toml in
 // config.go, one virtual server at work in virtual.go, what keeps it going in
 // watch.go, its banks in keeper.go and their chains in chains.go, founding in found.go,
-// what HTTP sees of a replica in glue.go.
+// what HTTP sees of a replica in glue.go, what the operator reaches of a running server
+// in admin.go, levels.go and reload.go.
 //
 // Floor 5.
 package node
@@ -18,8 +19,10 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -36,6 +39,8 @@ import (
 type Options struct {
 	Pass sealed.Passphrase // opens the keys
 	Log  *slog.Logger      // nil: nothing is logged
+	// Levels make the loggers of subsystems, in place of Log; nil: all log to Log.
+	Levels *Levels
 	// Software is this binary's version.
 	Software string
 }
@@ -53,9 +58,21 @@ type Node struct {
 	web      *web.Server
 	listener net.Listener
 	virtual  []*virtual
+	admin    *http.Server // nil: there is none
 	stop     context.CancelFunc
 	running  sync.WaitGroup
 	ended    chan error // holds the first reason to end
+
+	certificate atomic.Pointer[tls.Certificate] // that clients are shown; nil without TLS
+	reload      sync.Mutex                      // one at a time
+}
+
+// log is the logger of a subsystem.
+func (n *Node) log(subsystem string) *slog.Logger {
+	if n.opts.Levels != nil {
+		return n.opts.Levels.Logger(subsystem)
+	}
+	return n.opts.Log
 }
 
 // Open starts the server of a home: it returns when HTTP listens and every
@@ -84,21 +101,25 @@ func (n *Node) open() (err error) {
 	}
 	n.pool = replica.NewPool(0, 0)
 	n.stores = newStores()
-	n.chains = newChains(n.home, n.config.Chains, n.opts.Log)
+	n.chains = newChains(n.home, n.config.Chains, n.log(logChain))
 	registry := prometheus.NewRegistry()
 	tlsConfig, err := n.tls()
 	if err != nil {
 		return err
 	}
+	metrics := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 	n.web = web.New(web.Config{
 		Hosts: n.config.HTTP.Hosts, TLS: tlsConfig, Plain: n.config.HTTP.Plain, Conns: n.config.HTTP.Conns,
-		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), Software: n.opts.Software, Log: n.opts.Log,
+		Metrics: metrics, Software: n.opts.Software, Log: n.log(logWeb),
 	})
 	registry.MustRegister(n.web.Collectors()...)
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	n.listener, err = net.Listen("tcp", n.config.HTTP.Listen)
 	if err != nil {
 		return fmt.Errorf("listen for clients: %w (change http.listen in %s)", err, n.home.Config())
+	}
+	if err := n.openAdmin(metrics); err != nil {
+		return err
 	}
 	for i := range n.config.Virtual {
 		v, err := n.newVirtual(&n.config.Virtual[i])
@@ -126,11 +147,15 @@ func (n *Node) tls() (*tls.Config, error) {
 	if n.config.HTTP.TLSCert == "" {
 		return nil, nil //nolint:nilnil // no TLS is a configuration
 	}
-	cert, err := tls.LoadX509KeyPair(n.home.in(n.config.HTTP.TLSCert), n.home.in(n.config.HTTP.TLSKey))
+	cert, err := n.home.certificate(&n.config.HTTP)
 	if err != nil {
-		return nil, fmt.Errorf("load certificate: %w", err)
+		return nil, err
 	}
-	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13}, nil
+	n.certificate.Store(cert)
+	return &tls.Config{
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return n.certificate.Load(), nil },
+		MinVersion:     tls.VersionTLS13,
+	}, nil
 }
 
 // Addr is where HTTP listens.
@@ -162,6 +187,7 @@ func (n *Node) Close() error {
 	} else if n.listener != nil {
 		errs = append(errs, n.listener.Close())
 	}
+	errs = append(errs, n.closeAdmin())
 	n.running.Wait()
 	for _, v := range n.virtual {
 		errs = append(errs, v.close())
@@ -189,20 +215,5 @@ func wipe(keys ...identity.PrivateKey) {
 	}
 }
 
-// Logger makes the logger that a config asks for.
-func (l Log) Logger(w io.Writer) *slog.Logger {
-	level, err := l.level()
-	if err != nil {
-		level = slog.LevelInfo
-	}
-	o := &slog.HandlerOptions{Level: level}
-	if l.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, o))
-	}
-	return slog.New(slog.NewTextHandler(w, o))
-}
-
-func (l Log) level() (level slog.Level, err error) {
-	err = level.UnmarshalText([]byte(l.Level))
-	return level, err
-}
+// Levels makes the levels that a config asks for.
+func (l Log) Levels(w io.Writer) (*Levels, error) { return NewLevels(w, l.Format, l.Level) }

@@ -64,6 +64,7 @@ func Settings(h Home) ([]Setting, error) {
 		return m
 	}
 	all := section("http", "http", c.HTTP, table("http"))
+	all = append(all, section("admin", "admin", c.Admin, table("admin"))...)
 	all = append(all, section("log", "log", c.Log, table("log"))...)
 	all = append(all, section("memory", "memory", c.Memory, table("memory"))...)
 	chains := table("chains")

@@ -57,10 +57,8 @@ func (n *Node) newVirtual(c *VirtualConfig) (*virtual, error) {
 		return nil, err
 	}
 	id := f.ID()
-	v := &virtual{
-		node: n, config: c, founding: f, id: id, dir: filepath.Dir(n.home.in(c.Founding)),
-		log: n.opts.Log.With(slog.String("virtual_server", hex.EncodeToString(id[:8]))),
-	}
+	v := &virtual{node: n, config: c, founding: f, id: id, dir: filepath.Dir(n.home.in(c.Founding))}
+	v.log = v.logger(logNode)
 	for role, key := range map[string]*identity.PrivateKey{RoleConsensus: &v.key, RoleNode: &v.nodeKey} {
 		if *key, err = openKey(filepath.Join(n.home.in(c.Keys), role+".age"), role, n.opts.Pass); err != nil {
 			wipe(v.key, v.nodeKey)
@@ -72,6 +70,11 @@ func (n *Node) newVirtual(c *VirtualConfig) (*virtual, error) {
 		return nil, err
 	}
 	return v, nil
+}
+
+// logger is the logger of a subsystem, for lines about this virtual server.
+func (v *virtual) logger(subsystem string) *slog.Logger {
+	return v.node.log(subsystem).With(slog.String("virtual_server", hex.EncodeToString(v.id[:8])))
 }
 
 // start opens everything and serves it.
@@ -100,11 +103,11 @@ func (v *virtual) openParts() (p *parts, err error) {
 			p = nil
 		}
 	}()
-	if p.store, err = v.node.stores.open(v.dir, v.log); err != nil {
+	if p.store, err = v.node.stores.open(v.dir, v.logger(logState)); err != nil {
 		return p, fmt.Errorf("open state: %w", err)
 	}
 	rc := replica.Config{
-		Founding: v.founding, Store: p.store, Pool: v.node.pool, Self: v.key.Public(), Logger: v.log, Audit: v.config.Audit,
+		Founding: v.founding, Store: p.store, Pool: v.node.pool, Self: v.key.Public(), Logger: v.logger(logState), Audit: v.config.Audit,
 		Keep: replica.Keep{Blocks: v.config.KeepBlocks, Days: v.config.HistoryDays, SnapshotEvery: v.config.SnapshotEvery},
 	}
 	if v.founding.Origin != nil && v.config.Origin != "" {
@@ -141,7 +144,7 @@ func (v *virtual) engineConfig(r *replica.Replica) (comet.Config, error) {
 		Genesis: comet.Genesis{
 			ID: merkle.Hash(v.id), Contract: v.founding.Append(nil), Time: time.UnixMilli(int64(v.founding.Created)),
 		},
-		Listen: v.config.Listen, Peers: v.foundingPeers(), Keep: v.config.KeepBlocks, Logger: v.log,
+		Listen: v.config.Listen, Peers: v.foundingPeers(), Keep: v.config.KeepBlocks, Logger: v.logger(logConsensus),
 	}
 	if v.founding.Profile == exchange.ProfileWAN {
 		c.Profile = comet.WAN

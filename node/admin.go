@@ -1,0 +1,204 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof" // it registers itself with a mux that nobody serves
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+)
+
+// Admin says where this machine's operator reaches the running server.
+type Admin struct {
+	Listen string `toml:"listen"`
+}
+
+const (
+	adminOff = "off"
+	// longestSocket is how long the path of a socket may be, on all systems.
+	longestSocket = 100
+	// mostAdminBody bounds the body of a request.
+	mostAdminBody = 4 << 10
+)
+
+// ErrNoAdmin is returned when the admin port of a home does not answer.
+var ErrNoAdmin = errors.New("the server's admin port does not answer")
+
+// check tells what is wrong with the section.
+func (a Admin) check() error {
+	if a.Listen == adminOff || a.Listen != "" && !strings.Contains(a.Listen, ":") {
+		return nil
+	}
+	at, err := netip.ParseAddrPort(a.Listen)
+	if err != nil || !at.Addr().IsLoopback() {
+		return fmt.Errorf("%q: write the name of a socket in the home, a port of this machine only, such as 127.0.0.1:8642, or off", a.Listen)
+	}
+	return nil
+}
+
+// address is where the admin port of a home listens.
+func (h Home) address(a Admin) (network, address string) {
+	if strings.Contains(a.Listen, ":") {
+		return "tcp", a.Listen
+	}
+	return "unix", h.in(a.Listen)
+}
+
+// openAdmin listens where the operator reaches this process: metrics, levels of the log,
+// and profiles. The home's lock is held, so a socket that is there already is a dead one's.
+func (n *Node) openAdmin(metrics http.Handler) error {
+	if n.config.Admin.Listen == adminOff {
+		return nil
+	}
+	network, address := n.home.address(n.config.Admin)
+	if network == "unix" {
+		if len(address) > longestSocket {
+			n.log(logNode).Warn("there is no admin port: the path of its socket is too long", slog.String("path", address))
+			return nil
+		}
+		if err := os.Remove(address); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("admin port: %w", err)
+		}
+	}
+	l, err := net.Listen(network, address)
+	if err != nil {
+		return fmt.Errorf("admin port: %w (change admin.listen in %s)", err, n.home.Config())
+	}
+	if network == "unix" {
+		if err := os.Chmod(address, 0o600); err != nil {
+			return errors.Join(fmt.Errorf("admin port: %w", err), l.Close())
+		}
+	}
+	n.admin = &http.Server{
+		Handler: fromHere(n.adminPaths(metrics)), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
+		ErrorLog: log.New(io.Discard, "", 0),
+	}
+	n.running.Go(func() {
+		if err := n.admin.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			n.log(logNode).Warn("the admin port has ended", slog.Any("error", err))
+		}
+	})
+	return nil
+}
+
+// closeAdmin ends the admin port and what it is doing.
+func (n *Node) closeAdmin() error {
+	if n.admin == nil {
+		return nil
+	}
+	return n.admin.Close()
+}
+
+func (n *Node) adminPaths(metrics http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics)
+	mux.HandleFunc("GET /log", func(w http.ResponseWriter, _ *http.Request) { n.tellLevels(w) })
+	mux.HandleFunc("PUT /log", n.setLevels)
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	return mux
+}
+
+// fromHere lets in programs of this machine, and no web page that a browser shows here:
+// those name a host or an origin of theirs.
+func fromHere(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		at, err := netip.ParseAddr(strings.Trim(host, "[]"))
+		here := host == "localhost" || err == nil && at.IsLoopback()
+		if !here || r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "" || r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "" {
+			http.Error(w, "this port answers programs of this machine", http.StatusForbidden)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, mostAdminBody)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// levelsBody is what GET and PUT /log say.
+type levelsBody struct {
+	Level string `json:"level"`
+}
+
+func (n *Node) tellLevels(w http.ResponseWriter) {
+	if n.opts.Levels == nil {
+		http.Error(w, "this server's log has one level only", http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(levelsBody{n.opts.Levels.String()}) // whoever asked is gone
+}
+
+func (n *Node) setLevels(w http.ResponseWriter, r *http.Request) {
+	var body levelsBody
+	err := json.NewDecoder(r.Body).Decode(&body)
+	if err == nil && n.opts.Levels != nil {
+		err = n.opts.Levels.Set(body.Level)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	n.tellLevels(w)
+}
+
+// LogLevels asks the running server of a home for the levels of its log; a text that is
+// not empty changes them first, until the server ends or reads its configuration again.
+func LogLevels(ctx context.Context, h Home, text string) (string, error) {
+	c, err := ReadConfig(h.Config())
+	if err != nil {
+		return "", err
+	}
+	if c.Admin.Listen == adminOff {
+		return "", fmt.Errorf("%w: admin.listen is off in %s", ErrNoAdmin, h.Config())
+	}
+	method, body := http.MethodGet, []byte(nil)
+	if text != "" {
+		if body, err = json.Marshal(levelsBody{text}); err != nil {
+			return "", err
+		}
+		method = http.MethodPut
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://localhost/log", bytes.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	network, address := h.address(c.Admin)
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}}
+	defer transport.CloseIdleConnections()
+	resp, err := (&http.Client{Transport: transport}).Do(req)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w; is souk serve --home %s running, by the same user?", ErrNoAdmin, errors.Unwrap(err), h)
+	}
+	defer resp.Body.Close() //nolint:errcheck // read to its end
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, mostAdminBody))
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrNoAdmin, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return "", errors.New(strings.TrimSpace(string(answer)))
+	}
+	var got levelsBody
+	if err := json.Unmarshal(answer, &got); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrNoAdmin, err)
+	}
+	return got.Level, nil
+}
