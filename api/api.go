@@ -38,6 +38,8 @@ const (
 	// AfterHeader is the height of a block that the answer to a read must not be
 	// older than, if the server gets there soon (H-33).
 	AfterHeader = "Souk-After"
+	// LastEventHeader is the cursor that a stream goes on behind, as browsers send it.
+	LastEventHeader = "Last-Event-ID"
 	// MemberHeader is the name of the member whose server answered.
 	MemberHeader = "Souk-Member"
 	// ServerHeader is the id of the virtual server that answered.

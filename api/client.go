@@ -149,10 +149,14 @@ func (c *Client) After() uint64 { return c.after.Load() }
 // heard notes the blocks of receipts.
 func (c *Client) heard(receipts []exchange.Receipt) {
 	for i := range receipts {
-		height := receipts[i].Height
-		for old := c.after.Load(); height > old && !c.after.CompareAndSwap(old, height); {
-			old = c.after.Load()
-		}
+		c.heardOf(receipts[i].Height)
+	}
+}
+
+// heardOf notes a block.
+func (c *Client) heardOf(height uint64) {
+	for old := c.after.Load(); height > old && !c.after.CompareAndSwap(old, height); {
+		old = c.after.Load()
 	}
 }
 
@@ -295,6 +299,24 @@ func (c *Client) send(ctx context.Context, s *server, r *call) ([]byte, error) {
 		ctx, cancel = context.WithTimeout(ctx, r.limit)
 		defer cancel()
 	}
+	resp, err := c.open(ctx, s, r)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the answer: %w", err)
+	}
+	if len(data) > maxResponse {
+		return nil, errors.New("the answer is too long")
+	}
+	return data, judge(resp, data, r.accept)
+}
+
+// open sends a request to one server and answers its response, which is from the pinned
+// virtual server. Its body must be closed.
+func (c *Client) open(ctx context.Context, s *server, r *call) (*http.Response, error) {
 	path := s.base
 	id, pinned := c.pinned()
 	if pinned {
@@ -327,19 +349,12 @@ func (c *Client) send(ctx context.Context, s *server, r *call) ([]byte, error) {
 		}
 		return nil, err
 	}
-	defer func() { _ = resp.Body.Close() }()
-	data, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse+1))
-	if err != nil {
-		return nil, fmt.Errorf("read the answer: %w", err)
-	}
-	if len(data) > maxResponse {
-		return nil, errors.New("the answer is too long")
-	}
 	if pinned && resp.Header.Get(ServerHeader) != fmt.Sprintf("%x", id) {
+		_ = resp.Body.Close()
 		return nil, fmt.Errorf("status %d, not from virtual server %x: it does not serve that one", resp.StatusCode, id)
 	}
 	s.learn(resp.Header)
-	return data, judge(resp, data, r.accept)
+	return resp, nil
 }
 
 // judge tells good answers from final errors and from reasons to ask the next server.

@@ -41,6 +41,7 @@ type Error struct {
 	Code   Code   `json:"code" doc:"Short stable word for programs." example:"too-large"`
 	Detail string `json:"detail" doc:"What is wrong and what to do next."`
 	Field  string `json:"field,omitempty" doc:"The parameter, header or command that is to blame." example:"query.limit"`
+	Oldest string `json:"oldest,omitempty" doc:"Of a stream that cannot go on: the oldest cursor that one could go on behind here."`
 
 	// RetryAfter is how long to wait before trying again, as a header; zero if
 	// trying again does not help.

@@ -24,7 +24,7 @@ const (
 
 // AdmissionInput says who asks for a first deposit address, and at which bank.
 type AdmissionInput struct {
-	Bank string `query:"bank" required:"true" maxLength:"20" doc:"Number or symbol of the bank's asset." example:"BTC"`
+	Bank string `query:"bank" required:"true" minLength:"1" maxLength:"20" doc:"Number or symbol of the bank's asset." example:"BTC"`
 	Salt string `query:"salt" required:"true" minLength:"32" maxLength:"32" doc:"16 random bytes, hexadecimal: what keeps others from finding out whose the address is."`
 	Signed
 }
@@ -54,8 +54,8 @@ func (v *virtual) admission(ctx context.Context, in *AdmissionInput) (*Reply[api
 	var bank custody.Bank
 	err = v.view(func(s *exchange.State) error {
 		_, exists = s.Ledger().Find(address)
-		b, _, err := bankOf(s, in.Bank)
-		bank = b.ID
+		var err error
+		bank, err = only(s, in.Bank)
 		return err
 	})
 	switch {

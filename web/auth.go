@@ -47,24 +47,44 @@ func (v *virtual) refused() *api.Error {
 // reader checks a signed read and answers the account that may be read. scope is
 // what a delegate needs: ledger.Read, or nothing.
 func (v *virtual) reader(in *Signed, scope ledger.Scope) (identity.Address, identity.PublicKey, error) {
+	token, err := v.token(in, scope)
+	if err != nil {
+		return identity.Address{}, identity.PublicKey{}, err
+	}
+	return token.Address, token.Key, nil
+}
+
+// token is reader, and answers the token.
+func (v *virtual) token(in *Signed, scope ledger.Scope) (*api.ReadToken, error) {
 	token, err := api.ParseReadToken(in.Token)
 	if err != nil {
-		return identity.Address{}, identity.PublicKey{}, api.NewError(api.NotSigned, "header.Souk-Read", "The header cannot be read: %v.", err)
+		return nil, api.NewError(api.NotSigned, "header.Souk-Read", "The header cannot be read: %v.", err)
 	}
 	now := v.server.config.Now()
 	if off := now.Sub(time.UnixMilli(int64(token.Time))); off > api.ReadSkew || off < -api.ReadSkew {
-		return identity.Address{}, identity.PublicKey{}, api.NewError(api.NotSigned, "header.Souk-Read",
+		return nil, api.NewError(api.NotSigned, "header.Souk-Read",
 			"The token was made %s from now by this server's clock, which is at %d. Check your clock and sign again.", off.Round(time.Second), now.UnixMilli())
 	}
 	if !v.reads.take(in.source, now) {
 		e := api.NewError(api.Busy, "", "Too many signed reads. Ask again in a second, or ask another server.")
 		e.RetryAfter = time.Second
-		return identity.Address{}, identity.PublicKey{}, e
+		return nil, e
 	}
 	if !token.Verify(v.id, in.method, in.target) {
-		return identity.Address{}, identity.PublicKey{}, v.refused()
+		return nil, v.refused()
 	}
-	allowed := false
+	allowed, err := v.mayRead(&token, scope, now)
+	switch {
+	case err != nil:
+		return nil, problem(err)
+	case !allowed:
+		return nil, v.refused()
+	}
+	return &token, nil
+}
+
+// mayRead tells whether the key of a token may read its account now.
+func (v *virtual) mayRead(token *api.ReadToken, scope ledger.Scope, now time.Time) (allowed bool, err error) {
 	err = v.look(func(s *exchange.State) {
 		n, ok := s.Ledger().Find(token.Address)
 		if !ok {
@@ -75,13 +95,7 @@ func (v *virtual) reader(in *Signed, scope ledger.Scope) (identity.Address, iden
 		ms := max(uint64(now.UnixMilli()), s.Time())
 		allowed = s.Ledger().Authorize(n, token.Key, scope, 0, ms) == ledger.OK
 	})
-	switch {
-	case err != nil:
-		return identity.Address{}, identity.PublicKey{}, problem(err)
-	case !allowed:
-		return identity.Address{}, identity.PublicKey{}, v.refused()
-	}
-	return token.Address, token.Key, nil
+	return allowed, err
 }
 
 // Signed reads a second, in all and from one source, of which each may save up

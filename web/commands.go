@@ -22,6 +22,9 @@ const drainMost = 8 << 20
 // post takes commands and answers their receipts (H-10 to H-17). It does not go
 // through huma: thousands of commands a second want no reflection.
 func (v *virtual) post(w http.ResponseWriter, r *http.Request) {
+	if !noQuery(w, r) {
+		return
+	}
 	status := v.recent()
 	if e := v.unready(&status); e != nil {
 		fail(w, e)

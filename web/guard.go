@@ -35,7 +35,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			}
 			rec.finish()
 			end()
-			s.meter.count(rec.operation, rec.status, time.Since(began))
+			s.meter.count(rec, time.Since(began))
 		}()
 		secure(w.Header())
 		if !s.knownHost(r.Host) {
@@ -150,7 +150,7 @@ func stopped() *api.Error {
 // live says that the process answers.
 func (s *Server) live(w http.ResponseWriter, r *http.Request) {
 	label(w, "livez")
-	if !reading(w, r) {
+	if !reading(w, r) || !noQuery(w, r) {
 		return
 	}
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
@@ -163,7 +163,7 @@ const stalledMost = 10 * time.Second
 // that belongs here and does not run is a reason too.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request, ids ...exchange.ID) {
 	label(w, "readyz")
-	if !reading(w, r) {
+	if !reading(w, r) || !noQuery(w, r) {
 		return
 	}
 	if len(ids) == 0 {
@@ -235,14 +235,20 @@ func fail(w http.ResponseWriter, e *api.Error) {
 	if e.RetryAfter > 0 {
 		h.Set("Retry-After", retryText(e))
 	}
-	data, err := json.Marshal(e)
-	if err != nil {
-		data = []byte(`{}`) // cannot be: the fields are texts and numbers
-	}
+	data := problemText(e)
 	h.Set("Content-Type", api.Problem)
 	h.Set("Content-Length", strconv.Itoa(len(data)))
 	w.WriteHeader(e.Status)
-	_, _ = w.Write(data) // a peer that does not take it is gone
+	_, _ = w.Write(data) //nolint:gosec // it is JSON, and nosniff; a peer that does not take it is gone
+}
+
+// problemText is a problem description as it is sent.
+func problemText(e *api.Error) []byte {
+	data, err := json.Marshal(e)
+	if err != nil {
+		return []byte(`{}`) // cannot be: the fields are texts and numbers
+	}
+	return data
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
@@ -275,9 +281,13 @@ func cut(s string) string {
 // problem is what is answered for an error of a Replica or an Engine.
 func problem(err error) *api.Error {
 	var e *api.Error
+	var gone *GoneError
 	switch {
 	case errors.As(err, &e):
 		return e
+	case errors.As(err, &gone):
+		e = api.NewError(api.NotKept, "query.after", "What blocks did is kept here from block %d on, so the stream cannot go on behind that cursor without a gap. Read the book, orders and balances again, and go on from the height of the answers; or ask another server.", gone.Oldest)
+		e.Oldest = numberText(gone.Oldest - 1)
 	case errors.Is(err, ErrBusy):
 		e = api.NewError(api.Busy, "", "Too many commands are waiting here. Send them again in a second, or to another server.")
 		e.RetryAfter = time.Second

@@ -19,6 +19,9 @@ type meter struct {
 	evicted  prometheus.Counter
 	refused  prometheus.Counter
 	tokens   prometheus.Counter
+
+	streams    prometheus.Gauge
+	streamsCut prometheus.Counter
 }
 
 func newMeter() *meter {
@@ -45,19 +48,27 @@ func newMeter() *meter {
 		tokens: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "souk_http_reads_refused_total", Help: "Signed reads that did not hold.",
 		}),
+		streams: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "souk_http_streams", Help: "Open event streams.",
+		}),
+		streamsCut: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "souk_http_streams_cut_total", Help: "Event streams that the server ended.",
+		}),
 	}
 }
 
 // Collectors are the server's metrics, to be registered by whoever serves them.
 func (s *Server) Collectors() []prometheus.Collector {
 	m := s.meter
-	return []prometheus.Collector{m.requests, m.seconds, m.commands, m.conns, m.evicted, m.refused, m.tokens}
+	return []prometheus.Collector{m.requests, m.seconds, m.commands, m.conns, m.evicted, m.refused, m.tokens, m.streams, m.streamsCut}
 }
 
-// count notes a finished request.
-func (m *meter) count(operation string, status int, took time.Duration) {
-	m.requests.WithLabelValues(operation, strconv.Itoa(status/100)+"xx").Inc()
-	m.seconds.WithLabelValues(operation).Observe(took.Seconds())
+// count notes a finished request. How long a stream lasted says nothing about the server.
+func (m *meter) count(r *recorder, took time.Duration) {
+	m.requests.WithLabelValues(r.operation, strconv.Itoa(r.status/100)+"xx").Inc()
+	if !r.stream {
+		m.seconds.WithLabelValues(r.operation).Observe(took.Seconds())
+	}
 }
 
 // recorder remembers what was answered, and bounds the memory of what is not taken (H-52).
@@ -69,6 +80,7 @@ type recorder struct {
 	sent      bool   // the status is on its way
 	refused   bool   // there was no memory for the response: busy was answered instead
 	operation string // set by the handler; it is a label, so one of few
+	stream    bool   // it lasts as long as its reader likes
 	failed    bool   // the peer does not take the response
 }
 

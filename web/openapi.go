@@ -83,8 +83,11 @@ func register(mux *http.ServeMux, v *virtual) huma.API {
 	get(h, "getCommand", "/commands/{id}", "What became of a command", v.fate)
 	v.registerPost(h, mux)
 	v.registerAdmission(h)
-	mux.HandleFunc("GET "+api.Prefix+"/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
-		writeBody(w, http.StatusOK, api.JSON, document)
+	v.registerEvents(h, mux)
+	mux.HandleFunc("GET "+api.Prefix+"/openapi.json", func(w http.ResponseWriter, r *http.Request) {
+		if noQuery(w, r) {
+			writeBody(w, http.StatusOK, api.JSON, document)
+		}
 	})
 	return h
 }

@@ -173,7 +173,7 @@ func wanted(s *exchange.State, address identity.Address, in *OrdersInput) ([]mar
 		}
 		return sortedIDs(s.Markets().Owned(nil, owner)), nil
 	}
-	p, err := pair(s, in.Market)
+	p, err := pair(s, "query.market", in.Market)
 	if err != nil {
 		return nil, err
 	}
@@ -271,7 +271,7 @@ func (v *virtual) fills(ctx context.Context, in *FillsInput) (*Reply[api.Fills],
 		if in.Market == "" {
 			return nil
 		}
-		p, err := pair(s, in.Market)
+		p, err := pair(s, "query.market", in.Market)
 		only = p.ID
 		return err
 	})

@@ -183,7 +183,7 @@ type MarketInput struct {
 func (v *virtual) market(ctx context.Context, in *MarketInput) (*Reply[api.Market], error) {
 	var p api.Pair
 	err := v.view(func(s *exchange.State) (err error) {
-		p, err = pair(s, in.Market)
+		p, err = pair(s, "path.market", in.Market)
 		return err
 	})
 	if err != nil {
@@ -215,7 +215,7 @@ func (v *virtual) book(_ context.Context, in *BookInput) (*Reply[api.Book], erro
 	var p api.Pair
 	var bids, asks []market.Level
 	err := v.view(func(s *exchange.State) (err error) {
-		if p, err = pair(s, in.Market); err != nil {
+		if p, err = pair(s, "path.market", in.Market); err != nil {
 			return err
 		}
 		r.At = at(s)
@@ -246,7 +246,7 @@ func (v *virtual) trades(_ context.Context, in *TradesInput) (*Reply[api.Trades]
 	var p api.Pair
 	err = v.view(func(s *exchange.State) (err error) {
 		r.At = at(s)
-		p, err = pair(s, in.Market)
+		p, err = pair(s, "query.market", in.Market)
 		return err
 	})
 	if err != nil {
@@ -281,7 +281,7 @@ func (v *virtual) trade(ctx context.Context, in *TradeInput) (*Reply[api.Trade],
 	var all []api.Pair
 	err := v.view(func(s *exchange.State) error {
 		if in.Market != "" {
-			p, err := pair(s, in.Market)
+			p, err := pair(s, "query.market", in.Market)
 			all = []api.Pair{p}
 			return err
 		}

@@ -3,8 +3,11 @@ package web
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -43,6 +46,10 @@ type virtual struct {
 	pages      pageCache
 	signatures verdicts
 	derived    derived
+	known      known
+	feed       *feed
+	gone       chan struct{} // closed when the virtual server is not served here any more
+	once       sync.Once     // closes it
 
 	// The engine's status as last seen: asking may take as long as a block does.
 	mu     sync.Mutex
@@ -68,8 +75,16 @@ func newVirtual(s *Server, id exchange.ID, of Virtual) *virtual {
 		looks: make(chan struct{}, mostLooks), admit: of.Admit, admissions: admissions{sources: map[netip.Prefix]*bucket{}}, coinCache: coinCache{list: map[custody.Bank]*coinList{}}, pages: pageCache{list: map[custody.Bank]*bankPage{}},
 		signatures: verdicts{known: map[[32]byte]bool{}}, derived: newDerived(),
 	}
+	v.known, v.feed, v.gone = newKnown(), newFeed(v), make(chan struct{})
 	register(v.mux, v)
 	return v
+}
+
+// end ends the streams. It works on nil.
+func (v *virtual) end() {
+	if v != nil {
+		v.once.Do(func() { close(v.gone) })
+	}
 }
 
 // ServeHTTP answers requests whose path begins with "/v1".
@@ -85,8 +100,35 @@ func (v *virtual) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	label(w, pattern)
+	if e := oneEach(r); e != nil {
+		fail(w, e)
+		return
+	}
 	v.await(r)
 	v.mux.ServeHTTP(w, r)
+}
+
+// oneEach refuses a query that cannot be read, or in which a parameter stands twice (H-41).
+func oneEach(r *http.Request) *api.Error {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return api.NewError(api.BadRequest, "query", "The query cannot be read: write it as name=value with & between.")
+	}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if len(values[name]) > 1 {
+			return api.NewError(api.BadRequest, "query."+cut(name), "The parameter stands there twice. Put commas between several values, where there may be several.")
+		}
+	}
+	return nil
+}
+
+// noQuery refuses all parameters, for operations that take none.
+func noQuery(w http.ResponseWriter, r *http.Request) bool {
+	for name := range r.URL.Query() {
+		fail(w, unknownQuery(name))
+		return false
+	}
+	return true
 }
 
 // How long a read waits for the block that its reader has heard of, how often it
@@ -218,15 +260,16 @@ func (v *virtual) silent(text string) roster.ID {
 	return id
 }
 
-// pair finds a market by number or by name and adds what it takes to write its money.
-func pair(s *exchange.State, name string) (api.Pair, error) {
+// pair finds a market by number or by name and adds what it takes to write its money. field is
+// the parameter that names it.
+func pair(s *exchange.State, field, name string) (api.Pair, error) {
 	for _, m := range s.Markets().Markets(nil) {
 		p := api.NewPair(m, s.Ledger())
 		if p.Symbol() == name || numberText(uint64(m.ID)) == name {
 			return p, nil
 		}
 	}
-	return api.Pair{}, api.NewError(api.NotFound, "market", "There is no market %q. /v1/markets lists them by number and name.", cut(name))
+	return api.Pair{}, api.NewError(api.NotFound, field, "There is no market %q. /v1/markets lists them by number and name.", cut(name))
 }
 
 // pairs are all markets by number.

@@ -7,7 +7,7 @@
 // Where to look: the server and its listeners here, fairness between connections
 // in conns.go, what every request must pass in guard.go, who may read an account
 // in auth.go, commands in commands.go, public things in public.go, an account's
-// own things in private.go, banks in bank.go and signing.go, what an account has to do
+// own things in private.go, streams of what blocks do in events.go, stream.go and feed.go, banks in bank.go and signing.go, what an account has to do
 // with them in owner.go, new accounts in admission.go, proofs in proof.go, the OpenAPI document in openapi.go.
 //
 // What it says to the world: no cookies, no CORS, and a GET changes nothing. Logs
@@ -42,6 +42,9 @@ const (
 	DefaultWait       = 10 * time.Second
 	DefaultBodies     = 64 << 20
 	DefaultResponses  = 64 << 20
+	// DefaultStreams and DefaultStreamsPerIP leave half of the connections to others.
+	DefaultStreams      = 512
+	DefaultStreamsPerIP = 64
 )
 
 // Times of a connection (H-51).
@@ -84,6 +87,10 @@ type Config struct {
 	// Responses bounds the memory for large responses that clients have not taken yet, in
 	// bytes; zero is DefaultResponses.
 	Responses int
+	// Streams is the largest number of event streams; zero is DefaultStreams.
+	Streams int
+	// StreamsPerIP is the largest number from one address but this machine's own; zero is DefaultStreamsPerIP.
+	StreamsPerIP int
 	// Metrics answers /metrics to this machine; nil: there is no such path.
 	Metrics http.Handler
 	// Software is this binary's version, for status.
@@ -116,6 +123,8 @@ type Server struct {
 	conns   *conns
 	bodies  *budget
 	replies *budget
+	streams *streams
+	pace    pace
 	handler http.Handler
 	http    *http.Server
 
@@ -142,14 +151,21 @@ func New(c Config) *Server {
 	if c.Responses <= 0 {
 		c.Responses = DefaultResponses
 	}
+	if c.Streams <= 0 {
+		c.Streams = DefaultStreams
+	}
+	if c.StreamsPerIP <= 0 {
+		c.StreamsPerIP = DefaultStreamsPerIP
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	s := &Server{config: c, log: c.Log, meter: newMeter(), virtual: map[exchange.ID]*virtual{}, stopped: map[exchange.ID]bool{}}
+	s := &Server{config: c, log: c.Log, meter: newMeter(), virtual: map[exchange.ID]*virtual{}, stopped: map[exchange.ID]bool{}, pace: newPace()}
 	s.bodies, s.replies = newBudget(c.Bodies), newBudget(c.Responses)
+	s.streams = newStreams(c.Streams, c.StreamsPerIP, s.meter)
 	s.conns = newConns(c.Conns, c.ConnsPerIP, s.meter)
 	s.handler = s.guard(http.HandlerFunc(s.route))
 	s.http = &http.Server{
@@ -190,18 +206,20 @@ func (s *Server) Add(v Virtual) error {
 
 // Stop stops serving a virtual server that belongs here all the same: it is
 // answered for as halted, and the server is not ready, until Add or Remove.
-// Requests under way go on.
+// Requests under way go on; streams end.
 func (s *Server) Stop(id exchange.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.virtual[id].end()
 	delete(s.virtual, id)
 	s.stopped[id] = true
 }
 
-// Remove stops serving a virtual server for good. Requests under way go on.
+// Remove stops serving a virtual server for good. Requests under way go on; streams end.
 func (s *Server) Remove(id exchange.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.virtual[id].end()
 	delete(s.virtual, id)
 	delete(s.stopped, id)
 	if s.first == id {
@@ -256,9 +274,10 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
-// Shutdown takes no more requests and waits for those under way; when ctx is done
-// it breaks them off.
+// Shutdown takes no more requests, ends streams and waits for what is under way; when
+// ctx is done it breaks it off.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.streams.close(ctx)
 	err := s.http.Shutdown(ctx)
 	if err != nil {
 		_ = s.http.Close()
