@@ -254,7 +254,7 @@ func TestBatchBound(t *testing.T) {
 	var journals, all uint64
 	for seed := range uint64(bulk.Count(10)) {
 		rng := rand.New(rand.NewPCG(seed, 4))
-		c := newChain(t, 1, replica.Config{Inline: true, Persist: replica.Persist{Blocks: 1 + int(seed%2)*rng.IntN(6), Batch: most}})
+		c := newChain(t, 1, replica.Config{Inline: true, Persist: replica.Persist{Blocks: 1 + int(seed%2)*rng.IntN(6), Batch: most}, Keep: replica.Keep{Events: -1}})
 		random := c.random(12, seed)
 		n := c.nodes[0]
 		n.store.Intercept(func(commit memstore.Commit) error {
@@ -270,6 +270,7 @@ func TestBatchBound(t *testing.T) {
 		all += n.Metrics().Flushes.Load()
 		n.crash(rng)
 		n.replay()
+		n.checkLog(1)
 	}
 	if journals == 0 || journals == all {
 		t.Errorf("%d of %d writes had a journal", journals, all)

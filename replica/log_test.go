@@ -70,7 +70,7 @@ func (m *mirror) take(s *exchange.State) {
 // TestLogMirrors is G-1 to G-6: who knows the first state and reads the log knows every
 // book and balance after each block, and the fate of every command.
 func TestLogMirrors(t *testing.T) {
-	for seed := range uint64(bulk.Count(20)) {
+	for seed := range uint64(bulk.Count(8)) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 7))
 			c := newChain(t, 1, replica.Config{Inline: true, Persist: replica.Persist{Blocks: 1 + rng.IntN(4)}, Keep: replica.Keep{Events: -1}})

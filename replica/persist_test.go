@@ -46,7 +46,7 @@ func TestPowerLoss(t *testing.T) {
 			c := newChain(t, 2, replica.Config{
 				Inline:  seed%2 == 0,
 				Persist: replica.Persist{Blocks: 1 + rng.IntN(6), Every: time.Duration(1+rng.IntN(3)) * time.Millisecond, LagBlocks: 12, Batch: int(seed%3) * 3000},
-				Keep:    replica.Keep{SnapshotEvery: uint64(rng.IntN(8)), ChunkBytes: 2000},
+				Keep:    replica.Keep{SnapshotEvery: uint64(rng.IntN(8)), ChunkBytes: 2000, Events: -1},
 			})
 			random := c.random(8, seed)
 			first := map[exchange.CommandID]exchange.Receipt{}
@@ -78,6 +78,9 @@ func TestPowerLoss(t *testing.T) {
 					n.replay()
 				}
 				n.check(first)
+			}
+			for _, n := range c.nodes {
+				n.checkLog(1)
 			}
 		})
 	}
