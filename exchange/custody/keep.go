@@ -1,8 +1,10 @@
 package custody
 
 import (
+	"cmp"
 	"slices"
 
+	"souk/asset"
 	"souk/script"
 )
 
@@ -18,25 +20,11 @@ func (p *planner) usable(c *coin) bool { return c.fit() && !p.kept[c] }
 // waited long, began, and which may be mined any time. So what others take in the
 // meantime is never what it waits for.
 func (p *planner) keep(x *withdrawal, aged uint64) {
-	b := p.bank
-	since := aged + (p.Time-aged)/KeepAnew*KeepAnew
-	sum := b.free
-	var coming []*coin
-	for _, t := range b.live {
-		if amount := t.back(); amount > 0 && b.comes(t, since) {
-			sum = add(sum, amount)
-			coming = append(coming, &coin{
-				bank: b, at: t.changeAt(len(t.Versions)), change: true,
-				content: content{amount: amount, series: t.ChangeSeries, branch: script.Change, index: t.ChangeIndex},
-			})
-		}
-	}
+	all, sum := p.have().by(aged + (p.Time-aged)/KeepAnew*KeepAnew)
 	if sum < x.Amount {
 		return
 	}
 	p.tries--
-	all := append(b.allFree(), coming...)
-	slices.SortFunc(all, (*coin).compare)
 	d := p.pay([]*withdrawal{x}, all)
 	if d == nil {
 		return
@@ -49,10 +37,62 @@ func (p *planner) keep(x *withdrawal, aged uint64) {
 	}
 }
 
-// comes tells whether a batch was made by a time, and is mined or may be any time.
-func (b *bank) comes(t *batch, by uint64) bool {
-	if _, _, mined := b.mined(t); mined {
-		return b.made(t).Time <= by
+// stock are the free coins of all wallets, and the change that is to come.
+type stock struct {
+	free   []*coin // in their order
+	sum    asset.Amount
+	coming []arrival // by when they were made
+	first  map[int][]*coin
+}
+
+// arrival is change that is to come, and when the batch that brings it was made.
+type arrival struct {
+	*coin
+	made uint64
+}
+
+// have is what a bank has. It is found out once for many withdrawals, until a
+// transaction is made.
+func (p *planner) have() *stock {
+	b := p.bank
+	if p.stock != nil {
+		return p.stock
 	}
-	return b.made(t).Time <= by && !b.slow(t) && !slices.ContainsFunc(append(b.unminedBefore(t), t), b.lacks)
+	p.stock = &stock{free: b.allFree(), sum: b.free}
+	for _, t := range b.live {
+		if amount := t.back(); amount > 0 && b.comes(t) {
+			p.stock.coming = append(p.stock.coming, arrival{&coin{
+				bank: b, at: t.changeAt(len(t.Versions)), change: true,
+				content: content{amount: amount, series: t.ChangeSeries, branch: script.Change, index: t.ChangeIndex},
+			}, b.made(t).Time})
+		}
+	}
+	slices.SortStableFunc(p.stock.coming, func(x, y arrival) int { return cmp.Compare(x.made, y.made) })
+	p.stock.first = map[int][]*coin{0: p.stock.free}
+	return p.stock
+}
+
+// by are the free coins and the change of batches that were made by a time, in their order.
+func (s *stock) by(time uint64) (all []*coin, sum asset.Amount) {
+	n := 0
+	for sum = s.sum; n < len(s.coming) && s.coming[n].made <= time; n++ {
+		sum = add(sum, s.coming[n].amount)
+	}
+	all, ok := s.first[n]
+	if !ok {
+		all = slices.Clone(s.free)
+		for _, c := range s.coming[:n] {
+			insert(&all, c.coin, (*coin).compare)
+		}
+		s.first[n] = all
+	}
+	return all, sum
+}
+
+// comes tells whether the change of a batch comes when the batch is mined, which may be any time.
+func (b *bank) comes(t *batch) bool {
+	if _, _, mined := b.mined(t); mined {
+		return true
+	}
+	return !b.slow(t) && !slices.ContainsFunc(append(b.unminedBefore(t), t), b.lacks)
 }

@@ -144,3 +144,32 @@ func TestCoinsThatLackALittle(t *testing.T) {
 		t.Errorf("a look took %v", took)
 	}
 }
+
+// Y-54: many withdrawals that have waited long, and for which nothing can be kept, cost no time:
+// each has a bound that pays for a transaction without change.
+func TestManyThatWaitLong(t *testing.T) {
+	w := newWorld(t, 4, definition("bitcoin-regtest", 4))
+	w.unchecked = true
+	w.rates[0] = 5000
+	w.turn(0, 2)
+	w.gift(0, coin)
+	w.deposits(1, 20_000, 100_000)
+	for i := range 4000 {
+		r := &custody.Request{Bank: 1, Script: output(fmt.Sprint("long ", i)), Amount: 60_000, MaxFee: 900}
+		owner := custody.Owner(100 + i/custody.MaxOwn)
+		if _, code := w.s.Withdraw(owner, r, w.now); code != custody.OK {
+			t.Fatal(code)
+		}
+		w.held[owner] += r.Amount + r.MaxFee
+	}
+	w.now += 2 * 60 * minute
+	w.turn(0, 1)
+	start := time.Now()
+	w.step()
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("a look took %v", took)
+	}
+	if info, _ := w.s.Bank(1); info.Pending != 4000 {
+		t.Errorf("%+v", info)
+	}
+}

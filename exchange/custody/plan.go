@@ -91,7 +91,7 @@ type planner struct {
 	rate   uint64
 	left   int          // batches that may still be made in this block
 	places int          // batches that may still be made until others are mined
-	all    []*coin      // free coins of all wallets; nil if that is to be found out
+	stock  *stock       // what there is in all wallets; nil if that is to be found out
 	most   asset.Amount // that may still be paid out in this hour
 	tries  int          // how often it may still be tried whether a withdrawal can be paid
 
@@ -111,7 +111,7 @@ func (p *planner) may() bool { return p.left > 0 && p.places > 0 }
 func (p *planner) record(d *draft, wallet uint8) {
 	p.left--
 	p.places--
-	p.all = nil
+	p.stock = nil
 	p.step.record(p.bank, d, wallet)
 }
 
@@ -280,10 +280,7 @@ func (p *planner) mix(x *withdrawal, aged bool) *draft {
 	if b.free < x.Amount || !aged && slices.ContainsFunc(b.wallets, func(w wallet) bool { return w.sum >= need }) {
 		return nil
 	}
-	if p.all == nil {
-		p.all = b.allFree()
-	}
-	return p.fill([]*withdrawal{x}, p.all, asset.MaxSupply)
+	return p.fill([]*withdrawal{x}, p.have().free, asset.MaxSupply)
 }
 
 // allFree are the free coins of all wallets in their order.

@@ -216,7 +216,7 @@ func (p *planner) complete(t *batch, base, more []*coin) *draft {
 // is the reserve's.
 func (p *planner) adopt(t *batch, d *draft) {
 	b := p.bank
-	p.all = nil
+	p.stock = nil
 	p.orphan(t)
 	b.unexpect(t)
 	if t.In == nil {
