@@ -23,6 +23,7 @@ type Config struct {
 	Admin  Admin  `toml:"admin"`
 	Log    Log    `toml:"log"`
 	Memory Memory `toml:"memory"`
+	Events Events `toml:"events"`
 	// Chains say how this server sees the chains of banks, by network.
 	Chains  map[string]ChainConfig `toml:"chains"`
 	Virtual []VirtualConfig        `toml:"virtual_server"`
@@ -61,7 +62,7 @@ type VirtualConfig struct {
 
 // DefaultConfig is what applies where a config file is silent.
 func DefaultConfig() Config {
-	return Config{HTTP: HTTP{Listen: "127.0.0.1:8640", Conns: 1024}, Admin: Admin{Listen: "admin.sock"}, Log: Log{Level: "info", Format: "text"}}
+	return Config{HTTP: HTTP{Listen: "127.0.0.1:8640", Conns: 1024}, Admin: Admin{Listen: "admin.sock"}, Log: Log{Level: "info", Format: "text"}, Events: Events{Keep: "24h"}}
 }
 
 // defaultVirtual is what applies where a virtual server's section is silent.
@@ -173,6 +174,9 @@ func (c *Config) check() error {
 	if _, err := c.Memory.bytes(); err != nil {
 		return bad("memory.limit %v", err)
 	}
+	if _, err := c.Events.duration(); err != nil {
+		return bad("events.keep %v", err)
+	}
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		return bad("log.format %q: write text or json", c.Log.Format)
 	}
@@ -225,8 +229,13 @@ format = %s
 # Soft limit of the process's memory, such as 2GiB; off: none; empty: three quarters of
 # what the machine has or its service is left. GOMEMLIMIT in the environment goes before it.
 limit = %s
+
+[events]
+# For how long (of block time) what blocks did is kept for those who follow it: streams of
+# events go on from there, and the archive. 0: what is in memory, some seconds; forever.
+keep = %s
 %s`, tomlString(c.HTTP.Listen), tomlList(c.HTTP.Hosts), tomlString(c.HTTP.TLSCert), tomlString(c.HTTP.TLSKey), c.HTTP.Plain, c.HTTP.Conns, tomlString(c.Admin.Listen),
-		tomlString(c.Log.Level), tomlString(c.Log.Format), tomlString(c.Memory.Limit), chainsHelp)
+		tomlString(c.Log.Level), tomlString(c.Log.Format), tomlString(c.Memory.Limit), tomlString(c.Events.Keep), chainsHelp)
 	for _, network := range slices.Sorted(maps.Keys(c.Chains)) {
 		chain := c.Chains[network]
 		b.WriteString(chain.text(network))

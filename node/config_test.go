@@ -69,3 +69,22 @@ func TestSettings(t *testing.T) {
 		}
 	}
 }
+
+// G-30: for how long what blocks did is kept.
+func TestEventsKept(t *testing.T) {
+	for text, ok := range map[string]bool{
+		"24h": true, "1m": true, "90m30s": true, "0": true, "forever": true,
+		"": false, "-1h": false, "1s": false, "24": false, "a day": false, "0s": false,
+	} {
+		c, err := node.ParseConfig([]byte("[events]\nkeep = \"" + text + "\"\n"))
+		if (err == nil) != ok || ok && c.Events.Keep != text || !ok && !strings.Contains(err.Error(), "events.keep") {
+			t.Errorf("%q: %+v, %v", text, c.Events, err)
+		}
+	}
+	if c, err := node.ParseConfig(nil); err != nil || c.Events.Keep != "24h" {
+		t.Errorf("without a word of it: %+v, %v", c.Events, err)
+	}
+	if _, err := node.ParseConfig([]byte("[events]\nkept = \"1h\"\n")); err == nil {
+		t.Error("an unknown key")
+	}
+}

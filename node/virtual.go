@@ -106,9 +106,13 @@ func (v *virtual) openParts() (p *parts, err error) {
 	if p.store, err = v.node.stores.open(v.dir, v.logger(logState)); err != nil {
 		return p, fmt.Errorf("open state: %w", err)
 	}
+	events, err := v.node.config.Events.duration()
+	if err != nil {
+		return p, fmt.Errorf("events.keep %w", err)
+	}
 	rc := replica.Config{
 		Founding: v.founding, Store: p.store, Pool: v.node.pool, Self: v.key.Public(), Logger: v.logger(logState), Audit: v.config.Audit,
-		Keep: replica.Keep{Blocks: v.config.KeepBlocks, Days: v.config.HistoryDays, SnapshotEvery: v.config.SnapshotEvery},
+		Keep: replica.Keep{Blocks: v.config.KeepBlocks, Days: v.config.HistoryDays, SnapshotEvery: v.config.SnapshotEvery, Events: events},
 	}
 	if v.founding.Origin != nil && v.config.Origin != "" {
 		p.origin, err = os.Open(v.node.home.in(v.config.Origin))
