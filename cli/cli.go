@@ -4,7 +4,7 @@
 //
 // Where to look: founding in found.go, running a server in serve.go and config.go, accounts in
 // account.go and connect.go, keys in key.go, assets in asset.go, banks in bank.go, deposit.go, withdraw.go and payrules.go, trading in trade.go, looking in show.go, checking in verify.go and audit.go, what may be signed in proven.go,
-// members' votes in vote.go, getting back coins whose keys are lost in recover.go and recoverplan.go, the demonstration in demo.go, how errors are worded in
+// members' votes in vote.go, getting back coins whose keys are lost in recover.go and recoverplan.go, the demonstration in demo.go, what the tab key offers in complete.go, manual pages in man.go, how errors are worded in
 // hint.go, what all share here.
 //
 // Floor 5.
@@ -129,7 +129,8 @@ func (a *app) root() *cobra.Command {
 		a.assetCommand(), a.mintCommand(), a.burnCommand())
 	group("look", a.bookCommand(), a.tradesCommand(), a.marketCommand(), a.bankCommand(), a.statusCommand(), a.verifyCommand(), a.auditCommand())
 	group("operate", a.initCommand(), a.cardCommand(), a.recoveryKeyCommand(), a.recoveryCommand(), a.federationCommand(), a.serveCommand(), a.configCommand(), a.logCommand(), a.voteCommand(), a.exportCommand(), a.backupCommand(), a.restoreCommand(),
-		a.doctorCommand(), a.demoCommand(), a.versionCommand())
+		a.doctorCommand(), a.demoCommand(), a.versionCommand(), a.manCommand())
+	a.completable(c)
 	refuseUnknown(c)
 	strictArgs(c)
 	helpful(c)
@@ -269,27 +270,36 @@ func (a *app) signed(ctx context.Context, run func(context.Context, *session, *a
 		if !s.pinned {
 			return errors.New("the virtual server is not pinned: make a purse with souk account new, and then souk account connect --server URL --id ID")
 		}
-		who := &api.Signer{}
-		for _, text := range []string{a.account, s.book.Account} {
-			if text == "" {
-				continue
-			}
-			var err error
-			if who.Account, err = address(text); err != nil {
-				return err
-			}
-			break
-		}
-		var err error
-		if who.Key, err = s.purse.Key(a.pass.get("Passphrase of the purse: ", false)); err != nil {
+		who, err := a.signer(s)
+		if err != nil {
 			return err
 		}
 		defer who.Key.Wipe()
-		if who.Account.IsZero() {
-			who.Account = identity.AddressOf(who.Key.Public())
-		}
 		return run(ctx, s, who)
 	})
+}
+
+// signer is the key of the purse, and the account that it acts for.
+func (a *app) signer(s *session) (*api.Signer, error) {
+	who := &api.Signer{}
+	for _, text := range []string{a.account, s.book.Account} {
+		if text == "" {
+			continue
+		}
+		var err error
+		if who.Account, err = address(text); err != nil {
+			return nil, err
+		}
+		break
+	}
+	var err error
+	if who.Key, err = s.purse.Key(a.pass.get("Passphrase of the purse: ", false)); err != nil {
+		return nil, err
+	}
+	if who.Account.IsZero() {
+		who.Account = identity.AddressOf(who.Key.Public())
+	}
+	return who, nil
 }
 
 // do sends one command and complains unless it succeeded.

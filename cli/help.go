@@ -47,23 +47,33 @@ var sharedFlags = map[string]string{
 	"restore":           flagsOfSecret,
 	"demo":              "timeout",
 	"version":           "",
+	"man":               "",
+	"completion":        "",
 }
 
 // helpful makes help pages show only those shared flags that matter to the command.
 func helpful(root *cobra.Command) {
 	plain := root.HelpFunc()
 	root.SetHelpFunc(func(c *cobra.Command, args []string) {
-		words := strings.Fields(c.CommandPath())[1:]
-		for n := min(len(words), 2); n > 0; n-- {
-			shown, ok := sharedFlags[strings.Join(words[:n], " ")]
-			if !ok {
-				continue
-			}
-			for _, name := range strings.Fields(flagsOfPurse + " " + flagsToServer + " " + flagsToSign + " " + flagsOfSecret) {
-				root.PersistentFlags().Lookup(name).Hidden = !strings.Contains(" "+shown+" ", " "+name+" ")
-			}
-			break
-		}
+		hideUseless(root, c)
 		plain(c, args)
 	})
+}
+
+// hideUseless hides the shared flags that do not matter to a command.
+func hideUseless(root, c *cobra.Command) {
+	words := strings.Fields(c.CommandPath())[1:]
+	for n := min(len(words), 2); n > 0; n-- {
+		shown, ok := sharedFlags[strings.Join(words[:n], " ")]
+		if !ok {
+			continue
+		}
+		for _, name := range strings.Fields(flagsOfPurse + " " + flagsToServer + " " + flagsToSign + " " + flagsOfSecret) {
+			root.PersistentFlags().Lookup(name).Hidden = !strings.Contains(" "+shown+" ", " "+name+" ")
+		}
+		return
+	}
+	for _, name := range strings.Fields(flagsOfPurse + " " + flagsToServer + " " + flagsToSign + " " + flagsOfSecret) {
+		root.PersistentFlags().Lookup(name).Hidden = false
+	}
 }
