@@ -173,3 +173,46 @@ func TestManyThatWaitLong(t *testing.T) {
 		t.Errorf("%+v", info)
 	}
 }
+
+// Y-55: when the limit of an hour is lowered, what waits and is above it ends no look, and what
+// was paid out before counts as no more than an hour of it.
+func TestLoweredHour(t *testing.T) {
+	d := definition("bitcoin-regtest", 1)
+	d.MaxPerHour, d.Delay, d.DelayAbove = 100*coin, 10*minute, 60*coin
+	w := newWorld(t, 4, d)
+	w.turn(0, 2)
+	w.gift(0, coin)
+	w.deposits(1, 30, 10*coin)
+	w.twin = again(t, w.s)
+	before, _ := w.withdraw(1, 0, "before", 55*coin, 1_000_000)
+	w.step()
+	large, _ := w.withdraw(1, 0, "large", 80*coin, 1_000_000) // has to wait
+	w.step()
+	low := d.Limits
+	low.MaxPerHour = 10 * coin
+	w.both(func(s *custody.State) any { return s.SetLimits(1, low, w.now) })
+	if _, used := w.s.Hour(1, w.now); used != 10*coin {
+		t.Errorf("%d of the hour is used", used)
+	}
+	w.now += 20 * minute
+	small, code := w.withdraw(1, 0, "small", 4*coin, 1_000_000)
+	if code != custody.OK {
+		t.Fatal(code)
+	}
+	w.work(0, 1)
+	w.now += 45 * minute
+	w.work(0, 8)
+	if _, ok := w.paid[before]; !ok {
+		t.Fatal("not paid")
+	}
+	if _, ok := w.paid[small]; !ok {
+		x, _ := w.s.Withdrawal(small)
+		t.Errorf("an hour later %+v waits", x)
+	}
+	if x, _ := w.s.Withdrawal(large); x.Batch != 0 {
+		t.Errorf("above the limit: %+v", x)
+	}
+	if code := w.cancel(large, 1); code != custody.OK {
+		t.Error(code)
+	}
+}

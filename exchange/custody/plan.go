@@ -153,14 +153,15 @@ func (b *bank) paying(d *draft) (sum asset.Amount) {
 }
 
 // queue returns the withdrawals that may be paid now, by id, from where the last look
-// ended. All that wait are looked at: what cannot be paid keeps nobody out.
+// ended. All that wait are looked at: what cannot be paid keeps nobody out, nor does what
+// is above a limit that was lowered since it was asked for.
 func (p *planner) queue() (queue []*withdrawal) {
 	b := p.bank
 	b.drain(p.Time)
 	p.most, p.tries = b.MaxPerHour-min(b.used, b.MaxPerHour), maxTries
 	from, _ := slices.BinarySearchFunc(b.pending, b.cursor, func(x *withdrawal, id ID) int { return cmp.Compare(x.ID, id) })
 	for i := range b.pending {
-		if x := b.pending[(from+i)%len(b.pending)]; x.From <= p.Time && p.affordable(x) {
+		if x := b.pending[(from+i)%len(b.pending)]; x.From <= p.Time && x.Amount <= b.MaxPerHour && p.affordable(x) {
 			queue = append(queue, x)
 		}
 	}
@@ -181,13 +182,15 @@ func (b *bank) drain(now uint64) {
 	b.usedAt = now
 }
 
-// usedUp is what is used of an hourly limit at a time.
+// usedUp is what is used of an hourly limit at a time: no more than that, also where more
+// was allowed before.
 func (b *bank) usedUp(limit asset.Amount, now uint64) asset.Amount {
 	gone, _, ok := asset.Mul(uint64(limit), min(now-min(now, b.usedAt), hour)).Div(hour)
 	if !ok {
 		gone = uint64(limit)
 	}
-	return b.used - min(b.used, asset.Amount(gone))
+	used := min(b.used, limit)
+	return used - min(used, asset.Amount(gone))
 }
 
 // next makes the draft of the next batch of a queue and takes out what it has
