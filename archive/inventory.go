@@ -18,7 +18,15 @@ type Inventory struct {
 	Markets  []Market
 	Balances []Balance // all that are not zero
 	Orders   []LiveOrder
+	Banks    []Bank
 	Wallets  []Wallet // all
+}
+
+// Bank is what a bank is for.
+type Bank struct {
+	ID      custody.Bank
+	Asset   asset.ID
+	Network string // as package script calls it
 }
 
 // LiveOrder is a live order and whose it is.
@@ -30,7 +38,7 @@ type LiveOrder struct {
 // Take takes the inventory of a state. Height and time are those of the newest block,
 // also if that did nothing.
 func Take(s *exchange.State, height, time uint64) *Inventory {
-	in := &Inventory{Height: height, Time: time, Assets: AssetsFrom(s, 0), Markets: MarketsFrom(s, 0), Wallets: WalletsOf(s)}
+	in := &Inventory{Height: height, Time: time, Assets: AssetsFrom(s, 0), Markets: MarketsFrom(s, 0), Banks: banksOf(s), Wallets: WalletsOf(s)}
 	l := s.Ledger()
 	for n := ledger.Number(1); int(n) <= l.Accounts(); n++ {
 		a := l.Account(n)
@@ -44,6 +52,30 @@ func Take(s *exchange.State, height, time uint64) *Inventory {
 		in.Orders = append(in.Orders, LiveOrder{l.Address(ledger.Number(o.Owner)), o})
 	}
 	return in
+}
+
+// Founded takes the inventory of a new virtual server. It answers nil for one that was
+// refounded: what that begins with is not in its contract.
+func Founded(f *exchange.Founding) (*Inventory, error) {
+	if f.Origin != nil {
+		return nil, nil //nolint:nilnil // there is nothing to tell, which is no error
+	}
+	s, err := exchange.New(f)
+	if err != nil {
+		return nil, err
+	}
+	return Take(s, 0, s.Time()), nil
+}
+
+func banksOf(s *exchange.State) (list []Bank) {
+	if s.Banks() == nil {
+		return nil
+	}
+	for id := custody.Bank(1); int(id) <= s.Banks().Banks(); id++ {
+		info, _ := s.Banks().Bank(id)
+		list = append(list, Bank{id, s.Banks().Asset(id), info.Network})
+	}
+	return list
 }
 
 // AssetsFrom are the assets of a state but the first few.

@@ -69,6 +69,15 @@ func rules() []Rule {
 		{Package: "store/storetest", Floor: 2, Imports: []string{"store", "internal/bulk"}, Test: true},
 
 		{Package: "archive", Floor: 2, Imports: state},
+		{Package: "archive/tables/query", Floor: 2},
+		{
+			Package: "archive/tables", Floor: 2, Imports: with(state, "archive", "archive/tables/query"), Shared: true,
+			Owns: []string{"github.com/pressly/goose"},
+		},
+		{Package: "archive/sqlite", Floor: 2, Imports: with(state, "archive", "archive/tables"), Owns: []string{"modernc.org/sqlite"}},
+		{Package: "archive/postgres", Floor: 2, Imports: with(state, "archive", "archive/tables"), Owns: []string{"github.com/jackc/pgx"}},
+		{Package: "archive/postgres/postgrestest", Floor: 2, Test: true},
+		{Package: "archive/archivetest", Floor: 2, Imports: with(state, "archive", "exchange/exchangetest"), Test: true},
 
 		// Floor 3: workers.
 		{
@@ -99,7 +108,7 @@ func rules() []Rule {
 
 		// Floor 5: assembly. Only node imports adapters.
 		{
-			Package: "node", Floor: 5, Imports: with(state, "consensus", "consensus/comet",
+			Package: "node", Floor: 5, Imports: with(state, "archive", "archive/tables", "archive/sqlite", "archive/postgres", "consensus", "consensus/comet",
 				"store", "store/pebble", "store/memstore", "store/sealed", "replica", "api", "web", "internal/ports",
 				"chain", "chain/rpc", "chain/bitcoin", "chain/litecoin", "chain/namecoin", "chain/neutrino", "signer", "custodian"),
 		},
