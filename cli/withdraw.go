@@ -22,10 +22,6 @@ import (
 	"souk/script"
 )
 
-// boundFactor is by how much the bound of a fee exceeds what a withdrawal costs now if
-// nobody shares its transaction, unless --max-fee names another one.
-const boundFactor = 3
-
 // withdrawFlags are the flags of withdraw.
 type withdrawFlags struct {
 	maxFee             string
@@ -67,7 +63,7 @@ withdrawal, then the withdrawal itself, as souk withdraw list has it, each time 
 			})
 		},
 	}
-	c.Flags().StringVar(&f.maxFee, "max-fee", "", fmt.Sprintf("most that your share of the fee may be (default: %d times what it is now)", boundFactor))
+	c.Flags().StringVar(&f.maxFee, "max-fee", "", fmt.Sprintf("most that your share of the fee may be (default: %d times what it is now)", api.BoundFactor))
 	c.Flags().BoolVar(&f.yes, "yes", false, "do not ask")
 	c.Flags().BoolVar(&f.anyway, "anyway", false, "even to a deposit address of your own")
 	c.Flags().BoolVar(&f.watch, "watch", false, "go on until a transaction that pays it is mined")
@@ -226,25 +222,18 @@ func (x *payout) worth(named bool) error {
 
 // price estimates the fee and sets its bound.
 func (x *payout) price(newest *custody.SeriesRecord, n *script.Network, rate uint64, bound string) error {
-	least := n.MinRelay
 	if rate == 0 {
 		x.warnings = append(x.warnings, "Too few members know a fee rate now: your withdrawal will wait until more do.")
 	}
-	at := min(max(asset.Amount(rate), least), max(custody.MaxRate, 10*least)) // as members bound it (Y-53)
-	change, err := newest.Output(script.Change, 0)
+	estimate, own, err := api.PayoutFee(newest, n, x.Script, rate)
 	if err != nil {
 		return err
 	}
-	weight := script.TransactionWeight([]uint64{newest.InputWeight(false)}, []uint64{script.OutputWeight(x.Script), script.OutputWeight(change)})
-	var ok bool
-	if x.estimate, ok = script.Fee(at, weight); !ok {
-		return errors.New("the fee is too large to be counted")
-	}
+	x.estimate = estimate
 	if bound != "" {
 		if x.MaxFee, err = asset.Parse(bound, api.BankDecimals); err != nil {
 			return usageError{fmt.Errorf("--max-fee: %w", err)}
 		}
-		own, _ := script.Fee(least, script.OutputWeight(x.Script))
 		switch {
 		case x.MaxFee < own:
 			return usageError{fmt.Errorf("--max-fee: it must be at least %s %s, for the output alone at the lowest rate", api.FormatCoins(own), x.symbol)}
@@ -253,7 +242,7 @@ func (x *payout) price(newest *custody.SeriesRecord, n *script.Network, rate uin
 		}
 		return nil
 	}
-	x.MaxFee = boundFactor * x.estimate
+	x.MaxFee = api.BoundFactor * x.estimate
 	return nil
 }
 

@@ -82,7 +82,7 @@ func (s *Session) Place(ctx context.Context, p *exchange.Place, fills bool) (*bi
 		return nil, err
 	}
 	if fills && r.Filled > 0 {
-		s.await(ctx, r.Height, blockPatience)
+		s.await(ctx, r.Height)
 	}
 	return s.placed(market.OrderID(r.Number), r.Height)
 }
@@ -100,7 +100,7 @@ func (s *Session) PlacePair(ctx context.Context, p *exchange.PlaceOCO) ([]binanc
 	if err != nil {
 		return nil, err
 	}
-	s.await(ctx, r.Height, blockPatience)
+	s.await(ctx, r.Height)
 	var both []binance.Placed
 	for _, client := range []string{body.LimitClient, body.StopClient} {
 		s.mu.Lock()
@@ -341,7 +341,7 @@ func (s *Session) open() (list []*entry) {
 func (s *Session) resolveOne(ctx context.Context, e *entry) {
 	_, err := s.send(ctx, e)
 	var refusal *binance.Refusal
-	late := time.Now().After(time.UnixMilli(int64(e.command.Expiry)).Add(lateReceipt)) //nolint:gosec // a time of ours
+	late := time.Now().After(time.UnixMilli(int64(e.command.Expiry)).Add(lateReceipt))
 	if errors.Is(err, binance.ErrUndecided) && errors.As(err, &refusal) && late {
 		// No server has a receipt, and the account's record tells if the order is live or has fills.
 		err = s.drop(e)
@@ -353,7 +353,7 @@ func (s *Session) resolveOne(ctx context.Context, e *entry) {
 		return
 	}
 	if err != nil && refusal == nil && !errors.As(err, &refusal) {
-		s.log.Warn("an order's fate is known, and could not be noted", slog.Any("error", err))
+		s.log.WarnContext(ctx, "an order's fate is known, and could not be noted", slog.Any("error", err))
 	}
 	for c, x := range s.entering {
 		if x == e {
@@ -390,7 +390,7 @@ func (s *Session) Cancel(ctx context.Context, t exchange.Target) (*binance.Order
 	if err != nil {
 		return nil, gone(err)
 	}
-	s.await(ctx, r.Height, blockPatience)
+	s.await(ctx, r.Height)
 	return s.after(o.ID, &r, market.Cancelled)
 }
 
@@ -432,7 +432,7 @@ func (s *Session) CancelAll(ctx context.Context, m market.ID) ([]binance.Order, 
 	if err != nil {
 		return nil, err
 	}
-	s.await(ctx, r.Height, blockPatience)
+	s.await(ctx, r.Height)
 	list := []binance.Order{}
 	for i := range before {
 		o, err := s.after(before[i].ID, &r, market.Cancelled)
@@ -456,7 +456,7 @@ func (s *Session) Amend(ctx context.Context, t exchange.Target, quantity asset.A
 	if err != nil {
 		return nil, gone(err)
 	}
-	if !s.await(ctx, r.Height, blockPatience) {
+	if !s.await(ctx, r.Height) {
 		return nil, fmt.Errorf("%w: the block with the change has not come", binance.ErrUndecided)
 	}
 	return s.after(o.ID, &r, 0)

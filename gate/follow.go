@@ -393,7 +393,7 @@ func (s *Session) fill(ctx context.Context, v *api.Fill) (*filled, error) {
 func (s *Session) balance(ctx context.Context, v *api.Balance) (binance.Balance, bool) {
 	l, err := s.config.Catalog.Asset(ctx, strconv.FormatUint(uint64(v.Asset), 10))
 	if err != nil {
-		s.log.Debug("an asset cannot be proven", slog.Uint64("asset", uint64(v.Asset)), slog.Any("error", err))
+		s.log.DebugContext(ctx, "an asset cannot be proven", slog.Uint64("asset", uint64(v.Asset)), slog.Any("error", err))
 		return binance.Balance{}, false
 	}
 	available, err := l.Parse(v.Available)

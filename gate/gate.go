@@ -153,8 +153,8 @@ func (s *Session) advance(height, ms uint64) {
 }
 
 // await waits until the record is that after a block, for a while at most.
-func (s *Session) await(ctx context.Context, height uint64, most time.Duration) bool {
-	timer := time.NewTimer(most)
+func (s *Session) await(ctx context.Context, height uint64) bool {
+	timer := time.NewTimer(blockPatience)
 	defer timer.Stop()
 	for {
 		s.mu.Lock()

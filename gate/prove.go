@@ -91,7 +91,7 @@ func (s *Session) prove(ctx context.Context) {
 			}
 			if err != nil && ctx.Err() == nil && !errors.Is(err, ErrLies) {
 				s.counts.Unproven.Add(1)
-				s.log.Warn("a receipt could not be proven: servers had no proof of it in time", slog.String("command", fmt.Sprintf("%x", c.receipt.ID[:8])), slog.Any("error", err))
+				s.log.WarnContext(ctx, "a receipt could not be proven: servers had no proof of it in time", slog.String("command", fmt.Sprintf("%x", c.receipt.ID[:8])), slog.Any("error", err))
 			}
 		}
 	}
@@ -117,7 +117,7 @@ func (s *Session) check(ctx context.Context, r *exchange.Receipt) error {
 		s.mu.Lock()
 		s.distrust = err
 		s.mu.Unlock()
-		s.log.Error("a server lied about a receipt; nothing more is entered until the gate is started again, with other servers", slog.Any("error", err))
+		s.log.ErrorContext(ctx, "a server lied about a receipt; nothing more is entered until the gate is started again, with other servers", slog.Any("error", err))
 		return err
 	}
 	s.counts.Proven.Add(1)

@@ -31,6 +31,7 @@ const (
 	keyIntent  = 'i' // and the client order id: an order on its way
 	keySent    = 's' // and a payment's key: coins on their way out
 	keyShown   = 'a' // bank and address: a deposit address that was given away
+	keySeen    = 't' // and an outpoint: when a deposit was seen first
 )
 
 // held is an order as it is kept.
@@ -141,11 +142,17 @@ func scan[T any](st store.Reader, kind byte, take func(*T)) error {
 	return nil
 }
 
+// getJSON reads a value; false if there is none.
+func getJSON(st store.Reader, key []byte, v any) bool {
+	data, err := st.Get(key)
+	return err == nil && json.Unmarshal(data, v) == nil
+}
+
 // setJSON writes a value. What is written has no form that JSON lacks.
 func setJSON(b store.Batch, key []byte, v any) {
 	data, err := json.Marshal(v)
 	if err != nil {
-		panic(fmt.Sprintf("encode %T: %v", v, err)) // a fault of this program
+		panic(fmt.Sprintf("encode %T: %v", v, err)) //nolint:forbidigo // a fault of this program
 	}
 	b.Set(key, data)
 }

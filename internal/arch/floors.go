@@ -103,8 +103,9 @@ func rules() []Rule {
 
 		{
 			Package: "gate", Floor: 4,
-			Imports: with(state, "store", "api", "tape", "web/binance"),
+			Imports: with(state, "store", "api", "tape", "web/binance", "web/wallet"),
 		},
+		{Package: "web/wallet", Floor: 4, Imports: []string{"asset"}},
 
 		// Floor 5: assembly. Only node imports adapters.
 		{
