@@ -186,7 +186,7 @@ func (s *server) config() replica.Config {
 	return replica.Config{
 		Founding: s.f.founding, Store: s.disk.store, Pool: s.f.pool, Self: s.keys[len(s.keys)-1], Now: s.clock, Inline: true,
 		Audit: sh.audit, KnownBytes: 4 << 20, Persist: replica.Persist{Blocks: sh.flush},
-		Keep: replica.Keep{Blocks: sh.keep, SnapshotEvery: sh.snapshots, Results: 400, ChunkBytes: 4096},
+		Keep: replica.Keep{Blocks: sh.keep, SnapshotEvery: sh.snapshots, Results: 400, ChunkBytes: 4096, Events: -1},
 	}
 }
 
