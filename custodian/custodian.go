@@ -131,8 +131,9 @@ type Custodian struct {
 	kept   []*kept     // ascending by batch
 	coins  chain.Point // the tip when coins were compared with the ledger's
 
-	keptNew bool // something of kept is not saved yet
-	signed  bool // the last step answered signatures and did not ask the chain
+	loaded  []whole // out of the file, of batches of which the state has not told yet
+	keptNew bool    // something of kept, or of what is whole, is not saved yet
+	signed  bool    // the last step answered signatures and did not ask the chain
 
 	mu     sync.Mutex
 	status Status

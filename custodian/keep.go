@@ -23,12 +23,14 @@ import (
 )
 
 // Transactions of batches that settled are kept for a while: should a reorganisation take
-// one out of the chain, nobody else may have it any more (W-34). They are no secret. A
+// one out of the chain, nobody else may have it any more (W-34). Those of live batches are
+// kept, too, from before they are broadcast, for a batch may settle before a custodian that
+// was started again has put its transaction together anew. They are no secret. A
 // file that is missing, of another bank or damaged counts as none.
 
 const (
 	keptFile  = "kept"
-	keptMagic = "souk/custodian/kept/1\n"
+	keptMagic = "souk/custodian/kept/2\n"
 	// keepBlocks is for how many agreed blocks after it was mined a transaction is kept
 	// that stands in the chain. keepMost and keepBytes bound how many there are.
 	keepBlocks = 288
@@ -44,6 +46,34 @@ type kept struct {
 	raw    []byte
 	tried  chain.Point // the tip when it was broadcast last
 	step   uint64      // and the step
+}
+
+// whole is a version of a live batch that enough have signed, as it stands in the file.
+type whole struct {
+	batch uint64
+	tx    script.Hash
+	raw   []byte
+}
+
+// restore makes versions whole that were so before the process was started again. Batches
+// that the state does not know yet are still to come.
+func (c *Custodian) restore(banks *custody.State, live []uint64) {
+	c.loaded = slices.DeleteFunc(c.loaded, func(l whole) bool {
+		if _, ok := banks.Batch(c.cfg.Bank, l.batch); !ok {
+			return len(live) > 0 && l.batch < slices.Max(live)
+		}
+		w := c.works[l.batch]
+		if w == nil {
+			w = &work{}
+			c.works[l.batch] = w
+		}
+		c.readBatch(banks, w, l.batch)
+		at := slices.IndexFunc(w.batch.Versions, func(v custody.Version) bool { return v.Tx == l.tx })
+		if at >= 0 && w.versions[at].raw == nil {
+			w.versions[at].raw = l.raw
+		}
+		return at >= 0
+	})
 }
 
 // retire takes batches that are not live any more off the list, and keeps the
@@ -123,7 +153,7 @@ func (c *Custodian) passAgain(ctx context.Context) {
 	}
 }
 
-// saveKept writes the transactions that are kept, if there is news.
+// saveKept writes the transactions that are kept, settled and live ones, if there is news.
 func (c *Custodian) saveKept() error {
 	if c.cfg.Dir == "" || !c.keptNew {
 		return nil
@@ -135,16 +165,37 @@ func (c *Custodian) saveKept() error {
 		out = appendOutpoint(u32(binary.BigEndian.AppendUint64(out, k.batch), k.height), k.input)
 		out = append(u32(out, uint32(len(k.raw))), k.raw...)
 	}
+	all := c.wholes()
+	out = u32(out, uint32(len(all)))
+	for _, l := range all {
+		out = append(binary.BigEndian.AppendUint64(out, l.batch), l.tx[:]...)
+		out = append(u32(out, uint32(len(l.raw))), l.raw...)
+	}
 	sum := sha256.Sum256(out)
 	path := filepath.Join(c.cfg.Dir, keptFile)
 	if err := os.WriteFile(path+".part", append(out, sum[:]...), 0o600); err != nil {
-		return fmt.Errorf("save settled transactions: %w", err)
+		return fmt.Errorf("save transactions: %w", err)
 	}
 	if err := os.Rename(path+".part", path); err != nil {
-		return fmt.Errorf("save settled transactions: %w", err)
+		return fmt.Errorf("save transactions: %w", err)
 	}
 	c.keptNew = false
 	return nil
+}
+
+// wholes are the versions of live batches that are whole, and those of which nothing is
+// known yet since the process was started.
+func (c *Custodian) wholes() []whole {
+	all := slices.Clone(c.loaded)
+	for _, number := range slices.Sorted(maps.Keys(c.works)) {
+		w := c.works[number]
+		for i, v := range w.versions {
+			if v.raw != nil {
+				all = append(all, whole{number, w.batch.Versions[i].Tx, v.raw})
+			}
+		}
+	}
+	return all
 }
 
 // loadKept reads the transactions that were kept.
@@ -157,8 +208,8 @@ func (c *Custodian) loadKept() error {
 		return err
 	}
 	if !c.decodeKept(data) {
-		c.kept = nil
-		c.log.Warn("the settled transactions that were kept are damaged")
+		c.kept, c.loaded = nil, nil
+		c.log.Warn("the transactions that were kept are damaged")
 	}
 	return nil
 }
@@ -177,6 +228,11 @@ func (c *Custodian) decodeKept(data []byte) bool {
 		k := &kept{batch: r.u64(), height: r.u32(), input: r.outpoint()}
 		r.ok = r.ok && r.s.ReadBytes(&k.raw, int(r.count(1)))
 		c.kept = append(c.kept, k)
+	}
+	for range r.count(44) {
+		l := whole{batch: r.u64(), tx: r.hash()}
+		r.ok = r.ok && r.s.ReadBytes(&l.raw, int(r.count(1)))
+		c.loaded = append(c.loaded, l)
 	}
 	return r.ok && r.s.Empty()
 }

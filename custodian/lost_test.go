@@ -1,6 +1,8 @@
 package custodian_test
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"souk/custodian/custodiantest"
@@ -61,31 +63,47 @@ func TestLostInput(t *testing.T) {
 // dropped it. Custodians have kept it, also over a restart, and pass it on again, though all is
 // halted (W-34).
 func TestUndonePayout(t *testing.T) {
-	for name, restart := range map[string]bool{"running": false, "started again": true} {
+	for name, settle := range map[string]func(*testing.T, *custodiantest.Federation){
+		"running": func(_ *testing.T, f *custodiantest.Federation) { f.Mine(8) },
+		"started again": func(t *testing.T, f *custodiantest.Federation) {
+			f.Mine(8)
+			restart(t, f.Members...)
+		},
+		"settled while it was away": func(t *testing.T, f *custodiantest.Federation) {
+			f.Members[3].Kill()
+			f.Mine(8)
+			restart(t, f.Members[3])
+			for _, m := range f.Members[:3] { // it is the only one that had the transaction
+				forget(t, m)
+			}
+			restart(t, f.Members[:3]...)
+		},
+		"started again during a halt": func(t *testing.T, f *custodiantest.Federation) {
+			decide(f, roster.HaltBanks{})
+			for _, m := range f.Members { // signatures are in the ledger
+				forget(t, m)
+			}
+			restart(t, f.Members...)
+			f.Mine(8)
+		},
+	} {
 		t.Run(name, func(t *testing.T) {
 			f := federation(t, custodiantest.Config{Verify: true})
 			deposit(t, f, "alice", 4*coin, 9*coin)
 			book := custodiantest.NewBook(f)
 			id := withdraw(t, f, "alice", "shop", 11*coin, 1e6)
-			f.Mine(8)
+			f.Calm()
+			settle(t, f)
+			f.Calm()
 			paid, ok := f.Banks().Settled(id)
 			if !ok {
 				t.Fatal("not settled")
-			}
-			if restart {
-				for _, m := range f.Members {
-					m.Kill()
-					if err := m.Start(); err != nil {
-						t.Fatal(err)
-					}
-				}
-				f.Calm()
 			}
 			f.Chain.Disconnect(8)
 			f.Chain.Evict(paid.At.Tx)
 			f.Chain.MineEmpty(9)
 			f.Calm()
-			if h := f.Banks().Halted(); h.Reason != custody.Reorganisation {
+			if h := f.Banks().Halted(); h.Reason == custody.Running {
 				t.Fatalf("%+v", h)
 			}
 			f.Mine(8)
@@ -101,5 +119,28 @@ func TestUndonePayout(t *testing.T) {
 				t.Errorf("%+v", h)
 			}
 		})
+	}
+}
+
+// restart starts processes again, of which some may be over already.
+func restart(t *testing.T, members ...*custodiantest.Member) {
+	t.Helper()
+	for _, m := range members {
+		m.Kill()
+		if err := m.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// forget takes away the transactions that a custodian has on disk.
+func forget(t *testing.T, m *custodiantest.Member) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(m.Dir(), "*", "kept"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	if err := os.Remove(files[0]); err != nil {
+		t.Fatal(err)
 	}
 }

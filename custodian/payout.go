@@ -53,6 +53,7 @@ type order struct {
 func (c *Custodian) readBatches(s *exchange.State) (orders []order) {
 	banks := s.Banks()
 	info, _ := banks.Bank(c.cfg.Bank)
+	c.restore(banks, info.Live)
 	c.retire(banks, info.Live)
 	size := 0
 	for _, number := range info.Live {
@@ -62,26 +63,26 @@ func (c *Custodian) readBatches(s *exchange.State) (orders []order) {
 			c.works[number] = w
 		}
 		c.readBatch(banks, w, number)
-		if c.seen.halted {
-			continue
-		}
-		if n := len(w.batch.Inputs) * (custody.MaxSignature + 1); w.own && size+n <= maxSignatures {
+		c.readNews(banks, w)
+		if n := len(w.batch.Inputs) * (custody.MaxSignature + 1); !c.seen.halted && w.own && size+n <= maxSignatures {
 			if o, ok := c.order(banks, w); ok {
 				orders, size = append(orders, o), size+n
 			}
 		}
-		for i, v := range slices.Backward(w.versions) {
-			if v.raw == nil {
-				c.readSignatures(banks, w, i+1)
-			} else {
-				break
-			}
-		}
-		if newest := w.versions[len(w.versions)-1]; newest.raw != nil {
-			c.readSignatures(banks, w, len(w.versions)) // late ones may be bad, too
-		}
 	}
 	return orders
+}
+
+// readNews takes the signatures of versions that are newer than all that are whole, and of
+// the newest one that is whole, late ones of which may be bad. It does so during halts as
+// well: what was mined settles then, and is kept only if it is whole (W-34).
+func (c *Custodian) readNews(banks *custody.State, w *work) {
+	for i, v := range slices.Backward(w.versions) {
+		c.readSignatures(banks, w, i+1)
+		if v.raw != nil {
+			break
+		}
+	}
 }
 
 // readBatch brings a work up to the versions that the ledger has.
@@ -164,24 +165,45 @@ func (c *Custodian) readSignatures(banks *custody.State, w *work, n int) {
 // each batch that enough have signed. What settled and is not in the chain any more goes first.
 func (c *Custodian) passOn(ctx context.Context) {
 	c.passAgain(ctx)
-	for _, number := range slices.Sorted(maps.Keys(c.works)) {
+	numbers := slices.Sorted(maps.Keys(c.works))
+	for _, number := range numbers {
+		c.combine(c.works[number])
+	}
+	// What anybody can have mined must not be lost in a crash. If the disk fails, payees
+	// do not wait for it; the end of the step says so, and tries again.
+	if err := c.saveKept(); err != nil {
+		c.log.WarnContext(ctx, "transactions are broadcast that are not on disk", slog.Any("error", err))
+	}
+	for _, number := range numbers {
 		w := c.works[number]
-		newest := 0
-		for i, v := range slices.Backward(w.versions) {
-			if len(v.todo) > 0 {
-				if err := c.verify(w, v); err != nil {
-					c.fail(w, err)
-				}
-			}
-			if v.raw != nil {
-				newest = i + 1
-				break
-			}
-		}
-		if newest > 0 && newest >= w.sent && !c.seen.halted && ctx.Err() == nil {
-			c.broadcast(ctx, w, newest)
+		if n := w.newest(); n > 0 && n >= w.sent && !c.seen.halted && ctx.Err() == nil {
+			c.broadcast(ctx, w, n)
 		}
 	}
+}
+
+// combine verifies what was signed of a batch.
+func (c *Custodian) combine(w *work) {
+	for _, v := range slices.Backward(w.versions) {
+		if len(v.todo) > 0 {
+			if err := c.verify(w, v); err != nil {
+				c.fail(w, err)
+			}
+		}
+		if v.raw != nil {
+			return
+		}
+	}
+}
+
+// newest is the newest version that is whole, from 1; zero for none.
+func (w *work) newest() int {
+	for i, v := range slices.Backward(w.versions) {
+		if v.raw != nil {
+			return i + 1
+		}
+	}
+	return 0
 }
 
 // verify checks signatures, names who gave bad ones, and combines them if there are
@@ -212,7 +234,7 @@ func (c *Custodian) verify(w *work, v *version) error {
 	if err != nil {
 		return fmt.Errorf("combine signatures: %w", err)
 	}
-	v.raw = raw
+	v.raw, c.keptNew = raw, true
 	return nil
 }
 
