@@ -16,6 +16,11 @@ var reasonNames = []string{
 // ReasonName is the name of why an order was closed.
 func ReasonName(r market.Reason) string { return name(reasonNames, r) }
 
+// ParseReason reads the name of why an order was closed.
+func ParseReason(s string) (market.Reason, error) {
+	return number[market.Reason](reasonNames, "reason", s)
+}
+
 // ParseStatus reads the name of an order's status.
 func ParseStatus(s string) (market.Status, error) {
 	return number[market.Status](statusNames, "status", s)

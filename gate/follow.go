@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
-	"net/http"
 	"slices"
 	"strconv"
 	"time"
@@ -21,11 +20,13 @@ import (
 
 // Times of following.
 const (
-	// askEvery is how often servers are asked what has become of the account, where
-	// nothing has been entered meanwhile.
-	askEvery = 500 * time.Millisecond
-	// staleAfter is how long no server may answer before the account counts as not available.
-	staleAfter = 20 * time.Second
+	// firstPause and longPause are how long it is until all is asked for again, after a gap
+	// or where no server answers.
+	firstPause = 200 * time.Millisecond
+	longPause  = 5 * time.Second
+	// staleAfter is how long no server may be heard of before the account counts as not
+	// available: servers that have nothing to tell say so every 15 seconds (H-113).
+	staleAfter = 40 * time.Second
 	// fillPage is how many fills are asked for at once.
 	fillPage = 100
 	// firstFills is how many fills a session learns when it begins to remember.
@@ -34,38 +35,56 @@ const (
 	maxBehind = 1024
 )
 
-// follow keeps the record up to date, by asking again and again (J-20).
+// follow keeps the record up to date: it asks for all of it, goes on with what blocks do
+// from there, and begins anew where that has a gap (J-20).
 func (s *Session) follow(ctx context.Context) error {
-	heard := time.Now()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	pause := firstPause
 	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-s.kick:
-		case <-timer.C:
-		}
-		err := s.sync(ctx)
+		began := time.Now()
+		err := s.round(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, store.ErrFailed), errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrCorrupt):
 			return fmt.Errorf("the gate's memory: %w", err)
-		case err == nil:
-			heard = time.Now()
-			s.setState(nil)
-		case final(err) || time.Since(heard) > staleAfter:
-			s.setState(fmt.Errorf("%w: %w", binance.ErrUnavailable, err))
 		}
-		timer.Reset(askEvery)
+		s.setState(fmt.Errorf("%w: %w", binance.ErrUnavailable, err))
+		if time.Since(began) > longPause {
+			pause = firstPause
+		}
+		select {
+		case <-time.After(pause):
+			pause = min(2*pause, longPause)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 
-// final tells whether an error will not go away by itself.
-func final(err error) bool {
-	var e *api.Error
-	return errors.As(err, &e) && (e.Status == http.StatusForbidden || e.Status == http.StatusNotFound || e.Status == http.StatusUnauthorized)
+// round is one beginning, and all that follows until there is a gap.
+func (s *Session) round(ctx context.Context) error {
+	n, err := s.ask(ctx)
+	if err != nil {
+		return err
+	}
+	height := n.height
+	if s.config.Tape != nil {
+		books, err := s.askMarkets(ctx)
+		if err != nil {
+			return err
+		}
+		for _, b := range books {
+			height = min(height, b.book.Height)
+		}
+		if err := s.restore(ctx, books, height); err != nil {
+			return err
+		}
+	}
+	if err := s.take(n); err != nil {
+		return err
+	}
+	s.setState(nil)
+	return s.stream(ctx, height)
 }
 
 // setState notes whether the account can be used, and says so when that changes.
@@ -88,15 +107,6 @@ type news struct {
 	orders     []market.Order
 	fills      []*filled // by trade
 	balances   []binance.Balance
-}
-
-// sync asks for all that may have changed, and notes it.
-func (s *Session) sync(ctx context.Context) error {
-	n, err := s.ask(ctx)
-	if err != nil {
-		return err
-	}
-	return s.take(n)
 }
 
 // ask gets live orders, then fills of the same state or a later one, then balances.

@@ -6,7 +6,7 @@
 // programs, which no server ever sees.
 //
 // Where to look: the session and what it is made of here, what it remembers in record.go,
-// orders in enter.go, how it learns what blocks did in follow.go, what it does with
+// orders in enter.go, how it learns what blocks did in follow.go and stream.go, what it does with
 // receipts in prove.go, the keys of programs in keys.go, how often they may ask in
 // limits.go, coins in and out in coins.go, certificates for this machine in cert.go. The
 // HTTP that programs speak is web/binance and web/wallet.
@@ -71,7 +71,6 @@ type Session struct {
 	log     *slog.Logger
 	id      exchange.ID
 	actor   *api.Actor
-	kick    chan struct{} // wakes the follower that asks
 	proving chan *claim
 	counts  counts
 
@@ -94,7 +93,7 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 		return nil, err
 	}
 	s := &Session{
-		config: c, log: c.Log, id: id, actor: c.Client.As(c.Signer), kick: make(chan struct{}, 1),
+		config: c, log: c.Log, id: id, actor: c.Client.As(c.Signer),
 		proving: make(chan *claim, maxProving), entering: map[string]*entry{}, followers: map[*follower]struct{}{},
 		moved: make(chan struct{}), state: fmt.Errorf("%w: the account's record is not up to date yet", binance.ErrUnavailable),
 	}
@@ -162,10 +161,6 @@ func (s *Session) await(ctx context.Context, height uint64) bool {
 		s.mu.Unlock()
 		if there {
 			return true
-		}
-		select {
-		case s.kick <- struct{}{}:
-		default:
 		}
 		select {
 		case <-moved:

@@ -115,6 +115,11 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	first := s.root()
+	if first == nil && s.config.Door != nil {
+		label(w, "door")
+		s.config.Door.ServeHTTP(w, r)
+		return
+	}
 	if first == nil {
 		fail(w, api.NewError(api.Halted, "", "This server serves no virtual server at the root. Ask below /vs/ and an id, or ask another server."))
 		return
@@ -166,11 +171,13 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request, ids ...exchange.I
 	if !reading(w, r) || !noQuery(w, r) {
 		return
 	}
-	if len(ids) == 0 {
+	reasons := map[string]string{}
+	if s.config.Ready != nil {
+		reasons = s.config.Ready()
+	} else if len(ids) == 0 {
 		fail(w, api.NewError(api.Halted, "", "No virtual server is running here."))
 		return
 	}
-	reasons := map[string]string{}
 	for _, id := range ids {
 		if why := s.unready(id); why != "" {
 			reasons[serverText(id)] = why

@@ -91,6 +91,11 @@ type Config struct {
 	Streams int
 	// StreamsPerIP is the largest number from one address but this machine's own; zero is DefaultStreamsPerIP.
 	StreamsPerIP int
+	// Door answers what is asked at the root where no virtual server is served: a gate's
+	// programs. nil: nothing does.
+	Door http.Handler
+	// Ready is why the Door is not ready, by what is not; nil or empty if it is.
+	Ready func() map[string]string
 	// Metrics answers /metrics to this machine; nil: there is no such path.
 	Metrics http.Handler
 	// Software is this binary's version, for status.
