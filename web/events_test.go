@@ -366,10 +366,13 @@ func TestEventsBegin(t *testing.T) {
 		}
 	}
 	// The other market's reader hears nothing of this one, but how far it is.
-	m.server.Pace(20*time.Millisecond, 1024)
-	quiet := stream(t, m, "/v1/events?markets=LTC-BTC", nil)
+	lively := c.join(web.Config{})
+	lively.server.Pace(20*time.Millisecond, 1024)
+	lively.catchUp(c.blocks)
+	quiet := stream(t, lively, "/v1/events?markets=LTC-BTC", nil)
 	c.offer(50_001)
 	m.catchUp(c.blocks)
+	lively.catchUp(c.blocks)
 	for got := quiet.message(t); got.Height < newest+1; got = quiet.message(t) {
 		if got.Markets != nil {
 			t.Errorf("message %+v", got)
@@ -605,10 +608,10 @@ func TestSlowStream(t *testing.T) {
 	slow := stream(t, m, "/v1/events?markets=all", nil)
 	slow.message(t)
 	ctx := within(t, 30*time.Second)
-	fast := make(chan int)
+	fast, newest := make(chan int), fmt.Sprint(c.world.Height)
 	go func() {
 		n := 0
-		for _, err := range c.client(m).Events(ctx, api.EventsRequest{Markets: []string{"all"}, After: fmt.Sprint(c.world.Height)}) {
+		for _, err := range c.client(m).Events(ctx, api.EventsRequest{Markets: []string{"all"}, After: newest}) {
 			if err != nil {
 				break
 			}

@@ -73,15 +73,13 @@ type ring struct {
 	v    *virtual
 	stop context.CancelFunc
 
-	mu     sync.Mutex
-	users  int
-	from   uint64  // every block from here on that did something is in pages
-	newest uint64  // height of the last that came
-	time   uint64  // its time
-	pages  []*page // ascending
-	size   int
-	news   chan struct{} // closed when something changes
-	err    error         // why there will be no more
+	mu    sync.Mutex
+	users int
+	from  uint64  // every block from here on that did something is in pages
+	pages []*page // ascending
+	size  int
+	news  chan struct{} // closed when something changes
+	err   error         // why there will be no more
 }
 
 // join counts a stream in; false if the ring is at its end.
@@ -155,7 +153,6 @@ func (r *ring) put(p *page) bool {
 		return false
 	}
 	r.pages, r.size = append(r.pages, p), r.size+size
-	r.newest, r.time = p.block.Height, p.block.Time
 	old := 0
 	most := &r.v.server.pace
 	for len(r.pages)-old > most.ringBlocks || r.size > most.ringBytes && len(r.pages)-old > 1 {
@@ -170,16 +167,15 @@ func (r *ring) put(p *page) bool {
 }
 
 // after answers the first block from height n on. If there is none yet, news is closed
-// when one may have come, and newest and at are height and time of the last one that did. It returns errBehind for a
-// height that the ring does not reach back to.
-func (r *ring) after(n uint64) (p *page, newest, at uint64, news <-chan struct{}, err error) {
+// when one may have come. It returns errBehind for a height that the ring does not reach back to.
+func (r *ring) after(n uint64) (p *page, news <-chan struct{}, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case r.err != nil:
-		return nil, 0, 0, nil, r.err
+		return nil, nil, r.err
 	case n < r.from:
-		return nil, 0, 0, nil, errBehind
+		return nil, nil, errBehind
 	}
 	i, _ := slices.BinarySearchFunc(r.pages, n, func(p *page, n uint64) int {
 		if p.block.Height < n {
@@ -188,9 +184,9 @@ func (r *ring) after(n uint64) (p *page, newest, at uint64, news <-chan struct{}
 		return 1
 	})
 	if i < len(r.pages) {
-		return r.pages[i], r.newest, r.time, nil, nil
+		return r.pages[i], nil, nil
 	}
-	return nil, r.newest, r.time, r.news, nil
+	return nil, r.news, nil
 }
 
 // begins is the height from which the ring has everything.

@@ -75,7 +75,7 @@ func (s *stream) flow(ctx context.Context) *api.Error {
 	beat := time.NewTicker(s.v.server.pace.heartbeat)
 	defer beat.Stop()
 	for {
-		p, newest, at, news, err := s.ring.after(s.next)
+		p, news, err := s.ring.after(s.next)
 		var e *api.Error
 		switch {
 		case errors.Is(err, errBehind) && s.level:
@@ -89,9 +89,6 @@ func (s *stream) flow(ctx context.Context) *api.Error {
 			e = s.page(p)
 		default:
 			s.level = true
-			if newest >= s.next {
-				s.next, s.time = newest+1, at
-			}
 			e = s.wait(ctx, news, beat.C)
 		}
 		if e != nil || ctx.Err() != nil {
