@@ -176,7 +176,7 @@ func (h *Handler) serveStreams(w http.ResponseWriter, r *http.Request, path stri
 	var names []string
 	if list := r.URL.Query().Get("streams"); path == "/stream" && list != "" {
 		names = strings.Split(list, "/")
-	} else if name, ok := strings.CutPrefix(path, "/ws/"); ok {
+	} else if name, ok := strings.CutPrefix(path, "/ws/"); ok && strings.Trim(name, "0123456789") != "" { // a number is the client's own
 		names = strings.Split(name, "/")
 	}
 	markets := h.list.get(h.config.Now())
