@@ -34,3 +34,10 @@ func Tighten(now custody.Settings, coming *custody.Settings, only bool, delay ti
 	err = (&rulesFlags{only: only, delay: length(delay)}).change(x)
 	return x.lock, x.next, err
 }
+
+// Overseen finds the service manager: what tells it something, and when it wants to hear
+// that all is well.
+func Overseen() (say func(string) error, ticks <-chan time.Time) {
+	o := overseen()
+	return o.say, o.ticks
+}

@@ -38,6 +38,10 @@ of the log and the certificate count at once, the rest from the next start on, a
 	return c
 }
 
+// mostSilent is how long a part of a server may be busy with itself before the service
+// manager is not told any more that all is well.
+const mostSilent = 2 * time.Minute
+
 func (a *app) serve(ctx context.Context, home node.Home) error {
 	config, err := node.ReadConfig(home.Config())
 	if err != nil {
@@ -62,12 +66,26 @@ func (a *app) serve(ctx context.Context, home node.Home) error {
 		return err
 	}
 	p(a.err, "serving on %s\n", n.Addr())
+	boss := overseen()
+	defer boss.stop()
+	tell := func(words string) {
+		if err := boss.say(words); err != nil {
+			log.WarnContext(ctx, "the service manager does not listen", slog.Any("error", err))
+		}
+	}
+	tell("READY=1\nSTATUS=serving on " + n.Addr())
 	for {
 		select {
 		case <-ctx.Done():
+			tell("STOPPING=1")
 			return n.Close()
 		case err := <-n.Done():
+			tell("STOPPING=1")
 			return errors.Join(err, n.Close())
+		case <-boss.ticks:
+			if n.Alive(mostSilent) { // else it ends this process, and starts another
+				tell("WATCHDOG=1")
+			}
 		case <-hangup:
 			if err := n.Reload(); err != nil {
 				log.ErrorContext(ctx, "the configuration cannot be used; nothing has changed", slog.Any("error", err))

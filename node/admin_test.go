@@ -180,6 +180,9 @@ func TestAdmin(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	askAdmin(t, h)
+	if !n.Alive(time.Minute) {
+		t.Error("not alive")
+	}
 }
 
 // askAdmin asks the admin port of a home as programs and as web pages do.

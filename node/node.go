@@ -161,6 +161,18 @@ func (n *Node) tls() (*tls.Config, error) {
 // Addr is where HTTP listens.
 func (n *Node) Addr() string { return n.listener.Addr().String() }
 
+// Alive tells whether all that watches over virtual servers has done so lately. What has
+// not for minutes hangs, and only a new process helps.
+func (n *Node) Alive(lately time.Duration) bool {
+	oldest := time.Now().Add(-lately).UnixMilli()
+	for _, v := range n.virtual {
+		if at := v.looked.Load(); at != 0 && at < oldest {
+			return false
+		}
+	}
+	return true
+}
+
 // Done answers when the server cannot go on and wants to be closed, with the
 // reason: HTTP has ended by itself, or the disk has failed the only virtual server.
 func (n *Node) Done() <-chan error { return n.ended }

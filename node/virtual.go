@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"souk/api"
@@ -35,6 +36,7 @@ type virtual struct {
 	nodeKey  identity.PrivateKey // names this server among its peers
 	signer   *signer.Signer      // signs for banks; nil without banks
 	own      ownCommands
+	looked   atomic.Int64 // when watch last began to look, ms; 0: it starts the virtual server, which takes its time
 
 	mu     sync.Mutex // guards what start and close change
 	parts  *parts     // nil while it is down

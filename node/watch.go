@@ -38,6 +38,7 @@ func (v *virtual) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			v.looked.Store(time.Now().UnixMilli())
 			w.look(ctx)
 		}
 	}
@@ -150,6 +151,7 @@ func (w *watcher) restart() {
 	if w.pause == 0 || time.Now().Before(w.retry) {
 		return
 	}
+	w.v.looked.Store(0)
 	if err := w.v.start(); err != nil {
 		if w.alone(err) {
 			return
