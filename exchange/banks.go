@@ -52,7 +52,7 @@ func (w *blockWork) banksStep() {
 	}
 	w.unkeep(events)
 	if w.s.checkBooks() != nil && b.HaltAll(custody.Books) {
-		w.event(Event{Kind: EventBanksHalted, Number: uint64(custody.Books)})
+		w.halted(Event{Number: uint64(custody.Books)})
 	}
 }
 
@@ -91,8 +91,16 @@ func (w *blockWork) postBank(e *custody.Event) {
 	case custody.Reorganised:
 		w.event(Event{Kind: EventReorganised, Asset: e.Asset, Number: uint64(e.Height)})
 	case custody.Stopped:
-		w.event(Event{Kind: EventBanksHalted, Asset: e.Asset, Number: uint64(e.Reason)})
+		w.halted(Event{Asset: e.Asset, Number: uint64(e.Reason)})
 	}
+}
+
+// halted tells that all banks have halted. Who approved of lifting the halt before has not
+// seen why there is one again (Y-75).
+func (w *blockWork) halted(e Event) {
+	w.s.roster.Void(roster.KindLiftBank)
+	e.Kind = EventBanksHalted
+	w.event(e)
 }
 
 // bankEvent reports what became of a deposit or withdrawal of an account.
@@ -381,7 +389,7 @@ func (w *blockWork) carryOutBank(action roster.Action) {
 		code = b.SetLimits(custody.Bank(a.Bank), l, w.now)
 	case roster.HaltBanks:
 		b.HaltAll(custody.Vote)
-		w.event(Event{Kind: EventBanksHalted, Number: uint64(custody.Vote)})
+		w.halted(Event{Number: uint64(custody.Vote)})
 	case roster.LiftBank:
 		code = b.Lift(custody.Bank(a.Bank))
 		w.event(Event{Kind: EventBankLifted, Asset: b.Asset(custody.Bank(a.Bank))})

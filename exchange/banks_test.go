@@ -255,6 +255,38 @@ func TestBankVotes(t *testing.T) {
 	}
 }
 
+// Y-75: who has approved of lifting one halt has not approved of lifting the next: one member
+// more does not do that with votes that were left over.
+func TestBankLiftLeftOver(t *testing.T) {
+	w, _ := bankWorld(t)
+	vote := func(action roster.Action, salt uint32, members ...int) (codes []exchange.Code) {
+		t.Helper()
+		var votes []exchange.Command
+		for _, i := range members {
+			votes = append(votes, w.Command(MemberName(i), &exchange.Vote{Approve: true, Action: roster.AppendAction(nil, action, salt)}))
+		}
+		for _, r := range w.Block(votes...).Receipts {
+			codes = append(codes, r.Code)
+		}
+		checked(t, w)
+		return codes
+	}
+	lift := roster.LiftBank{Bank: uint32(Bank)}
+	vote(roster.HaltBanks{}, 1, 0, 1, 2)
+	vote(lift, 1, 0, 1)
+	vote(lift, 2, 0, 1, 2)
+	if h := w.State.Banks().Halted(); h.Reason != custody.Running {
+		t.Fatalf("%+v", h)
+	}
+	vote(roster.HaltBanks{}, 2, 0, 1, 2)
+	if got := vote(lift, 1, 3); got[0] != exchange.OK || w.State.Banks().Halted().Reason != custody.Vote {
+		t.Fatalf("lifted by one: %v, %+v", got, w.State.Banks().Halted())
+	}
+	if got := vote(lift, 1, 0, 1); got[1] != exchange.OK || w.State.Banks().Halted().Reason != custody.Running {
+		t.Errorf("not lifted by three: %v, %+v", got, w.State.Banks().Halted())
+	}
+}
+
 // Y-34: a member's server opens the account of somebody who has nothing, once, and so
 // many in an hour; he is credited and can use it.
 func TestBankAdmit(t *testing.T) {

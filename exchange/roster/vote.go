@@ -159,6 +159,19 @@ func (s *State) Lapse(height, now uint64) {
 	}
 }
 
+// Void forgets the open votes on actions of a kind: what was approved is not what
+// it would do now.
+func (s *State) Void(kind ActionKind) {
+	s.open = slices.DeleteFunc(s.open, func(v *vote) bool {
+		a, _, err := ParseAction(v.Action)
+		void := err == nil && a.Kind() == kind
+		if void {
+			s.forget(v)
+		}
+		return void
+	})
+}
+
 func (s *State) forget(v *vote) {
 	remove(&s.votes, v, byKey)
 	s.touch(v.key)
