@@ -70,7 +70,7 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// G-30: for how long what blocks did is kept.
+// G-24: for how long what blocks did is kept.
 func TestEventsKept(t *testing.T) {
 	for text, ok := range map[string]bool{
 		"24h": true, "1m": true, "90m30s": true, "0": true, "forever": true,

@@ -270,7 +270,7 @@ func BenchmarkFinalize(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = s.Close() })
-	n := newBench(b, replica.Config{Store: s}, 10_000)
+	n := newBench(b, replica.Config{Store: s, Keep: replica.Keep{Events: -1}}, 10_000)
 	flow := load.New(2, n.traders, load.PracticeMarkets(), exchangetest.EUR, load.StandardMix(), "c")
 	height, now := n.Position().Height, uint64(time.Now().UnixMilli())
 	var blocks []consensus.Block

@@ -201,7 +201,7 @@ func followAll(t *testing.T, config replica.Config, rng *rand.Rand) {
 	}
 }
 
-// TestLogKept is G-30: the log goes back as far as it is to, and some minutes more; who
+// TestLogKept is G-24: the log goes back as far as it is to, and some minutes more; who
 // asks for older blocks is told from where on it has them.
 func TestLogKept(t *testing.T) {
 	const keep = 10 * time.Minute

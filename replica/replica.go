@@ -341,6 +341,9 @@ func (r *Replica) View(read func(*exchange.State)) error {
 	return r.view(func(s *exchange.State, _ Position) { read(s) })
 }
 
+// ViewAt is View, with the position of the state.
+func (r *Replica) ViewAt(read func(*exchange.State, Position)) error { return r.view(read) }
+
 // view is View, with the position of the state.
 func (r *Replica) view(read func(*exchange.State, Position)) error {
 	r.mu.RLock()
