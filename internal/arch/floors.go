@@ -149,7 +149,7 @@ func rules() []Rule {
 		{Package: "internal/arch", Floor: Beside},
 		{
 			Package: "internal/bench", Floor: Beside,
-			Imports: with(state, "exchange/exchangetest", "exchange/market/markettest", "consensus", "store/pebble",
+			Imports: with(state, "exchange/exchangetest", "exchange/market/markettest", "archive", "archive/sqlite", "archive/tables", "consensus", "store/pebble",
 				"store/sealed", "replica", "api", "node", "internal/cluster", "internal/load",
 				"internal/chainnode", "internal/outside"),
 		},

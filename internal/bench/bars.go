@@ -48,6 +48,7 @@ func bars() []bar {
 		under("flood_p99_ratio", 2, "p99 of the others while one member is flooded, of that before and after"),
 		atMost("sign_p50_ms", 200, "signing a withdrawal by three of four members"),
 		atLeast("sign_inputs", signInputs, "its inputs"),
+		atLeast("archive_fills_per_s", 10_000, "fills, with all that goes with them, into an archive made anew"),
 	}
 	for _, load := range []string{"apply", "apply_10000", "one_server", "four_servers"} {
 		list = append(list, under(load+"_rejected_percent", 1, "load: commands rejected"),

@@ -44,6 +44,7 @@ var parts = []part{
 	{"apply", (*run).apply},
 	{"worst", (*run).worst},
 	{"million", (*run).million},
+	{"archive", (*run).archive},
 	{"one", (*run).one},
 	{"four", (*run).four},
 	{"idle", (*run).idle},
