@@ -6,8 +6,8 @@
 # make sim      SEEDS whole federations by seed; run it again to go on where it stopped
 # make fuzz     every fuzz target for FUZZTIME
 # make mutate   how many of the listed faults the tests catch
-# make soak     the tests of real servers, and the market's properties over FACTOR
-#               times as many random books, at length
+# make soak     the tests of real servers, ten minutes of bots and streams, and the market's
+#               properties over FACTOR times as many random books, at length
 
 SEEDS    ?= 20000
 FUZZTIME ?= 30s
@@ -61,6 +61,7 @@ soak:
 	@scripts/setup
 	SOUK_FACTOR=$(FACTOR) go test ./exchange/market -count=1 -timeout=0 -v -skip='^TestScripts$$'
 	go test ./internal/e2e -count=1 -timeout=0 -v -args -soak
+	go test ./web/binance/conformance -run='^TestSoak$$' -count=1 -timeout=0 -v -args -soak
 
 clean:
 	rm -rf bin .cache

@@ -69,20 +69,25 @@ func (k *keys) add(key *binance.Key) {
 	k.all[key.ID] = key
 }
 
-// newWorld starts the virtual server and the gate.
+// newWorld starts the virtual server in this process, and the gate.
 func newWorld(t *testing.T, limits binance.Limits) *world {
 	t.Helper()
-	dir := t.TempDir()
-	local, err := node.FoundLocal(node.LocalSetup{Dir: dir + "/fed", Name: "clients", Servers: 1, Now: time.Now().Add(-time.Second)})
+	local, err := node.FoundLocal(node.LocalSetup{Dir: t.TempDir() + "/fed", Name: "clients", Servers: 1, Now: time.Now().Add(-time.Second)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, local: local, tape: tape.New(), keys: &keys{all: map[string]*binance.Key{}}, maker: api.OwnerOf(identity.NewKey([32]byte{9}))}
 	n, err := node.Open(local.Homes[0], node.Options{Pass: sealed.FromFile(local.Homes[0].PassphraseFile())})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = n.Close() })
+	return worldOf(t, local, limits)
+}
+
+// worldOf makes the gate of a virtual server that runs.
+func worldOf(t *testing.T, local *node.Local, limits binance.Limits) *world {
+	t.Helper()
+	w := &world{T: t, local: local, tape: tape.New(), keys: &keys{all: map[string]*binance.Key{}}, maker: api.OwnerOf(identity.NewKey([32]byte{9}))}
 	w.client = w.connect()
 	w.issuer = w.client.As(api.OwnerOf(local.Issuer))
 	w.mint(w.maker.Account, 1_000)
@@ -102,7 +107,7 @@ func newWorld(t *testing.T, limits binance.Limits) *world {
 	t.Cleanup(w.door.Close)
 	w.server = httptest.NewTLSServer(w.door)
 	t.Cleanup(w.server.Close)
-	w.caFile = filepath.Join(dir, "ca.pem")
+	w.caFile = filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(w.caFile, w.ca(), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -160,6 +165,7 @@ func (w *world) liquidity() {
 // trader is an account with a session of its own and a key for a client.
 type trader struct {
 	session *gate.Session
+	owner   identity.Address
 	key     *binance.Key
 	secret  string // as the client wants it
 }
@@ -179,7 +185,7 @@ func (w *world) trader(name string, kind binance.KeyKind) *trader {
 	if err != nil {
 		w.Fatal(err)
 	}
-	tr := &trader{key: &binance.Key{ID: name, Kind: kind, Scopes: binance.Read | binance.Trade}}
+	tr := &trader{owner: owner.Account, key: &binance.Key{ID: name, Kind: kind, Scopes: binance.Read | binance.Trade}}
 	tr.session, err = gate.Open(w.Context(), gate.Config{
 		Client: client, Signer: &api.Signer{Account: owner.Account, Key: delegate}, Catalog: catalog, Proofs: gate.ProveNever, Store: memstore.New(),
 	})
