@@ -149,65 +149,92 @@ func (rec *record) block() *archive.Block {
 	return rec.what
 }
 
-// spent says that an account may have lost the last of an asset. Sorting looks at the
-// first bytes of addresses before it looks at events, which are far apart.
-type spent struct {
+// moved says that a block may have changed what an account has of an asset. Sorting looks
+// at the first bytes of addresses before it looks at events, which are far apart.
+type moved struct {
 	prefix  uint64
 	account *identity.Address
 	asset   asset.ID
 }
 
-// spending lists what accounts gave away in a block, by account.
-func spending(res *exchange.Result, markets []archive.Market) []spent {
-	all := make([]spent, 0, len(res.Events))
+// movements lists what a block may have changed, by account and asset, some of it more
+// than once. All is set if events do not say everything.
+func movements(res *exchange.Result, markets []archive.Market) (list []moved, all bool) {
+	list = make([]moved, 0, 2*len(res.Events))
 	add := func(a *identity.Address, id asset.ID) {
-		all = append(all, spent{binary.BigEndian.Uint64(a[:]), a, id})
+		list = append(list, moved{binary.BigEndian.Uint64(a[:]), a, id})
 	}
 	for i := range res.Events {
-		switch e := &res.Events[i]; {
-		case e.Kind == exchange.EventTrade:
+		e := &res.Events[i]
+		switch {
+		case e.Fill != nil:
 			m := &markets[e.Market-1]
-			add(&e.Account, m.Quote)
-			add(&e.Other, m.Base)
-		case e.Asset != 0 && !e.Account.IsZero():
+			for _, a := range [...]*identity.Address{&e.Account, &e.Other} {
+				add(a, m.Base)
+				add(a, m.Quote)
+			}
+		case e.Order != nil:
+			if m := &markets[e.Market-1]; e.Order.Side == market.Buy {
+				add(&e.Account, m.Quote)
+			} else {
+				add(&e.Account, m.Base)
+			}
+		case e.Asset != 0:
 			add(&e.Account, e.Asset)
+			add(&e.Other, e.Asset)
+		case e.Action != nil: // it may pay somebody
+			all = true
 		}
 	}
-	slices.SortFunc(all, func(x, y spent) int {
+	slices.SortFunc(list, func(x, y moved) int {
 		if x.prefix != y.prefix {
 			return cmp.Compare(x.prefix, y.prefix)
 		}
 		return cmp.Or(bytes.Compare(x.account[:], y.account[:]), cmp.Compare(x.asset, y.asset))
 	})
-	return all
+	return list, all
 }
 
-// balances are those of the accounts that a block changed, by account and asset; zeros
-// for what they have none of any more (G-4).
+// balances are what the accounts that a block changed have now of the assets that it may
+// have changed, by account and asset (G-4).
 func balances(res *exchange.Result, markets []archive.Market) []archive.Balance {
-	gone := spending(res, markets)
-	var all []archive.Balance
+	list, all := movements(res, markets)
+	out := make([]archive.Balance, 0, len(res.Events))
 	for i := range res.Changes {
 		c := &res.Changes[i]
 		if c.Key[0] != ledger.LeafAccount || c.Value == nil {
 			continue
 		}
-		account, from := identity.Address(c.Key[1:]), len(all)
+		account, from := identity.Address(c.Key[1:]), len(out)
+		for len(list) > 0 && bytes.Compare(list[0].account[:], account[:]) < 0 {
+			list = list[1:]
+		}
+		for ; len(list) > 0 && *list[0].account == account; list = list[1:] {
+			if n := len(out); n == from || out[n-1].Asset != list[0].asset {
+				out = append(out, archive.Balance{Account: account, Asset: list[0].asset})
+			}
+		}
+		if from == len(out) && !all {
+			continue // its nonces
+		}
+		at, end := from, len(out)
 		err := ledger.LeafBalances(c.Value, func(id asset.ID, available, held asset.Amount) {
-			all = append(all, archive.Balance{Account: account, Asset: id, Available: available, Held: held})
+			for at < end && out[at].Asset < id {
+				at++
+			}
+			switch {
+			case at < end && out[at].Asset == id:
+				out[at].Available, out[at].Held = available, held
+			case all:
+				out = append(out, archive.Balance{Account: account, Asset: id, Available: available, Held: held})
+			}
 		})
 		if err != nil {
 			panic("replica: the exchange wrote an account that it cannot read") //nolint:forbidigo // broken invariant
 		}
-		for len(gone) > 0 && bytes.Compare(gone[0].account[:], account[:]) < 0 {
-			gone = gone[1:]
-		}
-		for ; len(gone) > 0 && *gone[0].account == account; gone = gone[1:] {
-			has := func(b archive.Balance, id asset.ID) int { return cmp.Compare(b.Asset, id) }
-			if at, found := slices.BinarySearchFunc(all[from:], gone[0].asset, has); !found {
-				all = slices.Insert(all, from+at, archive.Balance{Account: account, Asset: gone[0].asset})
-			}
+		if all {
+			slices.SortFunc(out[from:], func(x, y archive.Balance) int { return cmp.Compare(x.Asset, y.Asset) })
 		}
 	}
-	return all
+	return out
 }

@@ -3,6 +3,9 @@ package replica
 import (
 	"bytes"
 
+	"souk/archive"
+	"souk/exchange"
+
 	"souk/merkle"
 )
 
@@ -74,4 +77,14 @@ func ParseStored(data []byte) (twofold bool) {
 	}
 	_, _ = parseRun(data, data) // the key is never somebody else's
 	return twofold
+}
+
+// Witness sees what blocks do to a state, and answers what the log has of each.
+func Witness(s *exchange.State) func(*exchange.Block, *exchange.Result) *archive.Block {
+	w := &witness{}
+	w.begin(s)
+	return func(b *exchange.Block, res *exchange.Result) *archive.Block {
+		rec := &record{result: res, effects: w.see(s, b, res)}
+		return rec.block()
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"souk/archive"
 	"souk/asset"
 	"souk/exchange"
+	"souk/exchange/exchangetest"
 	"souk/exchange/market"
 	"souk/internal/bulk"
 	"souk/replica"
@@ -19,12 +20,13 @@ import (
 type mirror struct {
 	books    map[archive.Level]asset.Amount // by all but the quantity
 	balances map[archive.Balance][2]asset.Amount
+	wallets  map[archive.Wallet]asset.Amount
 	assets   int
 	markets  int
 }
 
 func newMirror() *mirror {
-	return &mirror{books: map[archive.Level]asset.Amount{}, balances: map[archive.Balance][2]asset.Amount{}}
+	return &mirror{books: map[archive.Level]asset.Amount{}, balances: map[archive.Balance][2]asset.Amount{}, wallets: map[archive.Wallet]asset.Amount{}}
 }
 
 func (m *mirror) apply(t testing.TB, b *archive.Block) {
@@ -46,6 +48,9 @@ func (m *mirror) apply(t testing.TB, b *archive.Block) {
 			delete(m.balances, key)
 		}
 	}
+	for _, x := range b.Wallets {
+		m.wallets[archive.Wallet{Bank: x.Bank, Wallet: x.Wallet}] = x.Total
+	}
 	m.assets += len(b.Assets)
 	m.markets += len(b.Markets)
 }
@@ -56,6 +61,9 @@ func (m *mirror) take(s *exchange.State) {
 	in := archive.Take(s, 0, 0)
 	for _, x := range in.Balances {
 		m.balances[archive.Balance{Account: x.Account, Asset: x.Asset}] = [2]asset.Amount{x.Available, x.Held}
+	}
+	for _, x := range in.Wallets {
+		m.wallets[archive.Wallet{Bank: x.Bank, Wallet: x.Wallet}] = x.Total
 	}
 	for _, x := range in.Markets {
 		for _, side := range []market.Side{market.Buy, market.Sell} {
@@ -115,5 +123,36 @@ func TestLogMirrors(t *testing.T) {
 				t.Errorf("%d blocks of %d", read, len(c.blocks))
 			}
 		})
+	}
+}
+
+// TestLogMirrorsBanks is TestLogMirrors for what banks do to balances and wallets.
+func TestLogMirrorsBanks(t *testing.T) {
+	for seed := range uint64(bulk.Count(6)) {
+		w := exchangetest.From(exchangetest.BankFounding(4))
+		see := replica.Witness(w.State)
+		var got, want mirror
+		got.take(w.State)
+		w.Applied = func(b *exchange.Block) *exchange.Result {
+			res := w.State.Apply(b)
+			if res.Active {
+				got.apply(t, see(b, res))
+			}
+			return res
+		}
+		random := exchangetest.NewBankRandom(w, 12, seed)
+		for i := range 60 {
+			w.Block(random.Block(12)...)
+			if want.take(w.State); i%10 > 0 {
+				continue
+			}
+			for what, diff := range map[string]string{
+				"books": cmp.Diff(want.books, got.books), "balances": cmp.Diff(want.balances, got.balances), "wallets": cmp.Diff(want.wallets, got.wallets),
+			} {
+				if diff != "" {
+					t.Fatalf("seed %d, block %d, %s:\n%s", seed, i, what, diff)
+				}
+			}
+		}
 	}
 }
