@@ -125,7 +125,7 @@ func (a *app) root() *cobra.Command {
 			c.AddCommand(x)
 		}
 	}
-	group("trade", a.accountCommand(), a.depositCommand(), a.depositsCommand(), a.withdrawCommand(), a.donateCommand(), a.sendCommand(), a.orderCommand(), a.fillsCommand(), a.escrowCommand(), a.keyCommand(),
+	group("trade", a.accountCommand(), a.depositCommand(), a.depositsCommand(), a.withdrawCommand(), a.donateCommand(), a.sendCommand(), a.orderCommand(), a.fillsCommand(), a.escrowCommand(), a.keyCommand(), a.gateCommand(), a.tlsCommand(),
 		a.assetCommand(), a.mintCommand(), a.burnCommand())
 	group("look", a.bookCommand(), a.tradesCommand(), a.marketCommand(), a.bankCommand(), a.statusCommand(), a.verifyCommand(), a.auditCommand())
 	group("operate", a.initCommand(), a.cardCommand(), a.recoveryKeyCommand(), a.recoveryCommand(), a.federationCommand(), a.serveCommand(), a.configCommand(), a.logCommand(), a.voteCommand(), a.exportCommand(), a.backupCommand(), a.restoreCommand(),

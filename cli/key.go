@@ -15,8 +15,8 @@ import (
 )
 
 func (a *app) keyCommand() *cobra.Command {
-	c := &cobra.Command{Use: "key", Short: "Let other keys act for your account, or change its owner key", Args: cobra.NoArgs}
-	c.AddCommand(a.keyShow(), a.keyAdd(), a.keyRemove(), a.keyRotate())
+	c := &cobra.Command{Use: "key", Short: "Let other keys act for your account, change its owner key, and make keys for programs of your gate", Args: cobra.NoArgs}
+	c.AddCommand(a.keyShow(), a.keyAdd(), a.keyRemove(), a.keyRotate(), a.keyNew(), a.keyList(), a.keyRevoke())
 	return c
 }
 

@@ -34,5 +34,17 @@ func (s *stores) open(dir string, log *slog.Logger) (store.Store, error) {
 	return opened, nil
 }
 
+// gateTable is how much of a gate's newest memory is collected before it goes into files.
+const gateTable = 4 << 20
+
+// openGateStore opens the memory of the gate in a folder. It is nil beside an error.
+func openGateStore(dir string, log *slog.Logger) (store.Store, error) {
+	opened, err := pebble.Open(filepath.Join(dir, "state"), pebble.Config{Logger: log, MemTable: gateTable})
+	if err != nil {
+		return nil, err
+	}
+	return opened, nil
+}
+
 // close gives the cache back, after all stores are closed.
 func (s *stores) close() { s.cache.Close() }

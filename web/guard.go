@@ -95,7 +95,7 @@ func (s *Server) knownHost(host string) bool {
 // route finds the virtual server that a request is for.
 func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 	p := r.URL.Path
-	if path.Clean(p) != p && p != "/" {
+	if path.Clean(p) != p && p != "/" && s.config.Door == nil { // a door has paths of its own
 		fail(w, api.NewError(api.NotFound, "", "There is nothing at this path. Paths have no empty or dotted parts and no slash at the end."))
 		return
 	}

@@ -111,10 +111,11 @@ func rules() []Rule {
 		{
 			Package: "node", Floor: 5, Imports: with(state, "archive", "archive/tables", "archive/sqlite", "archive/postgres", "consensus", "consensus/comet",
 				"store", "store/pebble", "store/memstore", "store/sealed", "replica", "api", "web", "internal/ports",
+				"gate", "tape", "web/binance", "web/wallet",
 				"chain", "chain/rpc", "chain/bitcoin", "chain/litecoin", "chain/namecoin", "chain/neutrino", "signer", "custodian"),
 		},
 		{
-			Package: "cli", Floor: 5, Imports: with(state, "store/sealed", "purse", "api", "node", "auditor", "chain", "recovery", "internal/chainnode", "internal/cluster", "internal/load", "internal/outside"),
+			Package: "cli", Floor: 5, Imports: with(state, "store/sealed", "purse", "api", "gate", "web/wallet", "node", "auditor", "chain", "recovery", "internal/chainnode", "internal/cluster", "internal/load", "internal/outside"),
 			Owns: []string{"github.com/spf13/cobra", "rsc.io/qr"},
 		},
 		{Package: "cmd/souk", Floor: 5, Imports: []string{"cli"}},

@@ -87,6 +87,16 @@ func Cache() (string, error) {
 	return filepath.Join(dir, "souk", "nodes"), nil
 }
 
+// Btcctl is the program that asks btcd, and whatever speaks as it does. It is built with
+// btcd.
+func Btcctl(ctx context.Context, log io.Writer) (string, error) {
+	binary, err := Build(ctx, Btcd, log)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(filepath.Dir(binary), "btcctl-"+modules[Btcd].version), nil
+}
+
 // Build returns the path of a node of kind Btcd or Ltcd in the cache. If it is not
 // there yet it is fetched as a Go module, whose hash the checksum database of Go
 // vouches for, and built, which takes a minute or two; log is told so. Building needs
