@@ -1,4 +1,5 @@
 # make build    bin/souk
+# make deb      the Debian package, to bin
 # make demo     four servers that trade, lose one, and go on
 # make test     everything that must hold, about a quarter of an hour on two cores
 # make lint     the linters
@@ -17,13 +18,17 @@ FACTOR   ?= 60
 # Further arguments of souk demo and of the measurement (-only one,four ...).
 ARGS     ?=
 
-.PHONY: all build demo test lint bench sim fuzz mutate soak clean
+.PHONY: all build deb demo test lint bench sim fuzz mutate soak clean
 
 all: build
 
 build:
 	@scripts/setup build
 	CGO_ENABLED=0 go build -trimpath -o bin/souk ./cmd/souk
+
+deb:
+	@scripts/setup
+	scripts/deb
 
 demo: build
 	bin/souk demo $(ARGS)
@@ -32,6 +37,7 @@ demo: build
 # race detector in the second (internal/bulk).
 test:
 	@scripts/setup race
+	@scripts/setup package
 	go test ./internal/arch
 	go vet ./...
 	go mod tidy -diff

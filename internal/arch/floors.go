@@ -158,6 +158,7 @@ func rules() []Rule {
 		{Package: "internal/e2e", Floor: Beside, Test: true},
 		{Package: "internal/mutate", Floor: Beside},
 		{Package: "internal/tally", Floor: Beside},
+		{Package: "packaging", Floor: Beside, Imports: []string{"internal/bulk", "internal/ports"}},
 	}
 }
 
