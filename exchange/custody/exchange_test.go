@@ -10,10 +10,10 @@ import (
 )
 
 // replacedChange is a world in which batch 1 has settled as its first version, and batch 2
-// pays withdrawal id with its change and with another coin. A deep reorganisation has
-// taken batch 1 out, what lacked was given, and the halt is over. Both versions of batch 1
-// are signed.
-func replacedChange(t *testing.T) (w *world, id custody.ID) {
+// pays withdrawal id with its change and with another coin, if it is that much. A deep
+// reorganisation has taken batch 1 out, what lacked was given, and the halt is over. Both
+// versions of batch 1 are signed.
+func replacedChange(t *testing.T, amount asset.Amount, inputs int) (w *world, id custody.ID) {
 	w = newWorld(t, 4, definition("bitcoin-regtest", 1))
 	w.turn(0, 2)
 	w.gift(0, coin)
@@ -36,10 +36,10 @@ func replacedChange(t *testing.T) (w *world, id custody.ID) {
 	w.deposit(1, 0, 4*coin)
 	other := c.pool[len(c.pool)-1]
 	w.turn(0, 4)
-	id, _ = w.withdraw(1, 0, "bob", 6*coin+coin/2, 1_000_000)
+	id, _ = w.withdraw(1, 0, "bob", amount, 1_000_000)
 	w.step()
 	w.sign(0, w.members...)
-	if b, ok := w.s.Batch(1, 2); !ok || len(b.Inputs) != 2 {
+	if b, ok := w.s.Batch(1, 2); !ok || len(b.Inputs) != inputs {
 		t.Fatalf("%+v", b)
 	}
 	c.back(len(c.blocks) - before)
@@ -84,7 +84,7 @@ func (w *world) onlyCoins() {
 // batch that was to spend the former one's change has a version without it by then: it
 // stays, and nothing else pays its withdrawal. The other version's change is a coin at once.
 func TestReplacedChange(t *testing.T) {
-	w, id := replacedChange(t)
+	w, id := replacedChange(t, 6*coin+coin/2, 2)
 	b, _ := w.s.Batch(1, 2)
 	if len(b.Versions) != 2 || len(b.Spends(2)) != 2 {
 		t.Fatalf("%+v", b)
@@ -115,9 +115,47 @@ func TestReplacedChange(t *testing.T) {
 	w.onlyCoins()
 }
 
+// Y-71: a batch that had nothing but the change of the former version gets one that spends
+// the change of the other, at once, and so can never be mined besides the first, whatever is
+// mined in the end. Nothing else pays its withdrawal.
+func TestReplacedOnlyInput(t *testing.T) {
+	for _, end := range []int{1, 2} {
+		w, id := replacedChange(t, 5*coin/2, 1)
+		v1 := w.transaction(0, 1, 1)
+		first := w.transaction(0, 2, 1)
+		before := len(w.chains[0].blocks)
+		w.send(0, 1, 2)
+		w.turn(0, 6)
+		b, _ := w.s.Batch(1, 2)
+		parent, _ := w.s.Batch(1, 1)
+		at, ok := parent.Change(2)
+		if !ok || parent.Settled != 2 || len(b.Versions) != 2 || len(b.Spends(2)) == 0 || b.Spends(2)[0].At != at && b.Spends(2)[len(b.Spends(2))-1].At != at {
+			t.Fatalf("%+v, parent %+v", b, parent)
+		}
+		w.twin = again(t, w.s)
+		w.sign(0, w.members...)
+		c := w.chains[0]
+		if end == 1 {
+			c.back(len(c.blocks) - before)
+			c.pool = []*tx{v1, first}
+		} else {
+			c.pool = append(c.pool, w.transaction(0, 2, 2))
+		}
+		w.turn(0, 30)
+		w.makeGood()
+		w.work(0, 12)
+		if e, ok := w.paid[id]; !ok || e.Batch != 2 || int(e.Version) != end {
+			x, _ := w.s.Withdrawal(id)
+			t.Fatalf("%d: %+v, %+v", end, w.paid, x)
+		}
+		w.reload()
+		w.onlyCoins()
+	}
+}
+
 // Y-72: and the first version, mined in the end, brings its own change back.
 func TestReplacedChangeComesBack(t *testing.T) {
-	w, id := replacedChange(t)
+	w, id := replacedChange(t, 6*coin+coin/2, 2)
 	w.twin = again(t, w.s)
 	w.sign(0, w.members...)
 	v1, v2 := w.transaction(0, 1, 1), w.transaction(0, 1, 2)

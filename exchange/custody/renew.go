@@ -34,6 +34,37 @@ func (b *bank) gone(t *batch, c *coin) bool {
 	return b.robbed(t, c) || c.doubtful() && b.tip >= c.since+b.enough(t, len(t.Versions))
 }
 
+// heir is the change of the version that was mined in place of the one whose change a coin
+// is. A transaction that spends it excludes all that spend the coin, however deep either is. nil
+// if there is none, or if it is not free.
+func (b *bank) heir(c *coin) *coin {
+	if _, ok := b.replaced(c); !ok {
+		return nil
+	}
+	t := b.versions[c.at.Tx]
+	if h := b.coins[t.changeAt(int(t.Settled))]; h != nil && h.state == free && h.fit() {
+		return h
+	}
+	return nil
+}
+
+// excluded tells whether a version of a batch spends the change of a transaction in whose
+// place another one was mined, the change of which the newest version spends.
+func (b *bank) excluded(t *batch, version int, newest []*coin) bool {
+	for i := range t.Inputs {
+		c := b.coins[t.Inputs[i].At]
+		if _, ok := b.replaced(c); !ok || !t.spends(version, i) {
+			continue
+		}
+		of := b.versions[c.at.Tx]
+		at := of.changeAt(int(of.Settled))
+		if slices.ContainsFunc(newest, func(x *coin) bool { return x.at == at }) {
+			return true
+		}
+	}
+	return false
+}
+
 // dead tells whether a version of a batch will never be mined: one of its inputs was
 // taken, or none has stood anywhere for DoubtBlocks. As long as one stands, those that
 // do not may come back.
@@ -52,27 +83,34 @@ func (b *bank) dead(t *batch, version int) bool {
 	return forgotten
 }
 
-// Dead returns the transactions of a live batch's versions that will never be mined.
+// Dead returns the transactions of a live batch's versions that will never be mined, or
+// not besides the newest one, although they spend no coin that it spends.
 func (s *State) Dead(id Bank, number uint64) (list []script.Hash) {
 	b, t := s.bank(id), s.batchOf(id, number)
 	if t == nil || t.Settled != 0 {
 		return nil
 	}
+	var newest []*coin
+	for i := range t.Inputs {
+		if t.spends(len(t.Versions), i) {
+			newest = append(newest, b.coins[t.Inputs[i].At])
+		}
+	}
 	for i := range t.Versions {
-		if b.dead(t, i+1) {
+		if b.dead(t, i+1) || b.excluded(t, i+1, newest) {
 			list = append(list, t.Versions[i].Tx)
 		}
 	}
 	return list
 }
 
-// over tells whether nothing is left of a batch: no input stands, and no version will
-// ever be mined. While all is halted only what was taken counts.
+// over tells whether nothing is left of a batch: no input stands, none has an heir, and no
+// version will ever be mined. While all is halted only what was taken counts.
 func (b *bank) over(t *batch, running bool) bool {
 	taken := true
 	for i := range t.Inputs {
 		c := b.coins[t.Inputs[i].At]
-		if c.stands() {
+		if c.stands() || b.heir(c) != nil {
 			return false
 		}
 		taken = taken && b.robbed(t, c)
@@ -107,7 +145,8 @@ func (p *planner) renewAll() {
 		}
 		lost := false
 		for i := range t.Inputs {
-			lost = lost || t.spends(len(t.Versions), i) && b.gone(t, b.coins[t.Inputs[i].At])
+			c := b.coins[t.Inputs[i].At]
+			lost = lost || t.spends(len(t.Versions), i) && (b.gone(t, c) || b.heir(c) != nil)
 		}
 		if lost {
 			p.renew(t)
@@ -149,14 +188,17 @@ func largestFirst(list []*coin) (fit []*coin) {
 	return fit
 }
 
-// left divides what stands of a batch's inputs into those that its next version must
-// spend, and others. ok is false while a former version might still be mined, and
+// left divides what stands of a batch's inputs, and their heirs, into those that its next
+// version must spend, and others. ok is false while a former version might still be mined, and
 // nothing stands that would conflict with it, or while nothing stands at all.
 func (b *bank) left(t *batch) (base, spare []*coin, ok bool) {
 	for i := range t.Inputs {
 		c := b.coins[t.Inputs[i].At]
 		switch {
 		case !c.stands():
+			if h := b.heir(c); h != nil && !slices.Contains(base, h) {
+				base = append(base, h)
+			}
 		case t.spends(len(t.Versions), i):
 			base = append(base, c)
 		default:
@@ -169,7 +211,7 @@ func (b *bank) left(t *batch) (base, spare []*coin, ok bool) {
 			i, found := slices.BinarySearchFunc(t.Inputs, c.at, func(in Input, at script.Outpoint) int { return compareOutpoints(in.At, at) })
 			return found && t.spends(v, i)
 		}
-		if slices.ContainsFunc(base, spends) {
+		if slices.ContainsFunc(base, spends) || b.excluded(t, v, base) {
 			continue
 		}
 		if i := slices.IndexFunc(spare, spends); i >= 0 {
@@ -187,16 +229,24 @@ func (b *bank) left(t *batch) (base, spare []*coin, ok bool) {
 // nodes ask for who replaces it, for they may have it.
 func (p *planner) complete(t *batch, base, more []*coin) *draft {
 	b := p.bank
-	list := append(slices.Clone(base), more...)
-	total := asset.Amount(0)
+	list := slices.Clone(base)
+	for _, c := range more {
+		if !slices.Contains(base, c) {
+			list = append(list, c)
+		}
+	}
+	taken, total := len(t.Inputs), asset.Amount(0)
 	for n, c := range list {
 		total = add(total, c.amount)
+		if c.state == free {
+			taken++
+		}
 		chosen := list[:n+1]
 		if n+1 < len(base) {
 			continue
 		}
 		weight := b.weight(chosen, t.paying, true)
-		if len(chosen) > MaxInputs || len(t.Inputs)+len(chosen)-len(base) > MaxTaken || weight > script.MaxWeight {
+		if len(chosen) > MaxInputs || taken > MaxTaken || weight > script.MaxWeight {
 			return nil
 		}
 		f := max(fee(p.rate, weight), add(t.newestVersion().Fee, fee(uint64(b.network.MinRelay), weight)))

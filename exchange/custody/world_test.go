@@ -150,7 +150,7 @@ type world struct {
 	events    []custody.Event
 	tree      map[merkle.Key][]byte
 	paid      map[custody.ID]custody.Event
-	versions  map[script.Hash]bool
+	versions  map[script.Hash][]script.Outpoint    // what they spend
 	signed    map[custody.ID][]*script.Transaction // what may have been signed for it
 	stood     map[script.Hash]uint32               // the last tip at which an input of it could be spent
 	unchecked bool
@@ -168,7 +168,7 @@ func newWorld(t failer, members int, banks ...custody.Definition) *world {
 	w := &world{
 		t: t, now: 1_800_000_000_000, said: map[[2]int][]script.Hash{}, count: members,
 		available: map[custody.Owner]asset.Amount{}, held: map[custody.Owner]asset.Amount{},
-		tree: map[merkle.Key][]byte{}, paid: map[custody.ID]custody.Event{}, versions: map[script.Hash]bool{},
+		tree: map[merkle.Key][]byte{}, paid: map[custody.ID]custody.Event{}, versions: map[script.Hash][]script.Outpoint{},
 		signed: map[custody.ID][]*script.Transaction{}, stood: map[script.Hash]uint32{},
 	}
 	var founders []custody.Founder
@@ -535,10 +535,10 @@ func (w *world) post(e custody.Event) {
 func (w *world) sentVersion(e custody.Event) {
 	w.t.Helper()
 	x, _ := w.s.Transaction(e.Bank, e.Batch, e.Version)
-	if w.versions[x.ID()] {
+	if w.versions[x.ID()] != nil {
 		w.t.Fatalf("transaction %s comes twice", x.ID())
 	}
-	w.versions[x.ID()] = true
+	w.versions[x.ID()] = x.Inputs
 	b, _ := w.s.Batch(e.Bank, e.Batch)
 	shares := asset.Amount(0)
 	for _, p := range b.Payouts {
@@ -563,19 +563,40 @@ func (w *world) sentVersion(e custody.Event) {
 	}
 }
 
-// conflicts checks that a transaction for a withdrawal spends a coin of each one before it
-// (Y-51), but for those of which the ledger says that they will never be mined: another
+// exclude tells whether two transactions, or those of the bank that they come from, spend a
+// coin in common, so that only one of them can be mined.
+func (w *world) exclude(x, y *script.Transaction) bool {
+	clash, spent, seen := false, map[script.Outpoint]bool{}, map[script.Hash]bool{}
+	var walk func(id script.Hash)
+	walk = func(id script.Hash) {
+		if seen[id] {
+			return
+		}
+		seen[id] = true
+		for _, at := range w.versions[id] {
+			clash = clash || spent[at]
+			spent[at] = true
+			walk(at.Tx)
+		}
+	}
+	walk(x.ID())
+	walk(y.ID())
+	return clash
+}
+
+// conflicts checks that a transaction for a withdrawal spends a coin of each one before it,
+// or excludes it otherwise (Y-51, Y-71), but for those of which the ledger says that they will never be mined: another
 // transaction, deep, has taken one of their coins, or all of them have long been gone.
 func (w *world) conflicts(bank custody.Bank, id custody.ID, x *script.Transaction) {
 	w.t.Helper()
 	for _, other := range w.signed[id] {
-		if slices.ContainsFunc(x.Inputs, func(at script.Outpoint) bool { return slices.Contains(other.Inputs, at) }) {
+		if w.exclude(x, other) {
 			continue
 		}
 		c := w.chains[bank-1]
 		taken := slices.ContainsFunc(other.Inputs, func(at script.Outpoint) bool {
 			by, height, spent := w.s.Spent(bank, at)
-			return spent && !w.versions[by] && c.tip()-height+1 >= w.net(int(bank-1)).Depth(0)
+			return spent && w.versions[by] == nil && c.tip()-height+1 >= w.net(int(bank-1)).Depth(0)
 		})
 		// Heights are those of different branches here, and of members who are behind.
 		if stood := w.stood[other.ID()]; !taken && c.tip() < stood+custody.DoubtBlocks-300 {
