@@ -49,14 +49,15 @@ type Config struct {
 
 // Handler serves the dialect. It may be mounted below any path.
 type Handler struct {
-	config Config
-	log    *slog.Logger
-	limits *limiter
-	list   lister
-	hub    hub
-	users  users
-	life   context.Context //nolint:containedctx // ends with Close, for connections that outlive their requests
-	end    context.CancelFunc
+	config  Config
+	log     *slog.Logger
+	limits  *limiter
+	replays replays
+	list    lister
+	hub     hub
+	users   users
+	life    context.Context //nolint:containedctx // ends with Close, for connections that outlive their requests
+	end     context.CancelFunc
 
 	opening sync.Mutex // of work, against Close
 	work    sync.WaitGroup

@@ -38,6 +38,7 @@ type call struct {
 	values map[string]string
 	unread map[string]bool
 	key    *Key   // of a request with one that is known
+	signed []byte // what was signed, of a request whose signature holds
 	who    string // whose use is counted
 	header http.Header
 	now    uint64
@@ -222,9 +223,11 @@ func (c *call) verify(payload func() []byte) *Error {
 	if refused := c.clock(); refused != nil {
 		return refused
 	}
-	if !c.key.verify(payload(), signature) {
+	text := payload()
+	if !c.key.verify(text, signature) {
 		return bad(codeSignature, "Signature for this request is not valid.")
 	}
+	c.signed = text
 	return nil
 }
 

@@ -59,15 +59,15 @@ var endpoints = map[string]map[string]*endpoint{ //nolint:gochecknoglobals // a 
 	"/api/v3/ticker":            {get: {weight: 4, do: windowTicker}},
 
 	"/api/v3/order": {
-		post:   {auth: signed, scope: Trade, do: placeOrder},
+		post:   {auth: signed, scope: Trade, do: once(placeOrder)},
 		get:    {auth: signed, scope: Read, weight: 4, do: queryOrder},
 		remove: {auth: signed, scope: Trade, do: cancelOrder},
 	},
 	"/api/v3/order/test":               {post: {auth: signed, scope: Trade, do: testOrder}},
-	"/api/v3/order/cancelReplace":      {post: {auth: signed, scope: Trade, do: cancelReplace}},
+	"/api/v3/order/cancelReplace":      {post: {auth: signed, scope: Trade, do: once(cancelReplace)}},
 	"/api/v3/order/amend/keepPriority": {put: {auth: signed, scope: Trade, weight: 4, do: amendOrder}},
-	"/api/v3/order/oco":                {post: {auth: signed, scope: Trade, do: placeOldPair}},
-	"/api/v3/orderList/oco":            {post: {auth: signed, scope: Trade, do: placePair}},
+	"/api/v3/order/oco":                {post: {auth: signed, scope: Trade, do: once(placeOldPair)}},
+	"/api/v3/orderList/oco":            {post: {auth: signed, scope: Trade, do: once(placePair)}},
 	"/api/v3/orderList": {
 		get:    {auth: signed, scope: Read, weight: 4, do: queryPair},
 		remove: {auth: signed, scope: Trade, do: cancelPair},

@@ -102,7 +102,7 @@ func worldOf(t *testing.T, local *node.Local, limits binance.Limits) *world {
 		}
 		w.pairs = append(w.pairs, p)
 	}
-	w.feed()
+	w.session(w.maker, w.tape)
 	w.door = binance.New(binance.Config{Tape: w.tape, Markets: func() []api.Pair { return w.pairs }, Keys: w.keys, Limits: limits})
 	t.Cleanup(w.door.Close)
 	w.server = httptest.NewTLSServer(w.door)
@@ -176,36 +176,44 @@ func (w *world) trader(name string, kind binance.KeyKind) *trader {
 	var seed [32]byte
 	copy(seed[:], name)
 	owner := api.OwnerOf(identity.NewKey(seed))
-	seed[31] = 1
-	delegate := identity.NewKey(seed)
 	w.mint(owner.Account, 1)
+	tr := &trader{owner: owner.Account, key: &binance.Key{ID: name, Kind: kind, Scopes: binance.Read | binance.Trade}}
+	tr.session = w.session(owner, nil)
+	tr.key.Account = tr.session
+	tr.makeKey(w.T)
+	w.keys.add(tr.key)
+	return tr
+}
+
+// session lets a delegate trade for an account and runs a session of it, until the test ends.
+func (w *world) session(owner *api.Signer, market *tape.Tape) *gate.Session {
+	w.Helper()
+	seed := owner.Key.Seed()
+	seed[31] ^= 1
+	delegate := identity.NewKey(seed)
 	w.must(w.client.As(owner), &exchange.AddDelegate{Key: delegate.Public(), Scopes: ledger.Read | ledger.Trade})
 	client := w.connect()
 	catalog, err := api.NewCatalog(client, nil, func(context.Context) (*api.Verifier, error) { return nil, api.ErrConfig })
 	if err != nil {
 		w.Fatal(err)
 	}
-	tr := &trader{owner: owner.Account, key: &binance.Key{ID: name, Kind: kind, Scopes: binance.Read | binance.Trade}}
-	tr.session, err = gate.Open(w.Context(), gate.Config{
-		Client: client, Signer: &api.Signer{Account: owner.Account, Key: delegate}, Catalog: catalog, Proofs: gate.ProveNever, Store: memstore.New(),
+	s, err := gate.Open(w.Context(), gate.Config{
+		Client: client, Signer: &api.Signer{Account: owner.Account, Key: delegate}, Catalog: catalog, Proofs: gate.ProveNever, Store: memstore.New(), Tape: market,
 	})
 	if err != nil {
 		w.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- tr.session.Run(ctx) }()
+	go func() { done <- s.Run(ctx) }()
 	w.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
 			w.Error(err)
 		}
 	})
-	w.until(func() bool { return tr.session.Ready() == nil })
-	tr.key.Account = tr.session
-	tr.makeKey(w.T)
-	w.keys.add(tr.key)
-	return tr
+	w.until(func() bool { return s.Ready() == nil })
+	return s
 }
 
 func (tr *trader) makeKey(t *testing.T) {
