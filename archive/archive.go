@@ -32,10 +32,10 @@ type Archive interface {
 	Height(ctx context.Context) (uint64, error)
 	// Write adds blocks of ascending heights to an archive that is at the height after.
 	Write(ctx context.Context, after uint64, blocks []*Block) error
-	// Gap records that blocks above after, up to and with to, are not known and never
-	// will be. The archive is at the height to then. Call Correct next: what the missing
-	// blocks did to orders and balances is not known else.
-	Gap(ctx context.Context, after, to uint64) error
+	// Gap records that the blocks above after, up to the height of an inventory, are not
+	// known and never will be, and makes what the archive shows of the present that of the
+	// inventory (G-33). The archive is at that height then.
+	Gap(ctx context.Context, after uint64, in *Inventory) error
 	// Correct makes balances, live orders, wallets, assets and markets those of an
 	// inventory of the height at which the archive is.
 	Correct(ctx context.Context, in *Inventory) error

@@ -24,6 +24,8 @@ type Config struct {
 	Log    Log    `toml:"log"`
 	Memory Memory `toml:"memory"`
 	Events Events `toml:"events"`
+	// Archive is one for each virtual server.
+	Archive ArchiveConfig `toml:"archive"`
 	// Chains say how this server sees the chains of banks, by network.
 	Chains  map[string]ChainConfig `toml:"chains"`
 	Virtual []VirtualConfig        `toml:"virtual_server"`
@@ -62,7 +64,7 @@ type VirtualConfig struct {
 
 // DefaultConfig is what applies where a config file is silent.
 func DefaultConfig() Config {
-	return Config{HTTP: HTTP{Listen: "127.0.0.1:8640", Conns: 1024}, Admin: Admin{Listen: "admin.sock"}, Log: Log{Level: "info", Format: "text"}, Events: Events{Keep: "24h"}}
+	return Config{HTTP: HTTP{Listen: "127.0.0.1:8640", Conns: 1024}, Admin: Admin{Listen: "admin.sock"}, Log: Log{Level: "info", Format: "text"}, Events: Events{Keep: "24h"}, Archive: ArchiveConfig{Engine: archiveNone}}
 }
 
 // defaultVirtual is what applies where a virtual server's section is silent.
@@ -177,6 +179,9 @@ func (c *Config) check() error {
 	if _, err := c.Events.duration(); err != nil {
 		return bad("events.keep %v", err)
 	}
+	if err := c.Archive.check(); err != nil {
+		return bad("%v", err)
+	}
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		return bad("log.format %q: write text or json", c.Log.Format)
 	}
@@ -234,8 +239,19 @@ limit = %s
 # For how long (of block time) what blocks did is kept for those who follow it: streams of
 # events go on from there, and the archive. 0: what is in memory, some seconds; forever.
 keep = %s
+
+[archive]
+# Where what blocks did is kept in tables, for questions about the past: none, sqlite or
+# postgres. It is made from what [events] keeps; souk archive rebuild makes it anew.
+engine = %s
+# For sqlite: the folder of its files, one for each virtual server. Empty: beside the state.
+path = %s
+# For postgres: a file with the DSN in one line, that only this user can read, such as
+# postgres://souk:PASSWORD@localhost/souk. Tables are in a schema for each virtual server.
+dsn_file = %s
 %s`, tomlString(c.HTTP.Listen), tomlList(c.HTTP.Hosts), tomlString(c.HTTP.TLSCert), tomlString(c.HTTP.TLSKey), c.HTTP.Plain, c.HTTP.Conns, tomlString(c.Admin.Listen),
-		tomlString(c.Log.Level), tomlString(c.Log.Format), tomlString(c.Memory.Limit), tomlString(c.Events.Keep), chainsHelp)
+		tomlString(c.Log.Level), tomlString(c.Log.Format), tomlString(c.Memory.Limit), tomlString(c.Events.Keep),
+		tomlString(c.Archive.Engine), tomlString(c.Archive.Path), tomlString(c.Archive.DSNFile), chainsHelp)
 	for _, network := range slices.Sorted(maps.Keys(c.Chains)) {
 		chain := c.Chains[network]
 		b.WriteString(chain.text(network))

@@ -68,6 +68,7 @@ func Settings(h Home) ([]Setting, error) {
 	all = append(all, section("log", "log", c.Log, table("log"))...)
 	all = append(all, section("memory", "memory", c.Memory, table("memory"))...)
 	all = append(all, section("events", "events", c.Events, table("events"))...)
+	all = append(all, section("archive", "archive", c.Archive, table("archive"))...)
 	chains := table("chains")
 	for _, network := range slices.Sorted(maps.Keys(c.Chains)) {
 		m, _ := chains[network].(map[string]any)

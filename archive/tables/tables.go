@@ -155,29 +155,23 @@ func (a *Archive) Height(ctx context.Context) (uint64, error) {
 }
 
 // Gap records blocks that are not known.
-func (a *Archive) Gap(ctx context.Context, after, to uint64) error {
-	if to <= after {
-		return fmt.Errorf("%w: a gap from %d to %d", archive.ErrHeight, after+1, to)
+func (a *Archive) Gap(ctx context.Context, after uint64, in *archive.Inventory) error {
+	if in.Height <= after {
+		return fmt.Errorf("%w: a gap from %d to %d", archive.ErrHeight, after+1, in.Height)
 	}
 	return a.write(ctx, func(s Session) error {
 		if err := at(ctx, s, after); err != nil {
 			return err
 		}
-		a.known = nil
 		var n numbers
-		q := query.New(s)
-		p, err := q.Position(ctx)
-		if err != nil {
-			return err
-		}
-		gap := query.AddGapParams{First: n.of(after + 1), Last: n.of(to)}
+		gap := query.AddGapParams{First: n.of(after + 1), Last: n.of(in.Height)}
 		if n.err != nil {
 			return n.err
 		}
-		if err := q.AddGap(ctx, gap); err != nil {
+		if err := query.New(s).AddGap(ctx, gap); err != nil {
 			return err
 		}
-		return q.Advance(ctx, query.AdvanceParams{Height: gap.Last, Time: p.Time})
+		return a.correct(ctx, s, in)
 	})
 }
 
