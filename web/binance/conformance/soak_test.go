@@ -166,7 +166,7 @@ func (w *world) trade(ctx context.Context, t *testing.T, callers []*caller, leng
 	var working sync.WaitGroup
 	for i := range bots {
 		working.Go(func() {
-			b := &bot{caller: callers[i%len(callers)], rng: rand.New(rand.NewPCG(uint64(i), 1))}
+			b := &bot{caller: callers[i%len(callers)], rng: rand.New(rand.NewPCG(uint64(i), 1)), number: i}
 			for over.Err() == nil { // what is under way then is waited for
 				if err := b.step(ctx); err != nil {
 					t.Errorf("bot %d: %v", i, err)
@@ -226,8 +226,10 @@ func flat(t *testing.T, memory []uint64) {
 // bot places orders around one price and takes some of them back.
 type bot struct {
 	*caller
-	rng  *rand.Rand
-	open []int64
+	rng    *rand.Rand
+	number int
+	placed int
+	open   []int64
 }
 
 func (b *bot) step(ctx context.Context) error {
@@ -249,6 +251,7 @@ func (b *bot) step(ctx context.Context) error {
 	if b.rng.IntN(4) == 0 {
 		tif = "IOC"
 	}
+	b.placed++
 	price, quantity := asset.Amount(49_900+b.rng.IntN(200))*coin, asset.Amount(1+b.rng.IntN(50))*coin/1_000
 	var o struct {
 		ID     int64  `json:"orderId"`
@@ -256,7 +259,7 @@ func (b *bot) step(ctx context.Context) error {
 	}
 	err := b.signed(ctx, "POST", "/api/v3/order", url.Values{
 		"symbol": {"BTCEUR"}, "side": {side}, "type": {"LIMIT"}, "timeInForce": {tif}, "price": {amountText(price)}, "quantity": {amountText(quantity)},
-		"newOrderRespType": {"RESULT"},
+		"newOrderRespType": {"RESULT"}, "newClientOrderId": {fmt.Sprintf("bot-%d-%d", b.number, b.placed)},
 	}, &o)
 	if err == nil && (o.Status == "NEW" || o.Status == "PARTIALLY_FILLED") {
 		b.open = append(b.open, o.ID)

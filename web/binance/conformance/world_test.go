@@ -186,7 +186,7 @@ func (w *world) trader(name string, kind binance.KeyKind) *trader {
 }
 
 // session lets a delegate trade for an account and runs a session of it, until the test ends.
-func (w *world) session(owner *api.Signer, market *tape.Tape) *gate.Session {
+func (w *world) session(owner *api.Signer, feeds *tape.Tape) *gate.Session {
 	w.Helper()
 	seed := owner.Key.Seed()
 	seed[31] ^= 1
@@ -198,7 +198,7 @@ func (w *world) session(owner *api.Signer, market *tape.Tape) *gate.Session {
 		w.Fatal(err)
 	}
 	s, err := gate.Open(w.Context(), gate.Config{
-		Client: client, Signer: &api.Signer{Account: owner.Account, Key: delegate}, Catalog: catalog, Proofs: gate.ProveNever, Store: memstore.New(), Tape: market,
+		Client: client, Signer: &api.Signer{Account: owner.Account, Key: delegate}, Catalog: catalog, Proofs: gate.ProveNever, Store: memstore.New(), Tape: feeds,
 	})
 	if err != nil {
 		w.Fatal(err)
