@@ -94,7 +94,7 @@ func rules() []Rule {
 		// Floor 4: faces.
 		{Package: "api", Floor: 4, Imports: state},
 		{
-			Package: "web", Floor: 4, Imports: with(state, "consensus", "archive", "api", "threshold"),
+			Package: "web", Floor: 4, Imports: with(state, "consensus", "archive", "tape", "api", "threshold"),
 			Owns: []string{"github.com/danielgtaylor/huma"},
 		},
 		{
@@ -110,7 +110,7 @@ func rules() []Rule {
 		// Floor 5: assembly. Only node imports adapters.
 		{
 			Package: "node", Floor: 5, Imports: with(state, "archive", "archive/tables", "archive/sqlite", "archive/postgres", "consensus", "consensus/comet",
-				"store", "store/pebble", "store/memstore", "store/sealed", "replica", "api", "web", "internal/ports",
+				"store", "store/pebble", "store/memstore", "store/sealed", "replica", "tape", "api", "web", "internal/ports",
 				"gate", "tape", "web/binance", "web/wallet",
 				"chain", "chain/rpc", "chain/bitcoin", "chain/litecoin", "chain/namecoin", "chain/neutrino", "signer", "custodian"),
 		},
@@ -152,7 +152,7 @@ func rules() []Rule {
 			Package: "internal/bench", Floor: Beside,
 			Imports: with(state, "exchange/exchangetest", "exchange/market/markettest", "archive", "archive/sqlite", "archive/tables", "consensus", "store/pebble",
 				"store/sealed", "replica", "api", "node", "internal/cluster", "internal/load",
-				"internal/chainnode", "internal/outside"),
+				"internal/chainnode", "internal/outside", "tape", "web/binance", "gate", "store/memstore"),
 		},
 		{Package: "internal/bulk", Floor: Beside, Test: true},
 		{Package: "internal/e2e", Floor: Beside, Test: true},

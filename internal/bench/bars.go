@@ -37,6 +37,7 @@ func bars() []bar {
 		atLeast("one_ratio", 0.60, "commands a second by one server, of the raw verification rate"),
 		atLeast("four_ratio", 0.60, "the same by four servers, of a quarter of it"),
 		atMost("one_server_p50_ms", 5, "one server, from submission to the committed answer"),
+		atMost("door_added_p50_ms", 5, "what a gate adds to an order of a client on its machine, one server"),
 		atMost("four_servers_p50_ms", 40, "the same, four servers"),
 		atMost("four_servers_p99_ms", 100, ""),
 		atMost("gap_p50_ms", 500, "pause while one of four servers is killed"),

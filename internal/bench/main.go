@@ -46,6 +46,7 @@ var parts = []part{
 	{"million", (*run).million},
 	{"archive", (*run).archive},
 	{"one", (*run).one},
+	{"door", (*run).door},
 	{"four", (*run).four},
 	{"idle", (*run).idle},
 	{"gap", (*run).gap},
