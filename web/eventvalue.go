@@ -92,17 +92,13 @@ func (v *virtual) marketEvents(b *archive.Block) ([]api.MarketEvents, error) {
 		}
 	}
 	for i := range b.Events {
-		f := b.Events[i].Fill
-		if b.Events[i].Kind != exchange.EventTrade || f == nil {
+		t, ok := tradeOf(b, &b.Events[i])
+		if !ok {
 			continue
 		}
-		m, p, err := of(f.Market)
+		m, p, err := of(t.Market)
 		if err != nil {
 			return nil, err
-		}
-		t := exchange.Trade{
-			ID: f.Trade, Market: f.Market, Price: f.Price, Quantity: f.Quantity, Maker: f.Maker, Taker: f.Taker,
-			Taking: f.TakerSide, Inner: f.Inner, Height: b.Height, Time: b.Time,
 		}
 		m.Trades = append(m.Trades, p.Trade(&t))
 	}
@@ -112,6 +108,18 @@ func (v *virtual) marketEvents(b *archive.Block) ([]api.MarketEvents, error) {
 	}
 	slices.SortFunc(list, func(a, b api.MarketEvents) int { return cmp.Compare(a.Market, b.Market) })
 	return list, nil
+}
+
+// tradeOf is the public record of an event that is a trade.
+func tradeOf(b *archive.Block, e *exchange.Event) (exchange.Trade, bool) {
+	f := e.Fill
+	if e.Kind != exchange.EventTrade || f == nil {
+		return exchange.Trade{}, false
+	}
+	return exchange.Trade{
+		ID: f.Trade, Market: f.Market, Price: f.Price, Quantity: f.Quantity, Maker: f.Maker, Taker: f.Taker,
+		Taking: f.TakerSide, Inner: f.Inner, Height: b.Height, Time: b.Time,
+	}, true
 }
 
 // accountEvents is what a block did to an account.

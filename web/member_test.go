@@ -16,6 +16,7 @@ import (
 	"souk/exchange/exchangetest"
 	"souk/exchange/market"
 	"souk/identity"
+	"souk/tape"
 	"souk/web"
 )
 
@@ -65,6 +66,7 @@ type host struct {
 	server *web.Server
 	url    string
 	listen net.Listener
+	tape   *tape.Tape // which tests feed
 
 	mu     sync.RWMutex
 	done   int // blocks executed
@@ -82,7 +84,7 @@ func (c *chainOf) join(config web.Config) *host {
 		c.tb.Fatal(err)
 	}
 	m := &host{instant: instant{id: founding.ID(), state: state}, chain: c, oldest: 1, news: make(chan struct{})}
-	m.server = web.New(config)
+	m.server, m.tape = web.New(config), tape.New()
 	m.add()
 	if m.listen, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		c.tb.Fatal(err)
@@ -104,7 +106,7 @@ func (c *chainOf) join(config web.Config) *host {
 
 // add begins to serve the virtual server.
 func (m *host) add() {
-	if err := m.server.Add(web.Virtual{Founding: m.chain.world.State.Founding(), Replica: m, Engine: m}); err != nil {
+	if err := m.server.Add(web.Virtual{Founding: m.chain.world.State.Founding(), Replica: m, Engine: m, Tape: m.tape}); err != nil {
 		m.chain.tb.Error(err)
 	}
 }
@@ -227,6 +229,29 @@ func (m *host) Follow(ctx context.Context, from uint64) iter.Seq2[*archive.Block
 				case <-news:
 				case <-ctx.Done():
 					yield(nil, ctx.Err())
+					return
+				}
+			}
+		}
+	}
+}
+
+func (m *host) Trades(id market.ID, _ web.Cursor) iter.Seq2[web.Trade, error] {
+	return func(yield func(web.Trade, error) bool) {
+		m.mu.RLock()
+		log := m.log
+		m.mu.RUnlock()
+		for _, b := range slices.Backward(log) {
+			for i := range b.Events {
+				f := b.Events[len(b.Events)-1-i].Fill
+				if f == nil || f.Market != id {
+					continue
+				}
+				t := exchange.Trade{
+					ID: f.Trade, Market: id, Price: f.Price, Quantity: f.Quantity, Maker: f.Maker, Taker: f.Taker, Taking: f.TakerSide,
+					Inner: f.Inner, Height: b.Height, Time: b.Time,
+				}
+				if !yield(web.Trade{Trade: t}, nil) {
 					return
 				}
 			}

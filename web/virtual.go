@@ -21,6 +21,7 @@ import (
 	"souk/exchange/market"
 	"souk/exchange/roster"
 	"souk/identity"
+	"souk/tape"
 )
 
 // virtual answers for one virtual server.
@@ -34,6 +35,7 @@ type virtual struct {
 	replica  Replica
 	engine   Engine
 	health   func() []api.BankHealth
+	tape     *tape.Tape
 	mux      *http.ServeMux
 	reads    *reads
 	looks    chan struct{}          // holds one for each request that looks at the state
@@ -71,7 +73,7 @@ const (
 func newVirtual(s *Server, id exchange.ID, of Virtual) *virtual {
 	v := &virtual{
 		server: s, id: id, text: serverText(id), name: of.Founding.Name, contract: of.Founding.Append(nil), self: of.Self,
-		replica: of.Replica, engine: of.Engine, health: of.Banks, mux: http.NewServeMux(), reads: newReads(),
+		replica: of.Replica, engine: of.Engine, health: of.Banks, tape: of.Tape, mux: http.NewServeMux(), reads: newReads(),
 		looks: make(chan struct{}, mostLooks), admit: of.Admit, admissions: admissions{sources: map[netip.Prefix]*bucket{}}, coinCache: coinCache{list: map[custody.Bank]*coinList{}}, pages: pageCache{list: map[custody.Bank]*bankPage{}},
 		signatures: verdicts{known: map[[32]byte]bool{}}, derived: newDerived(),
 	}

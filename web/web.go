@@ -33,6 +33,7 @@ import (
 	"souk/api"
 	"souk/exchange"
 	"souk/identity"
+	"souk/tape"
 )
 
 // Defaults of Config.
@@ -116,6 +117,8 @@ type Virtual struct {
 	// Admit opens an account by this member's server and waits for the receipt; nil: it
 	// opens none. It is called for at most 1,000 accounts an hour (H-104).
 	Admit func(ctx context.Context, body *exchange.Admit) (exchange.Receipt, error)
+	// Tape has the market data, which KeepTape feeds; nil: this server keeps none.
+	Tape *tape.Tape
 	// Banks tell how this server does its part in the banks; nil if it has none.
 	Banks func() []api.BankHealth
 }
