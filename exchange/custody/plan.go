@@ -178,8 +178,15 @@ func (b *bank) drain(now uint64) {
 	if now <= b.usedAt {
 		return
 	}
-	b.used = b.usedUp(b.MaxPerHour, now)
-	b.usedAt = now
+	used := b.usedUp(b.MaxPerHour, now)
+	gone := uint64(b.used - used)
+	switch taken, ok := asset.Mul(gone, hour).DivUp(uint64(b.MaxPerHour)); {
+	case used == 0 || b.used > b.MaxPerHour || !ok:
+		b.usedAt = now
+	default: // what is less than a unit adds up
+		b.usedAt = min(now, b.usedAt+taken)
+	}
+	b.used = used
 }
 
 // usedUp is what is used of an hourly limit at a time: no more than that, also where more

@@ -8,6 +8,32 @@ import (
 	"souk/exchange/custody"
 )
 
+// Y-55: an hourly limit drains also if that is less than a unit from one look to the next.
+func TestSmallHourDrains(t *testing.T) {
+	d := definition("bitcoin-regtest", 1)
+	d.MinWithdrawal, d.MaxPerHour = 3000, 3000 // a look each second
+	w := newWorld(t, 4, d)
+	w.turn(0, 2)
+	w.gift(0, coin)
+	w.deposit(1, 0, coin)
+	w.turn(0, 4)
+	for _, to := range []string{"first", "second"} {
+		if _, code := w.withdraw(1, 0, to, 3000, 1_000_000); code != custody.OK {
+			t.Fatal(code)
+		}
+	}
+	w.step()
+	if _, used := w.s.Hour(1, w.now); used != 3000 {
+		t.Fatalf("%d of the hour is used", used)
+	}
+	for range 3700 {
+		w.step()
+	}
+	if info, _ := w.s.Bank(1); info.Pending != 0 {
+		t.Errorf("%d wait after more than an hour", info.Pending)
+	}
+}
+
 // Y-55: a withdrawal of the whole hourly limit whose bound is too low for any
 // transaction takes nothing of the limit, ends no look and keeps nobody waiting.
 func TestHourNotBlocked(t *testing.T) {
