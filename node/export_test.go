@@ -1,8 +1,13 @@
 package node
 
 import (
+	"context"
+	"log/slog"
+
+	"souk/archive"
 	"souk/chain"
 	"souk/exchange"
+	"souk/replica"
 	"souk/script"
 	"souk/store/sealed"
 )
@@ -42,3 +47,25 @@ var ConfigText = configText
 
 // ReadBackup is readBackup.
 var ReadBackup = readBackup
+
+// Archivist is an archivist.
+type Archivist struct{ a *archivist }
+
+// StartArchivist starts one for a replica, which lets no blocks gather.
+func StartArchivist(r *replica.Replica, log *slog.Logger, open func(context.Context) (archive.Archive, error)) Archivist {
+	a := &archivist{replica: r, open: open, log: log}
+	a.start()
+	return Archivist{a}
+}
+
+// Height is that of the archive, as the archivist knows it.
+func (a Archivist) Height() uint64 { return a.a.height.Load() }
+
+// Gaps is how many there have been.
+func (a Archivist) Gaps() uint64 { return a.a.gaps.Load() }
+
+// Failures is how many there have been.
+func (a Archivist) Failures() uint64 { return a.a.failures.Load() }
+
+// Close ends it.
+func (a Archivist) Close() { a.a.close() }

@@ -130,6 +130,9 @@ func (n *Node) open() (err error) {
 		if err := registerMetrics(registry, v); err != nil {
 			return err
 		}
+		if err := registerArchive(registry, v); err != nil {
+			return err
+		}
 		if err := v.start(); err != nil {
 			return fmt.Errorf("virtual server %x: %w", v.id[:8], err)
 		}

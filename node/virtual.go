@@ -51,7 +51,8 @@ type parts struct {
 	engine  *comet.Engine
 	origin  *os.File
 	keeper  *keeper
-	market  *recorder
+	// archivist is nil if no archive is configured.
+	archivist *archivist
 }
 
 func (n *Node) newVirtual(c *VirtualConfig) (*virtual, error) {
@@ -93,10 +94,9 @@ func (v *virtual) start() error {
 	}
 	v.parts = p
 	p.keeper = v.keep(p)
-	p.market = record(p.replica, v.log)
+	p.archivist = v.archive(p.replica)
 	return v.node.web.Add(web.Virtual{
 		Founding: v.founding, Replica: face{p.replica}, Engine: p.engine, Self: v.key.Public(), Banks: v.health, Admit: v.mayAdmit(),
-		Tape: p.market.tape,
 	})
 }
 
@@ -261,8 +261,8 @@ func (v *virtual) close() error {
 // close closes what is open, in reverse.
 func (p *parts) close() error {
 	var errs []error
-	if p.market != nil {
-		p.market.close()
+	if p.archivist != nil {
+		p.archivist.close()
 	}
 	if p.keeper != nil {
 		errs = append(errs, p.keeper.close())

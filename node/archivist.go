@@ -1,0 +1,261 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"souk/archive"
+	"souk/exchange"
+	"souk/replica"
+)
+
+const (
+	// archiveBlocks and archiveEvents are the most blocks, and about the most commands and
+	// events of them, that go into the archive in one transaction.
+	archiveBlocks = 256
+	archiveEvents = 20_000
+	// archivePause is how long new blocks gather before they go into the archive, which
+	// syncs the disk every time.
+	archivePause = 200 * time.Millisecond
+	// How long an archive that fails is left alone, at first and at most.
+	archiveFirst = time.Second
+	archiveMost  = time.Minute
+	// archiveLate is the age of blocks that are not in the archive at which the log of the
+	// server says so.
+	archiveLate = time.Minute
+)
+
+// archivist brings what blocks did from the log of a replica to an archive. The virtual
+// server does not depend on it: whatever becomes of the archive, blocks go on, and what
+// the archive lacks it is given later, as long as the log has it (G-45).
+type archivist struct {
+	replica *replica.Replica
+	origin  bool // the virtual server had accounts before its first block
+	open    func(context.Context) (archive.Archive, error)
+	log     *slog.Logger
+	pause   time.Duration // while blocks gather
+	late    bool          // the log was told
+
+	stop    context.CancelFunc
+	running sync.WaitGroup
+
+	// For who watches.
+	height   atomic.Uint64 // of the archive
+	behind   atomic.Int64  // ms of block time
+	written  atomic.Uint64 // blocks
+	failures atomic.Uint64
+	gaps     atomic.Uint64
+}
+
+// archive begins to bring what blocks do to the archive, if there is one.
+func (v *virtual) archive(r *replica.Replica) *archivist {
+	if v.node.config.Archive.Engine == archiveNone {
+		return nil
+	}
+	a := &archivist{replica: r, origin: v.founding.Origin != nil, open: v.openArchive, log: v.logger(logNode), pause: archivePause}
+	a.start()
+	return a
+}
+
+// start begins the work.
+func (a *archivist) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	a.stop = cancel
+	a.running.Go(func() { a.run(ctx) })
+}
+
+// close ends the work and waits for it.
+func (a *archivist) close() {
+	a.stop()
+	a.running.Wait()
+}
+
+// run keeps the archive going until ctx is done or the replica is over.
+func (a *archivist) run(ctx context.Context) {
+	wait := archiveFirst
+	for {
+		before := a.written.Load()
+		err := a.work(ctx)
+		if ctx.Err() != nil || a.replica.Err() != nil {
+			return
+		}
+		a.failures.Add(1)
+		if a.written.Load() > before {
+			wait = archiveFirst
+		}
+		a.log.WarnContext(ctx, "the archive does not take blocks; it will be tried again", slog.Any("error", err), slog.Duration("in", wait))
+		if !sleep(ctx, wait) {
+			return
+		}
+		wait = min(2*wait, archiveMost)
+	}
+}
+
+// sleep waits; false if ctx is done before.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// work opens the archive and fills it, until something fails.
+func (a *archivist) work(ctx context.Context) (err error) {
+	to, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, to.Close()) }()
+	for {
+		height, err := to.Height(ctx)
+		if err != nil {
+			return err
+		}
+		a.height.Store(height)
+		if height == 0 && a.origin {
+			err = a.gap(ctx, to, 0)
+		} else {
+			err = a.fill(ctx, to, height)
+		}
+		if errors.Is(err, replica.ErrGone) {
+			err = a.gap(ctx, to, height)
+		}
+		// Somebody else may have emptied the archive, who will not go on doing so.
+		if err != nil && !errors.Is(err, archive.ErrHeight) {
+			return err
+		}
+		if !sleep(ctx, a.pause) {
+			return ctx.Err()
+		}
+	}
+}
+
+// fill brings blocks to an archive that is at a height, old and then new ones.
+func (a *archivist) fill(ctx context.Context, to archive.Archive, height uint64) error {
+	for {
+		var blocks []*archive.Block
+		size := 0
+		write := func() error {
+			if len(blocks) == 0 {
+				return nil
+			}
+			last := blocks[len(blocks)-1]
+			if err := to.Write(ctx, height, blocks); err != nil {
+				return err
+			}
+			height = last.Height
+			a.height.Store(height)
+			a.written.Add(uint64(len(blocks)))
+			a.lag(last.Time)
+			blocks, size = nil, 0
+			return nil
+		}
+		for b, err := range a.replica.Logged(ctx, height+1) {
+			if err != nil {
+				return err
+			}
+			blocks = append(blocks, b)
+			if size += len(b.Commands) + len(b.Events); len(blocks) < archiveBlocks && size < archiveEvents {
+				continue
+			}
+			if err := write(); err != nil {
+				return err
+			}
+		}
+		if err := write(); err != nil {
+			return err
+		}
+		a.caughtUp()
+		if !sleep(ctx, a.pause) {
+			return ctx.Err()
+		}
+		for _, err := range a.replica.Follow(ctx, height+1) { // there is another
+			if err != nil {
+				return err
+			}
+			break
+		}
+	}
+}
+
+// gap goes on behind what the log does not have any more, and records that.
+func (a *archivist) gap(ctx context.Context, to archive.Archive, height uint64) error {
+	var in *archive.Inventory
+	err := a.replica.ViewAt(func(s *exchange.State, at replica.Position) { in = archive.Take(s, at.Height, at.Time) })
+	if err != nil {
+		return err
+	}
+	a.log.WarnContext(ctx, "the archive lacks blocks that the log does not have any more; it goes on without them",
+		slog.Uint64("from", height+1), slog.Uint64("to", in.Height))
+	if err := to.Gap(ctx, height, in); err != nil {
+		return err
+	}
+	a.gaps.Add(1)
+	a.height.Store(in.Height)
+	return nil
+}
+
+// lag notes how old the newest block in the archive is, while there are others, and says
+// so if that is much.
+func (a *archivist) lag(ms uint64) {
+	now := a.replica.Position().Time
+	behind := int64(now - min(ms, now))
+	a.behind.Store(behind)
+	if late := time.Duration(behind)*time.Millisecond > archiveLate; late && !a.late {
+		a.late = true
+		a.log.Warn("the archive is behind", slog.Uint64("height", a.height.Load()), slog.Duration("behind", time.Duration(behind)*time.Millisecond))
+	}
+}
+
+// caughtUp notes that the archive has all blocks.
+func (a *archivist) caughtUp() {
+	a.behind.Store(0)
+	if a.late {
+		a.late = false
+		a.log.Info("the archive has caught up", slog.Uint64("height", a.height.Load()))
+	}
+}
+
+// registerArchive shows how the archive of a virtual server is doing.
+func registerArchive(r *prometheus.Registry, v *virtual) error {
+	labels := prometheus.Labels{"virtual_server": fmt.Sprintf("%x", v.id[:8])}
+	for _, m := range archiveMetrics {
+		get := func() float64 {
+			if p := v.running(); p != nil && p.archivist != nil {
+				return m.read(p.archivist)
+			}
+			return 0
+		}
+		var c prometheus.Collector = prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "souk_archive_" + m.name, Help: m.help, ConstLabels: labels}, get)
+		if !m.gauge {
+			c = prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "souk_archive_" + m.name, Help: m.help, ConstLabels: labels}, get)
+		}
+		if err := r.Register(c); err != nil {
+			return fmt.Errorf("metrics: %w", err)
+		}
+	}
+	return nil
+}
+
+var archiveMetrics = []struct {
+	name, help string
+	gauge      bool
+	read       func(*archivist) float64
+}{
+	{"height", "Height of the newest block in the archive.", true, func(a *archivist) float64 { return float64(a.height.Load()) }},
+	{"behind_seconds", "Block time by which the archive is behind.", true, func(a *archivist) float64 { return float64(a.behind.Load()) / 1000 }},
+	{"blocks_total", "Blocks that the archive was given.", false, func(a *archivist) float64 { return float64(a.written.Load()) }},
+	{"failures_total", "How often the archive did not take blocks.", false, func(a *archivist) float64 { return float64(a.failures.Load()) }},
+	{"gaps_total", "How often the log did not have the blocks that the archive lacked.", false, func(a *archivist) float64 { return float64(a.gaps.Load()) }},
+}
