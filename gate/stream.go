@@ -284,6 +284,9 @@ func (s *Session) changes(ctx context.Context, e *api.BlockEvents) (list []chang
 			c.fill, err = s.fill(ctx, v.Fill)
 		case v.Order != nil:
 			c.order, err = s.order(ctx, v.Order)
+			if c.order.Status == market.Staged { // and still there when its block ends, unless it is closed
+				c.order.Status = market.Resting
+			}
 			if err == nil && v.Reason != "" {
 				c.reason, err = api.ParseReason(v.Reason)
 			}

@@ -42,6 +42,10 @@ const (
 	cancelPatience = 20 * time.Second
 	// walletCalls is how many requests of wallets are worked on at once.
 	walletCalls = 32
+	// gateConns is how many connections are open at once, gateSockets how many of them may be
+	// WebSockets, which are never closed for others.
+	gateConns   = 4096
+	gateSockets = 2048
 )
 
 // GateOptions are what a gate is started with, besides its folder.
@@ -319,7 +323,7 @@ func (g *Gate) listen(o *GateOptions) error {
 	}
 	registry := prometheus.NewRegistry()
 	g.web = web.New(web.Config{
-		Hosts: g.config.Hosts, TLS: config, Door: g.door(o.Software), Ready: g.reasons, Software: o.Software, Log: g.log,
+		Hosts: g.config.Hosts, TLS: config, Conns: gateConns, Door: g.door(o.Software), Ready: g.reasons, Software: o.Software, Log: g.log,
 		Metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
 	})
 	registry.MustRegister(g.web.Collectors()...)
@@ -360,23 +364,28 @@ func (g *Gate) door(software string) http.Handler {
 	coins := wallet.New(wallet.Config{
 		Account: g.session.Coins(g.config.Withdraw), Default: g.config.Wallet.Default, Users: g.users, Version: software, Log: g.log,
 	})
-	slots := make(chan struct{}, walletCalls)
+	slots, sockets := make(chan struct{}, walletCalls), make(chan struct{}, gateSockets)
+	within := func(slots chan struct{}, h http.Handler, w http.ResponseWriter, r *http.Request) {
+		select {
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
+			h.ServeHTTP(w, r)
+		default:
+			http.Error(w, "Work queue depth exceeded", http.StatusServiceUnavailable)
+		}
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p := r.URL.Path
 		switch {
 		case p == "/" && r.Method == http.MethodGet:
 			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 			_, _ = io.WriteString(w, "This is a Souk gate. Programs find /api/v3, /ws, /stream and /ws-api/v3 here, and JSON-RPC of wallets at /wallet/ and a name.\n")
-		case p != "/" && p != "/wallet" && !strings.HasPrefix(p, "/wallet/"):
-			g.dialect.ServeHTTP(w, r)
+		case p == "/" || p == "/wallet" || strings.HasPrefix(p, "/wallet/"):
+			within(slots, coins, w, r)
+		case r.Header.Get("Upgrade") != "":
+			within(sockets, g.dialect, w, r)
 		default:
-			select {
-			case slots <- struct{}{}:
-				defer func() { <-slots }()
-				coins.ServeHTTP(w, r)
-			default:
-				http.Error(w, "Work queue depth exceeded", http.StatusServiceUnavailable)
-			}
+			g.dialect.ServeHTTP(w, r)
 		}
 	})
 }

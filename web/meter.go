@@ -89,6 +89,9 @@ func (r *recorder) WriteHeader(status int) {
 	if r.status == 0 {
 		r.status = status
 	}
+	if status == http.StatusSwitchingProtocols { // who takes the connection over has no other response
+		r.finish()
+	}
 }
 
 // smallReply is what net/http keeps of a response itself, so that writing it waits for nobody.
