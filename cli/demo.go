@@ -280,6 +280,11 @@ func (d *demoRun) stay(ctx context.Context, dir string) error {
 		return err
 	}
 	d.next(dir, string(you.s.purse), you.a.pass.file, address)
+	g, err := d.gate(ctx, you, filepath.Join(dir, "gate"))
+	if err != nil {
+		return err
+	}
+	defer g.Close() //nolint:errcheck // the demonstration is over
 	defer d.mining(ctx, quietBlocks)()
 	d.gifts(ctx, you)
 	return nil

@@ -60,7 +60,7 @@ listens to this machine only. Make one with souk gate init, keys for your bots w
 	return c
 }
 
-// gateLog makes the logger of a gate.
+// openGate opens the gate of a folder, with the log that its config asks for.
 func (a *app) openGate(h node.GateHome, pass sealed.Passphrase, listen string) (*node.Gate, error) {
 	config, err := node.ReadGate(h)
 	if err != nil {
@@ -70,7 +70,7 @@ func (a *app) openGate(h node.GateHome, pass sealed.Passphrase, listen string) (
 	if err != nil {
 		return nil, err
 	}
-	return node.OpenGate(h, node.GateOptions{Pass: pass, Log: levels.Logger("gate"), Software: Version, Listen: listen})
+	return node.OpenGate(h, node.GateOptions{Pass: pass, Log: levels.Logger("node"), Software: Version, Listen: listen})
 }
 
 func (a *app) gate(ctx context.Context, h node.GateHome, listen string) error {

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"souk/node"
+	"souk/store/sealed"
 )
 
 // homeFlag adds --home.
@@ -26,23 +27,47 @@ func homeFlag(c *cobra.Command, home *string) {
 
 func (a *app) serveCommand() *cobra.Command {
 	var home string
+	var f serveGate
 	c := &cobra.Command{
 		Use: "serve", Short: "Run the server of a home", Args: cobra.NoArgs,
 		Long: `Run the server of a home, until it is ended by SIGTERM or SIGINT. SIGHUP has it read config.toml again: levels
-of the log and the certificate count at once, the rest from the next start on, and the log says what that is.`,
+of the log and the certificate count at once, the rest from the next start on, and the log says what that is.
+
+With --gate a gate of the operator's own account runs in the same process, for a server that belongs to
+one person; its passphrase comes from a file of its own.`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return a.serve(c.Context(), node.Home(home))
+			return a.serve(c.Context(), node.Home(home), &f)
 		},
 	}
 	homeFlag(c, &home)
+	c.Flags().StringVar(&f.home, "gate", "", "folder of a gate to open as well, made with souk gate init")
+	c.Flags().StringVar(&f.pass, "gate-passphrase-file", "", "file whose first line is the passphrase of that gate")
 	return c
+}
+
+// serveGate says which gate runs beside a server.
+type serveGate struct{ home, pass string }
+
+// open opens the gate; nil if there is none.
+func (f *serveGate) open(a *app) (*node.Gate, error) {
+	if f.home == "" {
+		return nil, nil //nolint:nilnil // none is wanted
+	}
+	if f.pass == "" {
+		return nil, usageError{errors.New("--gate needs --gate-passphrase-file")}
+	}
+	g, err := a.openGate(node.GateHome(f.home), sealed.FromFile(f.pass), "")
+	if err == nil {
+		p(a.err, "the gate is open at %s\n", g.URL())
+	}
+	return g, err
 }
 
 // mostSilent is how long a part of a server may be busy with itself before the service
 // manager is not told any more that all is well.
 const mostSilent = 2 * time.Minute
 
-func (a *app) serve(ctx context.Context, home node.Home) error {
+func (a *app) serve(ctx context.Context, home node.Home, f *serveGate) error {
 	config, err := node.ReadConfig(home.Config())
 	if err != nil {
 		return err
@@ -66,6 +91,11 @@ func (a *app) serve(ctx context.Context, home node.Home) error {
 		return err
 	}
 	p(a.err, "serving on %s\n", n.Addr())
+	g, err := f.open(a)
+	if err != nil {
+		return errors.Join(err, n.Close())
+	}
+	gateEnded := g.Done()
 	boss := overseen()
 	defer boss.stop()
 	tell := func(words string) {
@@ -78,10 +108,13 @@ func (a *app) serve(ctx context.Context, home node.Home) error {
 		select {
 		case <-ctx.Done():
 			tell("STOPPING=1")
-			return n.Close()
+			return errors.Join(g.Close(), n.Close())
 		case err := <-n.Done():
 			tell("STOPPING=1")
-			return errors.Join(err, n.Close())
+			return errors.Join(err, g.Close(), n.Close())
+		case err := <-gateEnded: // which is no reason to end the server
+			log.ErrorContext(ctx, "the gate has ended", slog.Any("error", err))
+			gateEnded = nil
 		case <-boss.ticks:
 			if n.Alive(mostSilent) { // else it ends this process, and starts another
 				tell("WATCHDOG=1")

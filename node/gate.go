@@ -399,8 +399,14 @@ func (g *Gate) URL() string { return gateURL(g.Addr()) }
 // Ready is why the account cannot be used now; nil if it can.
 func (g *Gate) Ready() error { return g.session.Ready() }
 
-// Done answers when the gate cannot go on and wants to be closed, with the reason.
-func (g *Gate) Done() <-chan error { return g.ended }
+// Done answers when the gate cannot go on and wants to be closed, with the reason. It never
+// does on nil.
+func (g *Gate) Done() <-chan error {
+	if g == nil {
+		return nil
+	}
+	return g.ended
+}
 
 func (g *Gate) end(reason error) {
 	select {
@@ -410,8 +416,11 @@ func (g *Gate) end(reason error) {
 }
 
 // Close stops the gate: first it takes no more requests, then it cancels its account's
-// orders if that is its policy. It may be called on a half-opened gate.
+// orders if that is its policy. It may be called on a half-opened gate, and on nil.
 func (g *Gate) Close() error {
+	if g == nil {
+		return nil
+	}
 	var errs []error
 	if g.web != nil && g.listener != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
