@@ -4,6 +4,7 @@ import (
 	"io"
 	"time"
 
+	"souk/api"
 	"souk/exchange/custody"
 	"souk/store/sealed"
 )
@@ -41,3 +42,44 @@ func Overseen() (say func(string) error, ticks <-chan time.Time) {
 	o := overseen()
 	return o.say, o.ticks
 }
+
+// Glance is what one look at servers brought.
+type Glance struct {
+	At      time.Time
+	Status  *api.Status
+	Markets *api.Markets
+	Book    *api.Book
+	Trades  *api.Trades
+	Reach   map[string]Reach
+	Err     error
+}
+
+// Reach is how a member's server answers.
+type Reach struct {
+	Took   time.Duration
+	Height uint64
+	Down   bool
+}
+
+// TopView is the dashboard.
+type TopView struct{ view topView }
+
+// NewTopView makes a dashboard for a terminal.
+func NewTopView(width, height int, color bool) *TopView {
+	return &TopView{topView{width: width, height: height, color: color}}
+}
+
+// See takes in a look.
+func (v *TopView) See(g Glance) {
+	seen := &glance{at: g.At, status: g.Status, markets: g.Markets, book: g.Book, trades: g.Trades, reach: map[string]reach{}, err: g.Err}
+	for url, r := range g.Reach {
+		seen.reach[url] = reach{took: r.Took, height: r.Height, down: r.Down}
+	}
+	v.view.see(seen)
+}
+
+// Press presses a key; true is to end.
+func (v *TopView) Press(key string) bool { return v.view.press(key) }
+
+// String is the screen.
+func (v *TopView) String() string { return v.view.String() }

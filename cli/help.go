@@ -30,6 +30,7 @@ var sharedFlags = map[string]string{
 	"market":            flagsOfPurse + " " + flagsToServer,
 	"bank":              flagsOfPurse + " " + flagsToServer,
 	"status":            flagsOfPurse + " " + flagsToServer,
+	"top":               flagsOfPurse + " " + flagsToServer,
 	"audit":             flagsOfPurse + " " + flagsToServer,
 	"vote":              flagsOfPurse + " " + flagsToServer + " " + flagsOfSecret,
 	"init":              flagsOfSecret,

@@ -2,7 +2,6 @@ package cli_test
 
 import (
 	"net"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -12,11 +11,7 @@ import (
 
 // A service manager hears each word as one datagram, and at a third of its patience.
 func TestOverseer(t *testing.T) {
-	dir, err := os.MkdirTemp("", "souk-") // the path of a socket is short
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir) //nolint:errcheck // temporary
+	dir := t.TempDir()
 	for _, name := range []string{filepath.Join(dir, "notify"), "@" + dir} {
 		l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
 		if err != nil {

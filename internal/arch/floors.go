@@ -116,7 +116,7 @@ func rules() []Rule {
 		},
 		{
 			Package: "cli", Floor: 5, Imports: with(state, "store/sealed", "purse", "api", "gate", "web/wallet", "node", "auditor", "chain", "recovery", "internal/chainnode", "internal/cluster", "internal/load", "internal/outside"),
-			Owns: []string{"github.com/spf13/cobra", "rsc.io/qr"},
+			Owns: []string{"github.com/spf13/cobra", "rsc.io/qr", "charm.land/bubbletea"},
 		},
 		{Package: "cmd/souk", Floor: 5, Imports: []string{"cli"}},
 		// Federations on one machine, for the demonstration, measurements and tests.
