@@ -149,48 +149,60 @@ func (rec *record) block() *archive.Block {
 	return rec.what
 }
 
-// moved says that a block may have changed what an account has of an asset. Sorting looks
-// at the first bytes of addresses before it looks at events, which are far apart.
+// moved says that a block may have changed what an account has of an asset. It holds no
+// pointers, and sorting looks at the first bytes of addresses before it looks at events,
+// which are far apart.
 type moved struct {
-	prefix  uint64
-	account *identity.Address
-	asset   asset.ID
+	prefix uint64
+	asset  asset.ID
+	event  int32 // index, with Other of it in the last bit
+}
+
+func (m *moved) account(events []exchange.Event) *identity.Address {
+	if m.event&1 == 0 {
+		return &events[m.event/2].Account
+	}
+	return &events[m.event/2].Other
 }
 
 // movements lists what a block may have changed, by account and asset, some of it more
 // than once. All is set if events do not say everything.
 func movements(res *exchange.Result, markets []archive.Market) (list []moved, all bool) {
-	list = make([]moved, 0, 2*len(res.Events))
-	add := func(a *identity.Address, id asset.ID) {
-		list = append(list, moved{binary.BigEndian.Uint64(a[:]), a, id})
-	}
-	for i := range res.Events {
-		e := &res.Events[i]
+	events := res.Events
+	list = make([]moved, 0, 2*len(events))
+	for i := range events {
+		e, at := &events[i], 2*int32(i)
+		add := func(a *identity.Address, other int32, id asset.ID) {
+			list = append(list, moved{binary.BigEndian.Uint64(a[:]), id, at + other})
+		}
 		switch {
 		case e.Fill != nil:
 			m := &markets[e.Market-1]
-			for _, a := range [...]*identity.Address{&e.Account, &e.Other} {
-				add(a, m.Base)
-				add(a, m.Quote)
-			}
+			add(&e.Account, 0, m.Base)
+			add(&e.Account, 0, m.Quote)
+			add(&e.Other, 1, m.Base)
+			add(&e.Other, 1, m.Quote)
 		case e.Order != nil:
 			if m := &markets[e.Market-1]; e.Order.Side == market.Buy {
-				add(&e.Account, m.Quote)
+				add(&e.Account, 0, m.Quote)
 			} else {
-				add(&e.Account, m.Base)
+				add(&e.Account, 0, m.Base)
 			}
 		case e.Asset != 0:
-			add(&e.Account, e.Asset)
-			add(&e.Other, e.Asset)
+			add(&e.Account, 0, e.Asset)
+			add(&e.Other, 1, e.Asset)
 		case e.Action != nil: // it may pay somebody
 			all = true
 		}
 	}
 	slices.SortFunc(list, func(x, y moved) int {
 		if x.prefix != y.prefix {
-			return cmp.Compare(x.prefix, y.prefix)
+			if x.prefix < y.prefix {
+				return -1
+			}
+			return 1
 		}
-		return cmp.Or(bytes.Compare(x.account[:], y.account[:]), cmp.Compare(x.asset, y.asset))
+		return cmp.Or(bytes.Compare(x.account(events)[:], y.account(events)[:]), cmp.Compare(x.asset, y.asset))
 	})
 	return list, all
 }
@@ -206,10 +218,10 @@ func balances(res *exchange.Result, markets []archive.Market) []archive.Balance 
 			continue
 		}
 		account, from := identity.Address(c.Key[1:]), len(out)
-		for len(list) > 0 && bytes.Compare(list[0].account[:], account[:]) < 0 {
+		for len(list) > 0 && bytes.Compare(list[0].account(res.Events)[:], account[:]) < 0 {
 			list = list[1:]
 		}
-		for ; len(list) > 0 && *list[0].account == account; list = list[1:] {
+		for ; len(list) > 0 && *list[0].account(res.Events) == account; list = list[1:] {
 			if n := len(out); n == from || out[n-1].Asset != list[0].asset {
 				out = append(out, archive.Balance{Account: account, Asset: list[0].asset})
 			}
