@@ -103,7 +103,7 @@ func rules() []Rule {
 
 		{
 			Package: "gate", Floor: 4,
-			Imports: with(state, "store", "api", "tape", "web/binance", "web/wallet"),
+			Imports: with(state, "store", "archive", "api", "tape", "web/binance", "web/wallet"),
 		},
 		{Package: "web/wallet", Floor: 4, Imports: []string{"asset"}},
 
