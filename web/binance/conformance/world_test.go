@@ -69,6 +69,12 @@ func (k *keys) add(key *binance.Key) {
 	k.all[key.ID] = key
 }
 
+func (k *keys) remove(id string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.all, id)
+}
+
 // newWorld starts the virtual server in this process, and the gate.
 func newWorld(t *testing.T, limits binance.Limits) *world {
 	t.Helper()
