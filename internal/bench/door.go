@@ -94,6 +94,7 @@ type doorway struct {
 	client  *api.Client
 	base    string
 	key     *binance.Key
+	http    *http.Client // nil: http.DefaultClient
 }
 
 func openDoor(ctx context.Context, c *cluster.Cluster, a *load.Account) (*doorway, error) {
@@ -188,18 +189,27 @@ func (d *doorway) turns(ctx context.Context, actor *api.Actor, order url.Values)
 	return raw, door, nil
 }
 
-// post sends one order as a client does.
-func (d *doorway) post(ctx context.Context, order url.Values) error {
-	order.Set("timestamp", strconv.FormatInt(time.Now().UnixMilli(), 10))
+// sign is a query with a time and its signature.
+func (d *doorway) sign(order url.Values, at time.Time) string {
+	order.Set("timestamp", strconv.FormatInt(at.UnixMilli(), 10))
 	query := order.Encode()
 	mac := hmac.New(sha256.New, d.key.Secret)
 	mac.Write([]byte(query))
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, d.base+"/api/v3/order?"+query+"&signature="+hex.EncodeToString(mac.Sum(nil)), nil)
+	return query + "&signature=" + hex.EncodeToString(mac.Sum(nil))
+}
+
+// post sends one order as a client does.
+func (d *doorway) post(ctx context.Context, order url.Values) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, d.base+"/api/v3/order?"+d.sign(order, time.Now()), nil)
 	if err != nil {
 		return err
 	}
 	r.Header.Set("X-MBX-APIKEY", d.key.ID)
-	resp, err := http.DefaultClient.Do(r)
+	client := d.http
+	if client == nil {
+		client = http.DefaultClient
+	}
+	resp, err := client.Do(r)
 	if err != nil {
 		return err
 	}

@@ -180,7 +180,7 @@ func (r *run) startChild(args ...string) (*child, error) {
 		return nil, err
 	}
 	cmd := exec.CommandContext(r.ctx, self, args...) //nolint:gosec // our own program
-	if args[0] == flooderName {
+	if args[0] == flooderName || args[0] == crowderName {
 		cmd = exec.CommandContext(r.ctx, "nice", append([]string{"-n", strconv.Itoa(floodNice), self}, args...)...) //nolint:gosec // our own program
 	}
 	cmd.Stderr = os.Stderr

@@ -47,6 +47,7 @@ var parts = []part{
 	{"archive", (*run).archive},
 	{"one", (*run).one},
 	{"door", (*run).door},
+	{"crowd", (*run).crowd},
 	{"four", (*run).four},
 	{"idle", (*run).idle},
 	{"gap", (*run).gap},
@@ -69,6 +70,8 @@ func main() {
 			do = func() error { return runFlooder(os.Args[2:]) }
 		case targetName:
 			do = runTarget
+		case crowderName:
+			do = runCrowder
 		}
 	}
 	if err := do(); err != nil {
