@@ -60,28 +60,32 @@ func (c bankCollector) Collect(out chan<- prometheus.Metric) {
 		w.mu.Lock()
 		failed := w.errors
 		w.mu.Unlock()
-		works := 0.0
-		if h.Works {
-			works = 1
-		}
 		labels := prometheus.Labels{"virtual_server": fmt.Sprintf("%x", c.v.id[:8]), "asset": w.symbol, "network": w.network.Name}
-		for _, m := range []struct {
-			name, help string
-			kind       prometheus.ValueType
-			value      float64
-		}{
-			{"works", "1 while this server sees the bank's chain and does its part.", prometheus.GaugeValue, works},
-			{"node_height", "Height of the chain as this server's node has it.", prometheus.GaugeValue, float64(h.Node)},
-			{"height", "Height up to which this server has read the chain.", prometheus.GaugeValue, float64(h.Height)},
-			{"agreed_height", "Height of the chain that the members agree on.", prometheus.GaugeValue, float64(h.Agreed)},
-			{"behind_blocks", "Agreed blocks that this server has not attested.", prometheus.GaugeValue, float64(behind(&h))},
-			{"waiting_withdrawals", "Withdrawals that no transaction pays yet.", prometheus.GaugeValue, float64(h.Waiting)},
-			{"transactions", "Transactions of the bank that are not settled.", prometheus.GaugeValue, float64(h.Transactions)},
-			{"errors_total", "Rounds of work for the bank that failed.", prometheus.CounterValue, float64(failed)},
-		} {
-			out <- prometheus.MustNewConstMetric(prometheus.NewDesc("souk_bank_"+m.name, m.help, nil, labels), m.kind, m.value)
+		for _, m := range bankMetrics {
+			out <- prometheus.MustNewConstMetric(prometheus.NewDesc("souk_bank_"+m.name, m.help, nil, labels), m.kind, m.read(&h, failed))
 		}
 	}
+}
+
+// bankMetrics are what is counted of each bank.
+var bankMetrics = []struct {
+	name, help string
+	kind       prometheus.ValueType
+	read       func(h *api.BankHealth, failed uint64) float64
+}{
+	{"works", "1 while this server sees the bank's chain and does its part.", prometheus.GaugeValue, func(h *api.BankHealth, _ uint64) float64 {
+		if h.Works {
+			return 1
+		}
+		return 0
+	}},
+	{"node_height", "Height of the chain as this server's node has it.", prometheus.GaugeValue, func(h *api.BankHealth, _ uint64) float64 { return float64(h.Node) }},
+	{"height", "Height up to which this server has read the chain.", prometheus.GaugeValue, func(h *api.BankHealth, _ uint64) float64 { return float64(h.Height) }},
+	{"agreed_height", "Height of the chain that the members agree on.", prometheus.GaugeValue, func(h *api.BankHealth, _ uint64) float64 { return float64(h.Agreed) }},
+	{"behind_blocks", "Agreed blocks that this server has not attested.", prometheus.GaugeValue, func(h *api.BankHealth, _ uint64) float64 { return float64(behind(h)) }},
+	{"waiting_withdrawals", "Withdrawals that no transaction pays yet.", prometheus.GaugeValue, func(h *api.BankHealth, _ uint64) float64 { return float64(h.Waiting) }},
+	{"transactions", "Transactions of the bank that are not settled.", prometheus.GaugeValue, func(h *api.BankHealth, _ uint64) float64 { return float64(h.Transactions) }},
+	{"errors_total", "Rounds of work for the bank that failed.", prometheus.CounterValue, func(_ *api.BankHealth, failed uint64) float64 { return float64(failed) }},
 }
 
 // mayAdmit is what opens accounts, nil without banks.

@@ -1,6 +1,8 @@
 package node
 
 import (
+	"github.com/prometheus/client_golang/prometheus"
+
 	"context"
 	"log/slog"
 
@@ -69,3 +71,15 @@ func (a Archivist) Failures() uint64 { return a.a.failures.Load() }
 
 // Close ends it.
 func (a Archivist) Close() { a.a.close() }
+
+// BankMetrics are names, kinds and helps of the metrics of banks.
+func BankMetrics() (all [][3]string) {
+	for _, m := range bankMetrics {
+		kind := "gauge"
+		if m.kind == prometheus.CounterValue {
+			kind = "counter"
+		}
+		all = append(all, [3]string{"souk_bank_" + m.name, kind, m.help})
+	}
+	return all
+}

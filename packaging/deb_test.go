@@ -187,7 +187,7 @@ func (s *service) stop(t *testing.T) {
 // the server knows and its keys outlast all of that.
 func TestDebianPackage(t *testing.T) {
 	m := newMachine(t)
-	if asked := m.dpkg("-i", older); !strings.Contains(asked, "systemd-sysusers /usr/lib/sysusers.d/souk.conf") || strings.Contains(asked, "restart") {
+	if asked := m.dpkg("-i", deb(t, "0.0.9")); !strings.Contains(asked, "systemd-sysusers /usr/lib/sysusers.d/souk.conf") || strings.Contains(asked, "restart") {
 		t.Errorf("at first: %s", asked)
 	}
 	free, err := ports.Claim(2)
@@ -217,7 +217,7 @@ func TestDebianPackage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if asked := m.dpkg("-i", newer); !strings.Contains(asked, "deb-systemd-invoke try-restart souk.service") {
+	if asked := m.dpkg("-i", deb(t, "")); !strings.Contains(asked, "deb-systemd-invoke try-restart souk.service") {
 		t.Errorf("upgrade: %s", asked)
 	}
 	s = m.serve(home, pass)
