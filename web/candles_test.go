@@ -38,7 +38,7 @@ func TestCandles(t *testing.T) {
 		c.world.Block(random.Block(6)...)
 	}
 	now := c.world.Time
-	m := c.join(web.Config{Now: func() time.Time { return time.UnixMilli(int64(now)) }}) //nolint:gosec // of this century
+	m := c.join(web.Config{Now: func() time.Time { return time.UnixMilli(int64(now)) }})
 	m.catchUp(c.blocks[:100])
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)

@@ -751,3 +751,34 @@ func TestFollowBook(t *testing.T) {
 		}
 	}
 }
+
+// Streams of real replicas tell of all trades, whichever member they come from (H-111).
+func TestEventsOfFederation(t *testing.T) {
+	f := newFederation(t, 2, web.Config{})
+	f.fund("alice", "bob")
+	stop := make(chan struct{})
+	var wait sync.WaitGroup
+	wait.Go(func() { trade(t, f, stop) })
+	wait.Go(func() { restart(t, f.nodes[0], stop) })
+	defer func() {
+		close(stop)
+		wait.Wait()
+	}()
+	var begin, last uint64 // trades
+	for m, err := range f.client().Events(within(t, 30*time.Second), api.EventsRequest{Markets: []string{"BTC-EUR"}}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range m.Markets[0].Trades {
+			if last != 0 && e.ID != last+1 {
+				t.Fatalf("trade %d stands behind trade %d", e.ID, last)
+			}
+			if last = e.ID; begin == 0 {
+				begin = last
+			}
+		}
+		if last > begin+200 {
+			break
+		}
+	}
+}

@@ -68,7 +68,9 @@ func foundFederation(tb testing.TB, founding *exchange.Founding, config web.Conf
 	}
 	for i := range founding.Members {
 		n := &node{f: f, index: i}
-		r, err := replica.Open(replica.Config{Founding: founding, Store: memstore.New(), Self: founding.Members[i].Consensus, Logger: config.Log})
+		r, err := replica.Open(replica.Config{
+			Founding: founding, Store: memstore.New(), Self: founding.Members[i].Consensus, Logger: config.Log, Keep: replica.Keep{Events: time.Hour},
+		})
 		if err != nil {
 			tb.Fatal(err)
 		}
