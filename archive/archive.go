@@ -65,14 +65,24 @@ const MaxPage = 1000
 // Dumper hands out everything that is in an archive, as of one moment.
 type Dumper interface {
 	// Dump calls begin for each table, then row for each of its rows, in an order that
-	// depends on the rows only. Values are int64, string, []byte or nil.
-	Dump(ctx context.Context, begin func(table string, columns []Column) error, row func(values []any) error) error
+	// depends on the rows only; views come behind the tables. Values are int64, string or
+	// []byte, and are row's until it returns.
+	Dump(ctx context.Context, begin func(Table) error, row func(values []any) error) error
+}
+
+// Table is a table of an archive, or a view of several.
+type Table struct {
+	Name    string
+	Columns []Column
+	Key     int // so many of the first columns tell rows apart
+	View    bool
 }
 
 // Column is a column of a table.
 type Column struct {
-	Name string
-	Kind ColumnKind
+	Name     string
+	Kind     ColumnKind
+	Decimals int // of a Fraction
 }
 
 // ColumnKind is what a column holds.
@@ -80,10 +90,11 @@ type ColumnKind uint8
 
 // Kinds of columns.
 const (
-	Integer ColumnKind = 1 // int64
-	Text    ColumnKind = 2 // string
-	Bytes   ColumnKind = 3 // []byte
-	Decimal ColumnKind = 4 // string: an integer of up to 40 digits
+	Integer  ColumnKind = 1 // int64
+	Text     ColumnKind = 2 // string
+	Bytes    ColumnKind = 3 // []byte
+	Decimal  ColumnKind = 4 // string: an integer of up to 40 digits
+	Fraction ColumnKind = 5 // string: an amount in whole coins, with all decimals
 )
 
 // Gap are blocks that are not known.

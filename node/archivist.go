@@ -27,6 +27,9 @@ const (
 	// How long an archive that fails is left alone, at first and at most.
 	archiveFirst = time.Second
 	archiveMost  = time.Minute
+	// archiveLook is how often it is looked whether an archive that has all blocks is still
+	// as it was left.
+	archiveLook = time.Second
 	// archiveLate is the age of blocks that are not in the archive at which the log of the
 	// server says so.
 	archiveLate = time.Minute
@@ -180,11 +183,31 @@ func (a *archivist) fill(ctx context.Context, to archive.Archive, height uint64)
 		if !sleep(ctx, a.pause) {
 			return ctx.Err()
 		}
-		for _, err := range a.replica.Follow(ctx, height+1) { // there is another
-			if err != nil {
-				return err
-			}
+		if err := a.await(ctx, to, height); err != nil {
+			return err
+		}
+	}
+}
+
+// await waits for a block behind a height. Now and then it looks whether the archive is
+// still at that height: somebody else may have emptied it, to have it filled anew.
+func (a *archivist) await(ctx context.Context, to archive.Archive, height uint64) error {
+	for {
+		wait, cancel := context.WithTimeout(ctx, archiveLook)
+		var err error
+		for _, err = range a.replica.Follow(wait, height+1) {
 			break
+		}
+		cancel()
+		if err == nil || !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return err
+		}
+		is, err := to.Height(ctx)
+		if err != nil {
+			return err
+		}
+		if is != height {
+			return archive.ErrHeight
 		}
 	}
 }

@@ -146,9 +146,9 @@ func dump(t testing.TB, a archive.Dumper) []string {
 	t.Helper()
 	var list []string
 	var columns []archive.Column
-	check(t, a.Dump(t.Context(), func(table string, c []archive.Column) error {
-		columns = c
-		list = append(list, "# "+table)
+	check(t, a.Dump(t.Context(), func(of archive.Table) error {
+		columns = of.Columns
+		list = append(list, "# "+of.Name)
 		return nil
 	}, func(values []any) error {
 		var line []string

@@ -10,36 +10,49 @@ import (
 )
 
 // Dump hands out everything, as of one moment.
-func (a *Archive) Dump(ctx context.Context, begin func(string, []archive.Column) error, row func([]any) error) error {
+func (a *Archive) Dump(ctx context.Context, begin func(archive.Table) error, row func([]any) error) error {
 	tx, err := a.engine.Reader().BeginTx(ctx, &sql.TxOptions{Isolation: a.engine.Snapshot(), ReadOnly: true})
 	if err != nil {
 		return asked(err)
 	}
 	defer tx.Rollback() //nolint:errcheck // it only reads
 	for _, t := range all {
-		if err := begin(t.name, t.columns); err != nil {
+		of := archive.Table{Name: t.name, Columns: t.columns, Key: strings.Count(t.key, ",") + 1}
+		question := "SELECT " + strings.Join(t.names(), ", ") + " FROM " + t.name + " ORDER BY " + t.key //nolint:gosec // constants
+		if err := dump(ctx, tx, of, question, begin, row); err != nil {
 			return err
 		}
-		if err := dumpTable(ctx, tx, t, row); err != nil {
+	}
+	views, err := a.wanted(ctx, tx)
+	if err != nil {
+		return asked(err)
+	}
+	for _, v := range views {
+		if err := dump(ctx, tx, archive.Table{Name: v.name, Columns: v.columns, Key: 1, View: true}, v.text+" ORDER BY "+v.order, begin, row); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func dumpTable(ctx context.Context, tx *sql.Tx, t *table, row func([]any) error) error {
-	rows, err := tx.QueryContext(ctx, "SELECT "+strings.Join(t.names(), ", ")+" FROM "+t.name+" ORDER BY "+t.key) //nolint:gosec // constants
+// dump hands out what is answered to a question.
+func dump(ctx context.Context, tx *sql.Tx, of archive.Table, question string, begin func(archive.Table) error, row func([]any) error) error {
+	if err := begin(of); err != nil {
+		return err
+	}
+	rows, err := tx.QueryContext(ctx, question)
 	if err != nil {
 		return asked(err)
 	}
 	defer rows.Close() //nolint:errcheck // Err tells
-	integers, texts, raw := make([]int64, len(t.columns)), make([]string, len(t.columns)), make([][]byte, len(t.columns))
-	into, values := make([]any, len(t.columns)), make([]any, len(t.columns))
-	for i, c := range t.columns {
+	n := len(of.Columns)
+	integers, texts, raw := make([]int64, n), make([]string, n), make([][]byte, n)
+	into, values := make([]any, n), make([]any, n)
+	for i, c := range of.Columns {
 		switch c.Kind {
 		case archive.Integer:
 			into[i] = &integers[i]
-		case archive.Text, archive.Decimal:
+		case archive.Text, archive.Decimal, archive.Fraction:
 			into[i] = &texts[i]
 		case archive.Bytes:
 			into[i] = &raw[i]
@@ -49,11 +62,11 @@ func dumpTable(ctx context.Context, tx *sql.Tx, t *table, row func([]any) error)
 		if err := rows.Scan(into...); err != nil {
 			return asked(err)
 		}
-		for i, c := range t.columns {
+		for i, c := range of.Columns {
 			switch c.Kind {
 			case archive.Integer:
 				values[i] = integers[i]
-			case archive.Text, archive.Decimal:
+			case archive.Text, archive.Decimal, archive.Fraction:
 				values[i] = texts[i]
 			case archive.Bytes:
 				values[i] = raw[i]
@@ -64,7 +77,7 @@ func dumpTable(ctx context.Context, tx *sql.Tx, t *table, row func([]any) error)
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return fmt.Errorf("read the archive's %s: %w", t.name, err)
+		return fmt.Errorf("read the archive's %s: %w", of.Name, err)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"souk/archive"
 	"souk/archive/tables/query"
 )
 
@@ -13,7 +14,10 @@ import (
 const maxCoins = 400
 
 // view is a view with the shape of a table of the founding document (G-40).
-type view struct{ name, text string }
+type view struct {
+	name, text, order string
+	columns           []archive.Column
+}
 
 // views makes the views anew.
 func (a *Archive) views(ctx context.Context, s Session) error {
@@ -48,13 +52,7 @@ func (a *Archive) dropViews(ctx context.Context, s Session) error {
 
 // wanted are the views of the assets and banks that there are.
 func (a *Archive) wanted(ctx context.Context, s query.DBTX) ([]view, error) {
-	return Views(ctx, s, a.config.Number, a.engine.Fraction)
-}
-
-// Views are those of the assets and banks that there are, in the words of the database
-// that fraction is of.
-func Views(ctx context.Context, db query.DBTX, number int, fraction func(amount string, decimals int64) string) ([]view, error) {
-	q := query.New(db)
+	q := query.New(s)
 	assets, err := q.Assets(ctx)
 	if err != nil {
 		return nil, err
@@ -63,30 +61,44 @@ func Views(ctx context.Context, db query.DBTX, number int, fraction func(amount 
 	if err != nil {
 		return nil, err
 	}
-	server := fmt.Sprintf("virtual_server_%03d", number)
+	server := fmt.Sprintf("virtual_server_%03d", a.config.Number)
+	list := []view{a.users(server, assets)}
 	decimals := map[int64]int64{}
-	var columns strings.Builder
-	for i := range assets {
-		decimals[assets[i].ID] = assets[i].Decimals
-		if i < maxCoins {
-			sum := fmt.Sprintf("MAX(CASE WHEN b.asset = %d THEN b.available + b.held ELSE 0 END)", assets[i].ID)
-			fmt.Fprintf(&columns, ", %s AS coins_%s", fraction(sum, assets[i].Decimals), strings.ToLower(assets[i].Symbol))
-		}
+	for _, x := range assets {
+		decimals[x.ID] = x.Decimals
 	}
-	list := []view{{server + "_user", "SELECT a.address AS user_id_key" + columns.String() +
-		" FROM accounts a LEFT JOIN balances b ON b.account = a.id GROUP BY a.id, a.address"}}
-	for _, b := range banks {
-		coin := strings.Map(func(r rune) rune {
-			if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
-				return r
-			}
-			return '_'
-		}, b.Network)
-		list = append(list, view{
-			fmt.Sprintf("%s_%s_wallet_bank_%03d", server, coin, b.Number),
-			fmt.Sprintf("SELECT 'wallet.vs-%03d.bank-%03d.%s-' || CASE WHEN wallet < 9 THEN '0' ELSE '' END || CAST(wallet + 1 AS TEXT) AS wallet_id, %s AS coin_amount FROM wallets WHERE bank = %d",
-				number, b.Number, b.Network, fraction("total", decimals[b.Asset]), b.ID),
-		})
+	for i := range banks {
+		list = append(list, a.bank(server, &banks[i], decimals[banks[i].Asset]))
 	}
 	return list, nil
+}
+
+// users is the view of accounts: one column for each coin.
+func (a *Archive) users(server string, assets []query.Asset) view {
+	v := view{name: server + "_user", order: "a.id", columns: []archive.Column{{Name: "user_id_key", Kind: archive.Text}}}
+	var coins strings.Builder
+	for _, x := range assets[:min(len(assets), maxCoins)] {
+		sum := fmt.Sprintf("MAX(CASE WHEN b.asset = %d THEN b.available + b.held ELSE 0 END)", x.ID)
+		name := "coins_" + strings.ToLower(x.Symbol)
+		fmt.Fprintf(&coins, ", %s AS %s", a.engine.Fraction(sum, x.Decimals), name)
+		v.columns = append(v.columns, archive.Column{Name: name, Kind: archive.Fraction, Decimals: int(x.Decimals)})
+	}
+	v.text = "SELECT a.address AS user_id_key" + coins.String() + " FROM accounts a LEFT JOIN balances b ON b.account = a.id GROUP BY a.id, a.address"
+	return v
+}
+
+// bank is the view of a bank's wallets.
+func (a *Archive) bank(server string, b *query.Bank, decimals int64) view {
+	coin := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '_'
+	}, b.Network)
+	return view{
+		name: fmt.Sprintf("%s_%s_wallet_bank_%03d", server, coin, b.Number), order: "wallet",
+		columns: []archive.Column{{Name: "wallet_id", Kind: archive.Text}, {Name: "coin_amount", Kind: archive.Fraction, Decimals: int(decimals)}},
+		text: fmt.Sprintf("SELECT 'wallet.vs-%03d.bank-%03d.%s-' || CASE WHEN wallet < 9 THEN '0' ELSE '' END || CAST(wallet + 1 AS TEXT) AS wallet_id, "+
+			"%s AS coin_amount FROM wallets WHERE bank = %d", a.config.Number, b.Number, b.Network, a.engine.Fraction("total", decimals), b.ID),
+	}
 }

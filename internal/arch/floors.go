@@ -77,6 +77,7 @@ func rules() []Rule {
 		{Package: "archive/sqlite", Floor: 2, Imports: with(state, "archive", "archive/tables"), Owns: []string{"modernc.org/sqlite"}},
 		{Package: "archive/postgres", Floor: 2, Imports: with(state, "archive", "archive/tables"), Owns: []string{"github.com/jackc/pgx"}},
 		{Package: "archive/postgres/postgrestest", Floor: 2, Test: true},
+		{Package: "archive/export", Floor: 2, Imports: []string{"archive"}},
 		{Package: "archive/archivetest", Floor: 2, Imports: with(state, "archive", "exchange/exchangetest"), Test: true},
 
 		// Floor 3: workers.
@@ -109,7 +110,7 @@ func rules() []Rule {
 
 		// Floor 5: assembly. Only node imports adapters.
 		{
-			Package: "node", Floor: 5, Imports: with(state, "archive", "archive/tables", "archive/sqlite", "archive/postgres", "consensus", "consensus/comet",
+			Package: "node", Floor: 5, Imports: with(state, "archive", "archive/tables", "archive/sqlite", "archive/postgres", "archive/export", "consensus", "consensus/comet",
 				"store", "store/pebble", "store/memstore", "store/sealed", "replica", "tape", "api", "web", "internal/ports",
 				"gate", "tape", "web/binance", "web/wallet",
 				"chain", "chain/rpc", "chain/bitcoin", "chain/litecoin", "chain/namecoin", "chain/neutrino", "signer", "custodian"),

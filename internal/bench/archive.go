@@ -81,13 +81,15 @@ func (r *run) rebuild(rep *replica.Replica, f *exchange.Founding) error {
 }
 
 func countRows(ctx context.Context, a archive.Dumper) (rows, fills int, err error) {
-	in := ""
-	err = a.Dump(ctx, func(table string, _ []archive.Column) error {
-		in = table
+	var in archive.Table
+	err = a.Dump(ctx, func(of archive.Table) error {
+		in = of
 		return nil
 	}, func([]any) error {
-		rows++
-		if in == "fills" {
+		if !in.View {
+			rows++
+		}
+		if in.Name == "fills" {
 			fills++
 		}
 		return nil
