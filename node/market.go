@@ -4,19 +4,25 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"time"
 
+	"souk/api"
+	"souk/exchange"
 	"souk/replica"
 	"souk/tape"
 	"souk/web"
+	"souk/web/binance"
 )
 
 // tapeRetry is how long the tape waits for a state, and after an error.
 const tapeRetry = 500 * time.Millisecond
 
-// recorder feeds a virtual server's tape with what its blocks do.
+// recorder feeds a virtual server's tape with what its blocks do, and answers clients
+// written for Binance what needs no key (N-1).
 type recorder struct {
 	tape   *tape.Tape
+	public *binance.Handler
 	cancel context.CancelFunc
 	done   chan struct{}
 }
@@ -25,8 +31,25 @@ type recorder struct {
 func record(r *replica.Replica, log *slog.Logger) *recorder {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &recorder{tape: tape.New(), cancel: cancel, done: make(chan struct{})}
+	c.public = binance.New(binance.Config{
+		Tape: c.tape, Markets: func() []api.Pair { return marketsOf(r) }, Log: log,
+		Trusted: func(address string) bool { // a proxy, which has limits of its own
+			ip, err := netip.ParseAddr(address)
+			return err == nil && ip.Unmap().IsLoopback()
+		},
+	})
 	go c.run(ctx, face{r}, log)
 	return c
+}
+
+// marketsOf are the markets of the newest state; none while there is no state.
+func marketsOf(r *replica.Replica) (pairs []api.Pair) {
+	_ = r.View(func(s *exchange.State) {
+		for _, m := range s.Markets().Markets(nil) {
+			pairs = append(pairs, api.NewPair(m, s.Ledger()))
+		}
+	})
+	return pairs
 }
 
 func (c *recorder) run(ctx context.Context, r web.Replica, log *slog.Logger) {
@@ -47,8 +70,9 @@ func (c *recorder) run(ctx context.Context, r web.Replica, log *slog.Logger) {
 	}
 }
 
-// close stops feeding the tape.
+// close ends the streams and stops feeding the tape.
 func (c *recorder) close() {
+	c.public.Close()
 	c.cancel()
 	<-c.done
 }

@@ -53,6 +53,7 @@ type parts struct {
 	keeper  *keeper
 	// archivist is nil if no archive is configured.
 	archivist *archivist
+	market    *recorder
 }
 
 func (n *Node) newVirtual(c *VirtualConfig) (*virtual, error) {
@@ -95,8 +96,10 @@ func (v *virtual) start() error {
 	v.parts = p
 	p.keeper = v.keep(p)
 	p.archivist = v.archive(p.replica)
+	p.market = record(p.replica, v.log)
 	return v.node.web.Add(web.Virtual{
 		Founding: v.founding, Replica: face{p.replica}, Engine: p.engine, Self: v.key.Public(), Banks: v.health, Admit: v.mayAdmit(),
+		Tape: p.market.tape, Dialect: p.market.public,
 	})
 }
 
@@ -261,6 +264,9 @@ func (v *virtual) close() error {
 // close closes what is open, in reverse.
 func (p *parts) close() error {
 	var errs []error
+	if p.market != nil {
+		p.market.close()
+	}
 	if p.archivist != nil {
 		p.archivist.close()
 	}

@@ -36,6 +36,7 @@ type virtual struct {
 	engine   Engine
 	health   func() []api.BankHealth
 	tape     *tape.Tape
+	dialect  Dialect
 	mux      *http.ServeMux
 	reads    *reads
 	looks    chan struct{}          // holds one for each request that looks at the state
@@ -73,7 +74,7 @@ const (
 func newVirtual(s *Server, id exchange.ID, of Virtual) *virtual {
 	v := &virtual{
 		server: s, id: id, text: serverText(id), name: of.Founding.Name, contract: of.Founding.Append(nil), self: of.Self,
-		replica: of.Replica, engine: of.Engine, health: of.Banks, tape: of.Tape, mux: http.NewServeMux(), reads: newReads(),
+		replica: of.Replica, engine: of.Engine, health: of.Banks, tape: of.Tape, dialect: of.Dialect, mux: http.NewServeMux(), reads: newReads(),
 		looks: make(chan struct{}, mostLooks), admit: of.Admit, admissions: admissions{sources: map[netip.Prefix]*bucket{}}, coinCache: coinCache{list: map[custody.Bank]*coinList{}}, pages: pageCache{list: map[custody.Bank]*bankPage{}},
 		signatures: verdicts{known: map[[32]byte]bool{}}, derived: newDerived(),
 	}
@@ -89,7 +90,7 @@ func (v *virtual) end() {
 	}
 }
 
-// ServeHTTP answers requests whose path begins with "/v1".
+// ServeHTTP answers requests whose path begins with "/v1", or is one of the dialect.
 func (v *virtual) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set(api.ServerHeader, v.text)
@@ -97,7 +98,13 @@ func (v *virtual) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set(api.MemberHeader, name)
 	}
 	_, pattern := v.mux.Handler(r)
-	if pattern == "" {
+	switch {
+	case pattern != "":
+	case v.dialect != nil && v.dialect.Serves(r.URL.Path):
+		label(w, "dialect")
+		v.dialect.ServeHTTP(w, r)
+		return
+	default:
 		v.lost(w, r)
 		return
 	}

@@ -119,8 +119,17 @@ type Virtual struct {
 	Admit func(ctx context.Context, body *exchange.Admit) (exchange.Receipt, error)
 	// Tape has the market data, which KeepTape feeds; nil: this server keeps none.
 	Tape *tape.Tape
+	// Dialect answers the paths of an API of others that it knows; nil: there is none.
+	Dialect Dialect
 	// Banks tell how this server does its part in the banks; nil if it has none.
 	Banks func() []api.BankHealth
+}
+
+// Dialect is an API of others beside that of /v1.
+type Dialect interface {
+	http.Handler
+	// Serves tells whether a path is one of the dialect.
+	Serves(path string) bool
 }
 
 // Server serves any number of virtual servers. Its methods may be called concurrently.

@@ -91,10 +91,17 @@ func (h *Handler) now() uint64 {
 	return uint64(max(h.config.Now().UnixMilli(), 0))
 }
 
-// Paths are the first parts of the paths that a Handler serves.
-var Paths = []string{"/api/v3/", "/sapi/", "/fapi/", "/dapi/", "/ws", "/ws/", "/stream", "/ws-api/v3"} //nolint:gochecknoglobals // a list that nobody changes
+// Serves tells whether a path is one that a Handler answers.
+func (*Handler) Serves(path string) bool {
+	for _, first := range []string{"/api/", "/sapi/", "/fapi/", "/dapi/", "/ws/"} {
+		if strings.HasPrefix(path, first) {
+			return true
+		}
+	}
+	return path == "/ws" || path == "/stream" || path == "/ws-api/v3"
+}
 
-// ServeHTTP answers a request for one of Paths.
+// ServeHTTP answers a request for a path that Serves.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
 	if path != "/" {

@@ -64,7 +64,7 @@ func TestDialect(t *testing.T) {
 	for name, test := range map[string]func(*world, *testing.T){
 		"signatures": (*world).signatures, "keys": (*world).scopes, "orders": (*world).orders, "refusals": (*world).refusals,
 		"replace": (*world).replace, "pairs": (*world).ocoPairs, "protection": (*world).protection, "rates": (*world).rates,
-		"user stream": (*world).userStream, "WebSocket API": (*world).socketAPI, "other": (*world).other,
+		"user stream": (*world).userStream, "WebSocket API": (*world).socketAPI, "other": (*world).other, "server": (*world).public,
 	} {
 		t.Run(name, func(t *testing.T) {
 			on := *w
@@ -624,5 +624,30 @@ func (w *world) other(t *testing.T) {
 	}
 	if err := c.signed(ctx, "GET", "/api/v3/account/commission", form(), &fees); err != nil || fees.Standard.Taker == "" {
 		t.Errorf("%+v, %v", fees, err)
+	}
+}
+
+// N-1: a server answers what needs no key, and nothing else.
+func (w *world) public(t *testing.T) {
+	base, ctx := w.local.URLs[0], t.Context()
+	c := &caller{http: http.DefaultClient, base: base, key: "key", secret: "secret"}
+	var info struct {
+		Symbols []struct{ Symbol string } `json:"symbols"`
+	}
+	if err := c.send(ctx, "GET", "/api/v3/exchangeInfo", "", &info); err != nil || len(info.Symbols) != len(w.pairs) || info.Symbols[0].Symbol != "BTCEUR" {
+		t.Errorf("%+v, %v", info, err)
+	}
+	fails(t, "an order", c.signed(ctx, "POST", "/api/v3/order", form("side", "BUY", "type", "MARKET", "quantity", "1"), nil), -2015)
+	conn, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(base, "http")+"/ws/btceur@depth20@100ms", nil) //nolint:bodyclose // there is none
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.CloseNow() //nolint:errcheck // it is over
+	var streamed, asked depthValue
+	for len(streamed.Bids) == 0 { // the first may be from before the server's tape was there
+		next(t, conn, &streamed)
+	}
+	if err := c.send(ctx, "GET", "/api/v3/depth?symbol=BTCEUR&limit=20", "", &asked); err != nil || asked.Last < streamed.Last || len(asked.Asks) == 0 {
+		t.Errorf("%+v, %+v, %v", asked, streamed, err)
 	}
 }
