@@ -3,7 +3,9 @@ package gate_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,6 +38,7 @@ type world struct {
 	client     *api.Client
 	alice, bob *api.Signer
 	delegate   identity.PrivateKey // of alice
+	transport  http.RoundTripper   // of sessions; nil: an ordinary one
 }
 
 func newWorld(t *testing.T) *world {
@@ -85,26 +88,22 @@ func (w *world) must(who *api.Signer, bodies ...exchange.Body) []exchange.Receip
 // answers ends it.
 func (w *world) session(st store.Store) (*gate.Session, func()) {
 	w.Helper()
-	client := w.connect()
-	verifier := api.NewVerifier(nil)
-	_ = verifier
-	var light *node.Light
-	proofs := func(ctx context.Context) (*api.Verifier, error) {
-		if light == nil {
-			var err error
-			if light, err = node.NewLight(ctx, client, node.LightOptions{}); err != nil {
-				return nil, err
-			}
-			verifier = api.NewVerifier(light)
-		}
-		return verifier, nil
+	client, err := api.NewClient(api.Config{Servers: w.local.URLs, ID: w.local.Founding.ID(), Transport: w.transport})
+	if err != nil {
+		w.Fatal(err)
 	}
-	catalog, err := api.NewCatalog(client, nil, proofs)
+	w.Cleanup(client.Close)
+	proofs := sync.OnceValues(func() (*api.Verifier, error) {
+		light, err := node.NewLight(w.Context(), client, node.LightOptions{})
+		return api.NewVerifier(light), err
+	})
+	verifier := func(context.Context) (*api.Verifier, error) { return proofs() }
+	catalog, err := api.NewCatalog(client, nil, verifier)
 	if err != nil {
 		w.Fatal(err)
 	}
 	s, err := gate.Open(w.Context(), gate.Config{
-		Client: client, Signer: &api.Signer{Account: w.alice.Account, Key: w.delegate}, Catalog: catalog, Verifier: proofs, Store: st,
+		Client: client, Signer: &api.Signer{Account: w.alice.Account, Key: w.delegate}, Catalog: catalog, Verifier: verifier, Store: st,
 	})
 	if err != nil {
 		w.Fatal(err)
