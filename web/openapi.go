@@ -44,7 +44,7 @@ func register(mux *http.ServeMux, v *virtual) huma.API {
 			Servers:    []*huma.Server{{URL: "/"}, {URL: "/vs/{id}", Variables: map[string]*huma.ServerVariable{"id": {Default: "0", Description: "Virtual server: the hash of its founding contract, 64 hexadecimal digits."}}}},
 			Components: &huma.Components{Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)},
 		},
-		// No docs page (it would load scripts from elsewhere), no $schema in responses.
+		// No docs page of huma's (it would load scripts from elsewhere; viewer.go has one), no $schema in responses.
 		Formats:                      map[string]huma.Format{api.JSON: huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
 		DefaultFormat:                api.JSON,
 		RejectUnknownQueryParameters: true,
@@ -86,6 +86,7 @@ func register(mux *http.ServeMux, v *virtual) huma.API {
 	v.registerPost(h, mux)
 	v.registerAdmission(h)
 	v.registerEvents(h, mux)
+	registerViewer(mux)
 	mux.HandleFunc("GET "+api.Prefix+"/openapi.json", func(w http.ResponseWriter, r *http.Request) {
 		if noQuery(w, r) {
 			writeBody(w, http.StatusOK, api.JSON, document)
