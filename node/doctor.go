@@ -39,6 +39,7 @@ func Doctor(ctx context.Context, h Home) []Finding {
 	}
 	port, running := checkPort("http port", c.HTTP.Listen)
 	all := []Finding{{What: "configuration", Detail: h.Config()}, checkCard(h), checkFiles(h), checkDisk(h), port}
+	all = append(all, checkCertificate(h, &c.HTTP, time.Now())...)
 	if len(c.Virtual) == 0 {
 		all = append(all, Finding{What: "virtual servers", Note: true, Detail: "none yet: souk federation create founds one, souk federation join joins it"})
 	}
@@ -75,8 +76,12 @@ func checkVirtual(ctx context.Context, h Home, v *VirtualConfig, running bool) [
 	status := askStatus(ctx, f, cards)
 	members, found := membersNow(f, status, cards)
 	all = append(all, found...)
+	name := ""
 	for _, m := range members {
 		own := slices.ContainsFunc(cards, func(c HomeCard) bool { return c.Card.Consensus.String() == m.Consensus })
+		if own {
+			name = m.Name
+		}
 		if own && !running {
 			all = append(all, Finding{What: "member " + m.Name, Note: true, Detail: "this server is not running: souk serve --home " + string(h)})
 			continue
@@ -86,6 +91,7 @@ func checkVirtual(ctx context.Context, h Home, v *VirtualConfig, running bool) [
 			all = append(all, checkState(ctx, v, id, m.URL)...)
 		}
 	}
+	all = append(all, checkVersions(ctx, id, members, name, status)...)
 	return append(all, checkBanks(ctx, f.ID(), status)...)
 }
 

@@ -1,10 +1,10 @@
 package node
 
 import (
-	"github.com/prometheus/client_golang/prometheus"
-
 	"context"
 	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"souk/archive"
 	"souk/chain"
@@ -83,3 +83,9 @@ func BankMetrics() (all [][3]string) {
 	}
 	return all
 }
+
+// CheckCertificate and CompareVersions are checks of the doctor.
+var (
+	CheckCertificate = checkCertificate
+	CompareVersions  = compareVersions
+)
