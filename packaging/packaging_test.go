@@ -141,19 +141,24 @@ func hash(t *testing.T, file string) [32]byte {
 func TestReproducible(t *testing.T) {
 	need(t, "git", "sh", "tar")
 	dir := t.TempDir()
-	tree := filepath.Join(dir, "another", "place")
-	if err := os.MkdirAll(tree, 0o700); err != nil {
-		t.Fatal(err)
+	one, tree := filepath.Join(dir, "one"), filepath.Join(dir, "another", "place")
+	for _, d := range []string{one, tree} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
+	// The sources as they are now: somebody may be at work on them.
 	output(t, "sh", "-c", `cd .. && git ls-files -z --cached --others --exclude-standard |
-		tar -c --null --ignore-failed-read -T - 2>/dev/null | tar -x -C "$1"`, "sh", tree)
-	again := filepath.Join(dir, "souk")
+		tar -c --null --ignore-failed-read -T - 2>/dev/null | tar -x -C "$1"`, "sh", one)
+	output(t, "cp", "-R", one+"/.", tree)
+	first, again := filepath.Join(dir, "first"), filepath.Join(dir, "souk")
+	output(t, filepath.Join(one, "scripts", "binary"), first)
 	c := exec.Command(filepath.Join(tree, "scripts", "binary"), again)
 	c.Env = append(os.Environ(), "TZ=Asia/Tokyo", "USER=another", "LC_ALL=C")
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if hash(t, again) != hash(t, binary) {
+	if hash(t, again) != hash(t, first) {
 		t.Error("the program built in two folders differs")
 	}
 	text, err := os.ReadFile(again)
