@@ -229,6 +229,9 @@ func TestWeights(t *testing.T) {
 			t.Fatalf("used %s", h.Get("X-Mbx-Used-Weight-1m"))
 		}
 	}
+	if status, h, _ := newDoor(t, binance.Limits{}).get(http.MethodGet, "/api/v3/depth?symbol=BTCEUR&limit=5000"); status != http.StatusOK || h.Get("X-Mbx-Used-Weight-1m") != "250" {
+		t.Fatalf("a deep book weighs %s", h.Get("X-Mbx-Used-Weight-1m"))
+	}
 	refused := func(want int) http.Header {
 		t.Helper()
 		status, h, body := d.get(http.MethodGet, "/api/v3/ping")

@@ -15,6 +15,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -39,7 +40,9 @@ type call struct {
 	unread map[string]bool
 	key    *Key   // of a request with one that is known
 	signed []byte // what was signed, of a request whose signature holds
+	from   string // address, as the request came
 	who    string // whose use is counted
+	free   bool   // it is not counted
 	header http.Header
 	now    uint64
 	socket *apiSocket // of the WebSocket API; nil for REST
@@ -82,9 +85,9 @@ func (h *Handler) rest(w http.ResponseWriter, r *http.Request, path string) (any
 		}
 		return nil, &Error{Status: http.StatusBadRequest, Code: codeUnavailable, Text: "The body did not arrive."}
 	}
-	c := &call{h: h, ctx: r.Context(), values: map[string]string{}, unread: map[string]bool{}, header: w.Header(), now: h.now()}
+	c := &call{h: h, ctx: r.Context(), values: map[string]string{}, unread: map[string]bool{}, header: w.Header(), now: h.now(), from: address(r)}
 	id := r.Header.Get("X-MBX-APIKEY")
-	if refused := c.admit(id, address(r), e); refused != nil {
+	if refused := c.admit(id, e, false); refused != nil {
 		return nil, refused
 	}
 	query := r.URL.RawQuery
@@ -101,26 +104,73 @@ func (h *Handler) rest(w http.ResponseWriter, r *http.Request, path string) (any
 	return c.run(e)
 }
 
-// admit finds the key and counts the request.
-func (c *call) admit(id, from string, e *endpoint) *Error {
-	c.who = "address " + from
-	own := Limits{}
+// admit finds the key and counts the request. One that is to be signed counts against its key
+// when the signature holds: who knows no more than a key's id uses up nothing of it (N-50).
+// proven tells that the connection has logged on with the key.
+func (c *call) admit(id string, e *endpoint, proven bool) *Error {
 	if id != "" && c.h.config.Keys != nil {
 		if k, ok := c.h.config.Keys.Key(id); ok && !k.expired(c.now) {
-			c.key, c.who, own = k, "key "+k.ID, k.Limits
+			c.key = k
 		}
 	}
-	if c.key == nil && c.h.config.Trusted != nil && c.h.config.Trusted(from) {
+	switch {
+	case c.key != nil && proven:
+		return c.countKey(e)
+	case c.key != nil && e.auth == signed:
 		return nil
 	}
+	return c.countOther(e)
+}
+
+// countKey counts a request that is proven to be of its key.
+func (c *call) countKey(e *endpoint) *Error {
+	c.who = "key " + c.key.ID
+	return c.count(c.key.Limits, e)
+}
+
+// countOther counts a request that is not: against its address or, where many clients are
+// behind that, against what it says that its key is.
+func (c *call) countOther(e *endpoint) *Error {
+	switch trusted := c.h.config.Trusted != nil && c.h.config.Trusted(c.from); {
+	case !trusted:
+		c.who = "address " + sourceOf(c.from)
+		return c.count(Limits{}, e)
+	case c.key != nil:
+		c.who = "id " + c.key.ID
+		return c.count(c.key.Limits, e)
+	}
+	return nil
+}
+
+func (c *call) count(own Limits, e *endpoint) *Error {
 	used, refused := c.h.limits.weigh(c.who, own, cmp.Or(e.weight, 1), c.now)
 	c.header.Set("X-MBX-USED-WEIGHT", strconv.Itoa(used))
 	c.header.Set("X-MBX-USED-WEIGHT-1M", strconv.Itoa(used))
 	return refused
 }
 
+// sourceOf is what an address is counted by: of IPv6 a customer has a whole /64.
+func sourceOf(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if ip = ip.Unmap().WithZone(""); err != nil || ip.Is4() {
+		return address
+	}
+	p, err := ip.Prefix(64)
+	if err != nil {
+		return address
+	}
+	return p.String()
+}
+
 // run carries the request out.
 func (c *call) run(e *endpoint) (any, error) {
+	if e.more != nil {
+		if more := e.more(c); more > 0 {
+			if refused := c.weigh(more); refused != nil {
+				return nil, refused
+			}
+		}
+	}
 	result, err := e.do(c)
 	if err != nil {
 		return nil, err
@@ -201,6 +251,9 @@ func (c *call) authorize(e *endpoint, id string, payload func() []byte) *Error {
 	}
 	if e.auth == signed {
 		if refused := c.verify(payload); refused != nil {
+			return cmp.Or(c.countOther(e), refused)
+		}
+		if refused := c.countKey(e); refused != nil {
 			return refused
 		}
 	} else {

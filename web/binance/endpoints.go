@@ -1,6 +1,10 @@
 package binance
 
-import "net/http"
+import (
+	"net/http"
+	"strconv"
+	"strings"
+)
 
 // auth is what a request must come with.
 type auth uint8
@@ -17,6 +21,7 @@ type endpoint struct {
 	scope  Scope
 	weight int // 0: 1
 	do     func(*call) (any, error)
+	more   func(*call) int // weight of what is asked for besides; nil: none
 }
 
 // find is the endpoint of a path. known tells whether the path has others.
@@ -45,18 +50,18 @@ var endpoints = map[string]map[string]*endpoint{ //nolint:gochecknoglobals // a 
 	"/api/v3/time":         {get: {do: serverTime}},
 	"/api/v3/exchangeInfo": {get: {weight: 20, do: exchangeInfo}},
 
-	"/api/v3/depth":             {get: {weight: 5, do: depth}},
+	"/api/v3/depth":             {get: {weight: 5, do: depth, more: deep}},
 	"/api/v3/trades":            {get: {weight: 25, do: recentTrades}},
 	"/api/v3/historicalTrades":  {get: {weight: 25, do: historicalTrades}},
 	"/api/v3/aggTrades":         {get: {weight: 4, do: aggTrades}},
 	"/api/v3/klines":            {get: {weight: 2, do: klines}},
 	"/api/v3/uiKlines":          {get: {weight: 2, do: klines}},
 	"/api/v3/avgPrice":          {get: {weight: 2, do: avgPrice}},
-	"/api/v3/ticker/24hr":       {get: {weight: 2, do: dayTicker}},
-	"/api/v3/ticker/tradingDay": {get: {weight: 4, do: tradingDay}},
+	"/api/v3/ticker/24hr":       {get: {weight: 2, do: dayTicker, more: many}},
+	"/api/v3/ticker/tradingDay": {get: {weight: 4, do: tradingDay, more: many}},
 	"/api/v3/ticker/price":      {get: {weight: 2, do: priceTicker}},
 	"/api/v3/ticker/bookTicker": {get: {weight: 2, do: bookTicker}},
-	"/api/v3/ticker":            {get: {weight: 4, do: windowTicker}},
+	"/api/v3/ticker":            {get: {weight: 4, do: windowTicker, more: many}},
 
 	"/api/v3/order": {
 		post:   {auth: signed, scope: Trade, do: once(placeOrder)},
@@ -99,6 +104,31 @@ var endpoints = map[string]map[string]*endpoint{ //nolint:gochecknoglobals // a 
 	"/sapi/v1/asset/tradeFee":           {get: {auth: signed, scope: Read, do: tradeFees}},
 	"/sapi/v1/account/apiTradingStatus": {get: {auth: signed, scope: Read, do: tradingStatus}},
 	"/sapi/v1/system/status":            {get: {do: systemStatus}},
+}
+
+// deep is what a book of many levels weighs more than one of 100.
+func deep(c *call) int {
+	n, _ := strconv.ParseUint(c.values["limit"], 10, 63)
+	switch {
+	case n > 1_000:
+		return 245
+	case n > 500:
+		return 45
+	case n > 100:
+		return 20
+	}
+	return 0
+}
+
+// many is what tickers of several markets weigh more than one.
+func many(c *call) int {
+	if c.values["symbol"] != "" {
+		return 0
+	}
+	if list := c.values["symbols"]; list != "" {
+		return min(2*strings.Count(list, ","), 78)
+	}
+	return 78
 }
 
 func ping(*call) (any, error) { return struct{}{}, nil }

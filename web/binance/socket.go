@@ -33,7 +33,8 @@ type socket struct {
 	queue  [][]byte
 	queued int
 	more   chan struct{}
-	why    string // it is cut off; empty: it is not
+	why    string        // it is cut off; empty: it is not
+	gone   chan struct{} // closed when it is
 
 	tokens  float64 // messages that it may still send now
 	counted time.Time
@@ -60,14 +61,14 @@ func (h *Handler) accept(w http.ResponseWriter, r *http.Request, open func(*sock
 	defer h.work.Done()
 	from := address(r)
 	if h.config.Trusted == nil || !h.config.Trusted(from) {
-		done, ok := h.limits.connect("address "+from, h.now())
+		done, ok := h.limits.connect("address "+sourceOf(from), h.now())
 		if !ok {
 			http.Error(w, "too many connections", http.StatusTooManyRequests)
 			return
 		}
 		defer done()
 	}
-	s := &socket{more: make(chan struct{}, 1), tokens: messageBurst, counted: h.config.Now()}
+	s := &socket{more: make(chan struct{}, 1), gone: make(chan struct{}), tokens: messageBurst, counted: h.config.Now()}
 	s.ctx, s.cancel = context.WithTimeout(h.life, lifetime)
 	defer s.cancel()
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
@@ -85,17 +86,12 @@ func (h *Handler) accept(w http.ResponseWriter, r *http.Request, open func(*sock
 	if open(s) {
 		h.read(s, serve)
 	}
-	s.cancel()
-	workers.Wait()
-	code, text := websocket.StatusGoingAway, "closed"
 	s.mu.Lock()
-	if s.why != "" {
-		code, text = websocket.StatusPolicyViolation, s.why
+	if s.why == "" {
+		s.cancel() // else the goroutine that writes says why, and ends it
 	}
 	s.mu.Unlock()
-	if code == websocket.StatusPolicyViolation || h.life.Err() != nil {
-		_ = conn.Close(code, text)
-	}
+	workers.Wait()
 	_ = conn.CloseNow()
 }
 
@@ -140,15 +136,15 @@ func (s *socket) send(data []byte) {
 	}
 }
 
-// cut ends the connection.
+// cut ends the connection, soon.
 func (s *socket) cut(why string) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.why == "" {
 		s.why = why
+		close(s.gone)
 	}
 	s.queue, s.queued = nil, 0
-	s.mu.Unlock()
-	s.cancel()
 }
 
 func (s *socket) write() {
@@ -156,6 +152,9 @@ func (s *socket) write() {
 	for {
 		select {
 		case <-s.ctx.Done():
+			return
+		case <-s.gone:
+			_ = s.conn.Close(websocket.StatusPolicyViolation, s.why)
 			return
 		case <-s.more:
 		}

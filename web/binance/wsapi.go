@@ -103,19 +103,19 @@ func (a *apiSocket) reply(v *answer) {
 func (a *apiSocket) handle(data []byte) *answer {
 	var f frame
 	v := &answer{Status: http.StatusOK}
+	ctx, cancel := context.WithCancel(a.ctx)
+	defer cancel()
+	c := &call{h: a.h, ctx: ctx, values: map[string]string{}, unread: map[string]bool{}, header: http.Header{}, now: a.h.now(), socket: a, from: a.from}
 	if err := json.Unmarshal(data, &f); err != nil {
-		v.Error = bad(codeChars, "Illegal JSON in the request.")
+		v.Error = cmp.Or(c.countOther(&endpoint{}), bad(codeChars, "Illegal JSON in the request."))
 		return v
 	}
 	v.ID = f.ID
 	e, ok := methods[f.Method]
 	if !ok {
-		v.Error = bad(codeUnsupported, "Unknown method '%s'.", f.Method)
+		v.Error = cmp.Or(c.countOther(&endpoint{}), bad(codeUnsupported, "Unknown method '%s'.", f.Method))
 		return v
 	}
-	ctx, cancel := context.WithCancel(a.ctx)
-	defer cancel()
-	c := &call{h: a.h, ctx: ctx, values: map[string]string{}, unread: map[string]bool{}, header: http.Header{}, now: a.h.now(), socket: a}
 	result, err := c.overSocket(e, f.Params)
 	if err != nil {
 		v.Error = a.h.failure(err, codeUnknown)
@@ -128,17 +128,8 @@ func (a *apiSocket) handle(data []byte) *answer {
 
 // overSocket checks and runs a request of the WebSocket API.
 func (c *call) overSocket(e *endpoint, params map[string]json.RawMessage) (any, error) {
-	for name, raw := range params {
-		value, ok := plainText(raw)
-		if !ok {
-			return nil, illegal(name, "text, number, boolean or list")
-		}
-		if value == "" && string(raw) == "null" {
-			continue
-		}
-		if refused := c.put(name, value); refused != nil {
-			return nil, refused
-		}
+	if refused := c.take(params); refused != nil {
+		return nil, cmp.Or(c.countOther(e), refused)
 	}
 	c.drop("returnRateLimits")
 	id := c.text("apiKey")
@@ -147,10 +138,11 @@ func (c *call) overSocket(e *endpoint, params map[string]json.RawMessage) (any, 
 	c.socket.mu.Unlock()
 	byName := id != ""
 	id = cmp.Or(id, session)
-	if refused := c.admit(id, c.socket.from, e); refused != nil {
+	proven := !byName && session != ""
+	if refused := c.admit(id, e, proven); refused != nil {
 		return nil, refused
 	}
-	if !byName && session != "" && e.auth != nobody {
+	if proven && e.auth != nobody {
 		if refused := c.inSession(e); refused != nil {
 			return nil, refused
 		}
@@ -160,6 +152,23 @@ func (c *call) overSocket(e *endpoint, params map[string]json.RawMessage) (any, 
 		return nil, refused
 	}
 	return c.run(e)
+}
+
+// take takes parameters in, as the WebSocket API has them.
+func (c *call) take(params map[string]json.RawMessage) *Error {
+	for name, raw := range params {
+		value, ok := plainText(raw)
+		if !ok {
+			return illegal(name, "text, number, boolean or list")
+		}
+		if value == "" && string(raw) == "null" {
+			continue
+		}
+		if refused := c.put(name, value); refused != nil {
+			return refused
+		}
+	}
+	return nil
 }
 
 // inSession checks a request of a client that has logged on: its signature may be left out.
@@ -343,10 +352,10 @@ var methods = map[string]*endpoint{ //nolint:gochecknoglobals // a table
 	"session.status":        {weight: 2, do: sessionStatus},
 	"session.subscriptions": {weight: 2, do: subscriptions},
 
-	"depth": {weight: 5, do: depth}, "trades.recent": {weight: 25, do: recentTrades}, "trades.historical": {weight: 25, do: historicalTrades},
+	"depth": {weight: 5, do: depth, more: deep}, "trades.recent": {weight: 25, do: recentTrades}, "trades.historical": {weight: 25, do: historicalTrades},
 	"trades.aggregate": {weight: 4, do: aggTrades}, "klines": {weight: 2, do: klines}, "uiKlines": {weight: 2, do: klines},
-	"avgPrice": {weight: 2, do: avgPrice}, "ticker.24hr": {weight: 2, do: dayTicker}, "ticker.tradingDay": {weight: 4, do: tradingDay},
-	"ticker": {weight: 4, do: windowTicker}, "ticker.price": {weight: 2, do: priceTicker}, "ticker.book": {weight: 2, do: bookTicker},
+	"avgPrice": {weight: 2, do: avgPrice}, "ticker.24hr": {weight: 2, do: dayTicker, more: many}, "ticker.tradingDay": {weight: 4, do: tradingDay, more: many},
+	"ticker": {weight: 4, do: windowTicker, more: many}, "ticker.price": {weight: 2, do: priceTicker}, "ticker.book": {weight: 2, do: bookTicker},
 
 	"order.place": {auth: signed, scope: Trade, do: once(placeOrder)}, "order.test": {auth: signed, scope: Trade, do: testOrder},
 	"order.status": {auth: signed, scope: Read, weight: 4, do: queryOrder}, "order.cancel": {auth: signed, scope: Trade, do: cancelOrder},
