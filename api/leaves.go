@@ -6,8 +6,12 @@ import (
 	"fmt"
 	"strings"
 
+	"souk/exchange"
 	"souk/exchange/custody"
+	"souk/exchange/escrow"
 	"souk/exchange/ledger"
+	"souk/exchange/market"
+	"souk/exchange/roster"
 	"souk/merkle"
 )
 
@@ -26,10 +30,12 @@ type LeafProof struct {
 	Path []byte `json:"path" doc:"Merkle proof from the leaf to the root."`
 }
 
-// PublicLeaf tells whether anybody may ask for leaves of a key's kind: assets, banks,
-// series, blocks, coins, batches, what a bank knows of members, and the halt (H-65).
+// PublicLeaf tells whether anybody may ask for leaves of a key's kind: the clock, assets, markets,
+// members, votes, the rest of the roster, counters, banks, series, blocks, coins, batches, what a bank knows of members, and the halt (H-65).
 func PublicLeaf(key merkle.Key) bool {
 	switch key[0] {
+	case exchange.ClockKey()[0], market.LeafMarket, market.LeafCounters, escrow.LeafCounter, roster.LeafMember, roster.LeafVote, roster.LeafRoster:
+		return true // what everybody is told of anyway
 	case ledger.LeafAsset, custody.LeafBank, custody.LeafSeries, custody.LeafBlock, custody.LeafCoin,
 		custody.LeafBatch, custody.LeafAttestor, custody.LeafCustody:
 		return true

@@ -28,10 +28,6 @@ func (v *virtual) candles(_ context.Context, in *CandlesInput) (*Reply[api.Candl
 	if in.From != 0 && in.To != 0 && in.From > in.To {
 		return nil, api.NewError(api.BadRequest, "query.to", "The time to which candles are wanted is before that from which.")
 	}
-	at, now, e := v.taped()
-	if e != nil {
-		return nil, refuse(e)
-	}
 	var p api.Pair
 	err := v.view(func(s *exchange.State) (err error) {
 		p, err = pair(s, "path.market", in.Market)
@@ -39,6 +35,10 @@ func (v *virtual) candles(_ context.Context, in *CandlesInput) (*Reply[api.Candl
 	})
 	if err != nil {
 		return nil, refuse(err)
+	}
+	at, now, e := v.taped()
+	if e != nil {
+		return nil, refuse(e)
 	}
 	r := api.Candles{At: at, Market: uint32(p.ID), Symbol: p.Symbol(), Interval: in.Interval, Candles: []api.Candle{}}
 	for _, c := range v.tape.Candles(p.ID, tape.CandleQuery{Interval: interval, Start: in.From, End: in.To, Limit: in.Limit, Now: now}) {
@@ -56,10 +56,6 @@ type TickersInput struct {
 }
 
 func (v *virtual) tickers(_ context.Context, in *TickersInput) (*Reply[api.Tickers], error) {
-	at, now, e := v.taped()
-	if e != nil {
-		return nil, refuse(e)
-	}
 	var list []api.Pair
 	err := v.view(func(s *exchange.State) error {
 		if in.Market != "" {
@@ -74,6 +70,10 @@ func (v *virtual) tickers(_ context.Context, in *TickersInput) (*Reply[api.Ticke
 	})
 	if err != nil {
 		return nil, refuse(err)
+	}
+	at, now, e := v.taped()
+	if e != nil {
+		return nil, refuse(e)
 	}
 	r := api.Tickers{At: at, Tickers: make([]api.Ticker, len(list))}
 	for i := range list {

@@ -13,7 +13,7 @@ import (
 
 // LeavesInput names leaves.
 type LeavesInput struct {
-	Keys []string `query:"keys" required:"true" minItems:"1" maxItems:"128" nullable:"false" doc:"Keys of leaves, 64 hexadecimal digits each, each once, with commas between them: of assets (02), banks (0c), series (0d), blocks (0f), coins (10), batches (12), members in a bank (13), and of what halts them (17)."`
+	Keys []string `query:"keys" required:"true" minItems:"1" maxItems:"128" nullable:"false" doc:"Keys of leaves, 64 hexadecimal digits each, each once, with commas between them: of the clock (01), assets (02), markets (04), members (07), votes (08), the rest of the roster (09), counters (0a, 0b), banks (0c), series (0d), blocks (0f), coins (10), batches (12), members in a bank (13), and of what halts them (17)."`
 }
 
 // parse reads the keys.

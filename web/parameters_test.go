@@ -30,7 +30,7 @@ type described struct {
 // goods are good values of parameters, by operation and name or by name.
 func goods(alice string) map[string]string {
 	return map[string]string{
-		"asset": "TBC", "market": "BTC-EUR", "markets": "BTC-EUR", "height": "1", "number": "0", "address": alice, "account": alice,
+		"asset": "TBC", "market": "BTC-EUR", "markets": "BTC-EUR", "height": "1", "member": "1", "number": "0", "address": alice, "account": alice,
 		"getTrade id": "1", "getOrder id": "1", "getEscrow id": "1", "getCommand id": strings.Repeat("0", 64),
 		"keys": "02" + strings.Repeat("00", 31), "bank": "TBC", "salt": strings.Repeat("00", 16),
 	}
@@ -47,7 +47,7 @@ func wrongs(kind, name string, enum bool) []string {
 		return []string{"x"}
 	}
 	switch name {
-	case "market", "markets", "asset", "address", "account", "id", "salt":
+	case "member", "market", "markets", "asset", "address", "account", "id", "salt":
 		return []string{"no such thing", "99999", strings.Repeat("x", 80), "ä", "BTC-"}
 	case "before", "after":
 		return []string{"x", "1-2", "1-2-", "1-2-3-4", "-1-2-3", strings.Repeat("1", 70)}

@@ -475,6 +475,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/members": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The member servers */
+        get: operations["listMembers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/members/{member}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A member server */
+        get: operations["getMember"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/nonce": {
         parameters: {
             query?: never;
@@ -518,6 +552,23 @@ export interface paths {
         };
         /** One of one's own live orders */
         get: operations["getOrder"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/params": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The rules in force that members may change by vote */
+        get: operations["getParams"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1786,6 +1837,80 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        MemberPage: {
+            /** @description Signed twice; the members must vote to replace it. */
+            barred: boolean;
+            /** @description Consensus key. */
+            consensus: string;
+            /** @description Has minimal power because it missed proposer turns. */
+            demoted: boolean;
+            /**
+             * Format: int64
+             * @description Newest block that executed something when the response was made.
+             */
+            height: number;
+            /**
+             * Format: int32
+             * @description Number, never used again.
+             */
+            id: number;
+            /**
+             * Format: int32
+             * @description Proposer turns missed in a row.
+             */
+            missed: number;
+            name: string;
+            /** @description Account that votes. */
+            operator: string;
+            /** @description Consensus address, nodeid@host:port. */
+            p2p: string;
+            /**
+             * Format: int64
+             * @description Voting power; 1,000,000 is full power.
+             */
+            power: number;
+            proof?: components["schemas"]["Proof"];
+            /**
+             * Format: int64
+             * @description How many commands came here after their senders, as they say, had no answer from this member; since the answering server started.
+             */
+            silent: number;
+            /**
+             * Format: int64
+             * @description Time of the newest such report, ms.
+             */
+            silent_at?: number;
+            /**
+             * Format: int64
+             * @description Time of that block, ms.
+             */
+            time: number;
+            /**
+             * Format: int64
+             * @description Time before which a demoted server may not return, ms.
+             */
+            until?: number;
+            /** @description Base URL of its HTTP API. */
+            url: string;
+        } & {
+            [key: string]: unknown;
+        };
+        Members: {
+            /**
+             * Format: int64
+             * @description Newest block that executed something when the response was made.
+             */
+            height: number;
+            /** @description By number. */
+            members: components["schemas"]["Member"][];
+            /**
+             * Format: int64
+             * @description Time of that block, ms.
+             */
+            time: number;
+        } & {
+            [key: string]: unknown;
+        };
         NextLimits: {
             /**
              * Format: int64
@@ -1922,6 +2047,56 @@ export interface components {
             /** @description Hexadecimal. */
             script: string;
             symbol: string;
+        } & {
+            [key: string]: unknown;
+        };
+        Params: {
+            /**
+             * Format: int32
+             * @description Most assets that one account may issue.
+             */
+            account_assets: number;
+            /**
+             * Format: int32
+             * @description Most commands of one account in a block.
+             */
+            account_commands: number;
+            /** @description Per command, in that asset. */
+            fee?: string;
+            /** @description Symbol of the asset of the fee per command; absent: there is none. */
+            fee_asset?: string;
+            /**
+             * Format: int64
+             * @description Newest block that executed something when the response was made.
+             */
+            height: number;
+            /**
+             * Format: int32
+             * @description Most live orders of one account in one market.
+             */
+            market_orders: number;
+            /**
+             * Format: int32
+             * @description Turns missed in a row before a server is demoted.
+             */
+            missed_turns: number;
+            /** @description Its leaf is the clock leaf, which holds the rules behind height, time and root of results. */
+            proof?: components["schemas"]["Proof"];
+            /**
+             * Format: int64
+             * @description How long a change of an owner key waits, ms.
+             */
+            rotation_delay: number;
+            /**
+             * Format: int64
+             * @description Time of that block, ms.
+             */
+            time: number;
+            /**
+             * Format: int64
+             * @description Blocks after which an open vote is void.
+             */
+            vote_blocks: number;
         } & {
             [key: string]: unknown;
         };
@@ -3376,7 +3551,7 @@ export interface operations {
     listLeaves: {
         parameters: {
             query: {
-                /** @description Keys of leaves, 64 hexadecimal digits each, each once, with commas between them: of assets (02), banks (0c), series (0d), blocks (0f), coins (10), batches (12), members in a bank (13), and of what halts them (17). */
+                /** @description Keys of leaves, 64 hexadecimal digits each, each once, with commas between them: of the clock (01), assets (02), markets (04), members (07), votes (08), the rest of the roster (09), counters (0a, 0b), banks (0c), series (0d), blocks (0f), coins (10), batches (12), members in a bank (13), and of what halts them (17). */
                 keys: string[];
             };
             header?: never;
@@ -3502,6 +3677,70 @@ export interface operations {
             };
         };
     };
+    listMembers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Members"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getMember: {
+        parameters: {
+            query?: {
+                /** @description 1: with a proof against a signed header. */
+                proof?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description Number or name. */
+                member: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MemberPage"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     getNonce: {
         parameters: {
             query?: never;
@@ -3598,6 +3837,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Order"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getParams: {
+        parameters: {
+            query?: {
+                /** @description 1: with a proof against a signed header. */
+                proof?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Params"];
                 };
             };
             /** @description Problem */
