@@ -42,6 +42,7 @@ type call struct {
 	signed []byte // what was signed, of a request whose signature holds
 	from   string // address, as the request came
 	who    string // whose use is counted
+	own    Limits // of who
 	free   bool   // it is not counted
 	header http.Header
 	now    uint64
@@ -124,8 +125,8 @@ func (c *call) admit(id string, e *endpoint, proven bool) *Error {
 
 // countKey counts a request that is proven to be of its key.
 func (c *call) countKey(e *endpoint) *Error {
-	c.who = "key " + c.key.ID
-	return c.count(c.key.Limits, e)
+	c.who, c.own, c.free = "key "+c.key.ID, c.key.Limits, false
+	return c.weigh(cmp.Or(e.weight, 1))
 }
 
 // countOther counts a request that is not: against its address or, where many clients are
@@ -134,16 +135,20 @@ func (c *call) countOther(e *endpoint) *Error {
 	switch trusted := c.h.config.Trusted != nil && c.h.config.Trusted(c.from); {
 	case !trusted:
 		c.who = "address " + sourceOf(c.from)
-		return c.count(Limits{}, e)
 	case c.key != nil:
-		c.who = "id " + c.key.ID
-		return c.count(c.key.Limits, e)
+		c.who, c.own = "id "+c.key.ID, c.key.Limits
+	default:
+		c.free = true
 	}
-	return nil
+	return c.weigh(cmp.Or(e.weight, 1))
 }
 
-func (c *call) count(own Limits, e *endpoint) *Error {
-	used, refused := c.h.limits.weigh(c.who, own, cmp.Or(e.weight, 1), c.now)
+// weigh counts a weight.
+func (c *call) weigh(n int) *Error {
+	if c.free {
+		return nil
+	}
+	used, refused := c.h.limits.weigh(c.who, c.own, n, c.now)
 	c.header.Set("X-MBX-USED-WEIGHT", strconv.Itoa(used))
 	c.header.Set("X-MBX-USED-WEIGHT-1M", strconv.Itoa(used))
 	return refused

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -86,19 +87,23 @@ func (l *limiter) of(name string, now uint64) *client {
 	return c
 }
 
-// forget makes room: those that did nothing in a minute and are not shut out, or anybody.
+// forget makes room, for many at once since it looks at all: those that did nothing in a
+// minute and are not shut out; then addresses that are not, at last any address. What keys
+// have used is never forgotten: there are no more keys than somebody has made.
 func (l *limiter) forget(now uint64) {
-	for name, c := range l.all {
-		if c.sockets == 0 && c.banned < now && c.seen+minuteWindow < now {
-			delete(l.all, name)
-		}
-	}
-	for name, c := range l.all {
-		if len(l.all) < maxClients {
-			return
-		}
-		if c.sockets == 0 {
-			delete(l.all, name)
+	room := maxClients - maxClients/8
+	for _, may := range []func(*client) bool{
+		func(c *client) bool { return c.banned < now && c.seen+minuteWindow < now },
+		func(c *client) bool { return c.banned < now },
+		func(*client) bool { return true },
+	} {
+		for name, c := range l.all {
+			if len(l.all) <= room {
+				return
+			}
+			if c.sockets == 0 && strings.HasPrefix(name, "address ") && may(c) {
+				delete(l.all, name)
+			}
 		}
 	}
 }

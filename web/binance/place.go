@@ -2,7 +2,10 @@ package binance
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
 	"errors"
+	"slices"
 	"strings"
 
 	"souk/asset"
@@ -59,13 +62,18 @@ func (c *call) decimalOf(name string, decimals uint8) (asset.Amount, *Error) {
 	return v, nil
 }
 
-// client reads an identifier of the client's own; one is made if there is none.
+// client reads an identifier of the client's own; one is made if there is none. It is made of
+// what was signed, so that the same request has the same one after a restart too (N-13).
 func (c *call) client(name string) (string, *Error) {
 	id := c.text(name)
-	if id == "" {
+	switch {
+	case id != "":
+		return id, checkClient(name, id)
+	case c.signed == nil:
 		return rand.Text()[:22], nil
 	}
-	return id, checkClient(name, id)
+	sum := sha256.Sum256(slices.Concat([]byte(c.key.ID+" "+name+" "), c.signed))
+	return base32.StdEncoding.EncodeToString(sum[:])[:22], nil
 }
 
 func checkClient(name, id string) *Error {

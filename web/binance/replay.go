@@ -53,9 +53,23 @@ func once(do func(*call) (any, error)) func(*call) (any, error) {
 		}
 		result, err := do(c)
 		var refused *Error
-		if errors.As(err, &refused) && refused.Code != codeUndecided {
+		if errors.As(err, &refused) && !refused.perhaps() {
 			c.h.replays.forget(id)
 		}
 		return result, err
 	}
+}
+
+// perhaps tells whether an order may have been placed although the answer is an error: its fate
+// is not known, or it is the half of a cancel and replace that was done.
+func (e *Error) perhaps() bool {
+	if e.Code == codeUndecided || e.Code == codeReplacePartly {
+		return true
+	}
+	v, ok := e.Data.(replaced)
+	if !ok {
+		return false
+	}
+	placed, ok := v.Placed.(*Error)
+	return ok && placed.Code == codeUndecided
 }

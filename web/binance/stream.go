@@ -62,7 +62,7 @@ func (l *listing) parseStream(name string) (*stream, bool) {
 	if strings.HasPrefix(name, "!") {
 		return s, s.ofAll(name)
 	}
-	if !ok {
+	if !ok || symbol != strings.ToLower(symbol) { // who reads the same has one stream, and one encoding of it
 		return nil, false
 	}
 	p, known := l.byName[strings.ToUpper(symbol)]

@@ -99,11 +99,16 @@ func (c *call) symbols() (pairs []*pair, one bool, refused *Error) {
 	if refused != nil {
 		return nil, false, refused
 	}
+	seen := map[*pair]bool{}
 	for _, name := range names {
 		p, refused := all.find(name)
 		if refused != nil {
 			return nil, false, refused
 		}
+		if seen[p] { // what an answer costs is bounded by the markets that there are
+			return nil, false, bad(codeDuplicate, "Duplicate values for parameter 'symbols' detected.")
+		}
+		seen[p] = true
 		pairs = append(pairs, p)
 	}
 	if names == nil {
