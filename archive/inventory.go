@@ -80,7 +80,7 @@ func banksOf(s *exchange.State) (list []Bank) {
 
 // AssetsFrom are the assets of a state but the first few.
 func AssetsFrom(s *exchange.State, known int) (list []Asset) {
-	for id := asset.ID(known + 1); int(id) <= s.Ledger().Assets(); id++ { //nolint:gosec // there are fewer than 2^32
+	for id := asset.ID(known + 1); int(id) <= s.Ledger().Assets(); id++ {
 		a, _ := s.Ledger().Asset(id)
 		list = append(list, Asset{ID: id, Symbol: a.Symbol, Decimals: a.Decimals, Issuer: a.Issuer})
 	}
@@ -104,7 +104,7 @@ func WalletsOf(s *exchange.State) (list []Wallet) {
 	}
 	for b := custody.Bank(1); int(b) <= s.Banks().Banks(); b++ {
 		for i, total := range s.Banks().Wallets(b) {
-			list = append(list, Wallet{b, uint8(i), total}) //nolint:gosec // at most 16
+			list = append(list, Wallet{b, uint8(i), total})
 		}
 	}
 	return list

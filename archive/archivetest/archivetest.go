@@ -41,6 +41,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Place) {
 	t.Run("broken off", func(t *testing.T) { brokenOff(t, fresh(t), h) })
 	t.Run("pages", func(t *testing.T) { pages(t, fresh(t), h) })
 	t.Run("views", func(t *testing.T) { views(t, fresh(t), h) })
+	t.Run("withdrawals", func(t *testing.T) { withdrawals(t, fresh(t)) })
 	t.Run("large", func(t *testing.T) { large(t, fresh(t)) })
 }
 
@@ -177,7 +178,7 @@ func compareOrders(t *testing.T, h *History, n ledger.Number, got []archive.Orde
 			Sibling: o.Sibling, Placed: o.Placed, Time: o.Time, Filled: o.Filled, Value: o.Value, Fee: o.Fee, Hold: o.Hold.Amount,
 		})
 	}
-	slices.SortFunc(want, func(x, y archive.Order) int { return int(y.ID) - int(x.ID) }) //nolint:gosec // small
+	slices.SortFunc(want, func(x, y archive.Order) int { return int(y.ID) - int(x.ID) })
 	if len(got) != len(want) {
 		t.Fatalf("%d live orders, want %d", len(got), len(want))
 	}
@@ -261,14 +262,14 @@ func compareCommands(t *testing.T, a Store, h *History, account [20]byte) {
 	for _, b := range h.Blocks {
 		for i, c := range b.Commands {
 			if c.Account == account {
-				commands = append(commands, archive.CommandAt{Cursor: archive.Cursor{Height: b.Height, Place: uint32(i)}, Command: c}) //nolint:gosec // small
+				commands = append(commands, archive.CommandAt{Cursor: archive.Cursor{Height: b.Height, Place: uint32(i)}, Command: c})
 			}
 		}
 		for i := range b.Events {
 			e := &b.Events[i]
 			if e.Kind == exchange.EventDeposited && e.Account == account {
 				deposits = append(deposits, archive.Deposit{
-					Cursor: archive.Cursor{Height: b.Height, Place: uint32(i)}, Account: account, Asset: e.Asset, Amount: e.Amount, Time: b.Time, //nolint:gosec // small
+					Cursor: archive.Cursor{Height: b.Height, Place: uint32(i)}, Account: account, Asset: e.Asset, Amount: e.Amount, Time: b.Time,
 				})
 			}
 			if f := e.Fill; f != nil && (e.Account == account || e.Other == account) {

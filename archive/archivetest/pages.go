@@ -216,3 +216,46 @@ func large(t *testing.T, p Place) {
 	}
 	check(t, a.Write(ctx, 5, []*archive.Block{block(6)}))
 }
+
+// withdrawals: one goes forth and back before it is paid, in one block or over several, and
+// one is heard of only after a gap.
+func withdrawals(t *testing.T, p Place) {
+	ctx := t.Context()
+	w := exchangetest.New(1)
+	a := open(t, p, &History{Founding: w.State.Founding(), State: w.State})
+	alice := exchangetest.Address("alice")
+	height := uint64(0)
+	block := func(number uint64, kinds ...exchange.EventKind) {
+		t.Helper()
+		b := &archive.Block{Height: height + 1, Time: exchangetest.Founded + height}
+		for i, kind := range kinds {
+			b.Events = append(b.Events, exchange.Event{Kind: kind, Account: alice, Asset: 1, Number: number, Amount: asset.Amount(100 + i)})
+		}
+		check(t, a.Write(ctx, height, []*archive.Block{b}))
+		height++
+	}
+	is := func(want ...archive.Withdrawal) {
+		t.Helper()
+		got, err := a.Withdrawals(ctx, archive.WithdrawalQuery{Account: alice, Limit: 10})
+		check(t, err)
+		for i := range got {
+			got[i].Time, got[i].Updated = 0, 0
+		}
+		for i := range want {
+			want[i].Account, want[i].Asset = alice, 1
+		}
+		same(t, want, got)
+	}
+	block(7, exchange.EventWithdrawalAsked)
+	is(archive.Withdrawal{Number: 7, State: archive.Asked, Amount: 100, Height: 1, Changed: 1})
+	block(7, exchange.EventWithdrawalSent)
+	is(archive.Withdrawal{Number: 7, State: archive.Sent, Amount: 100, Height: 1, Changed: 2})
+	block(7, exchange.EventWithdrawalBack)
+	is(archive.Withdrawal{Number: 7, State: archive.Asked, Amount: 100, Height: 1, Changed: 3})
+	block(7, exchange.EventWithdrawalSent, exchange.EventWithdrawalBack, exchange.EventWithdrawalSent, exchange.EventWithdrawn)
+	is(archive.Withdrawal{Number: 7, State: archive.Paid, Amount: 103, Height: 1, Changed: 4})
+	check(t, a.Gap(ctx, height, &archive.Inventory{Height: height + 5}))
+	height += 5
+	block(8, exchange.EventWithdrawalCancelled)
+	is(archive.Withdrawal{Number: 8, State: archive.Cancelled, Amount: 100, Changed: 10}, archive.Withdrawal{Number: 7, State: archive.Paid, Amount: 103, Height: 1, Changed: 4})
+}

@@ -18,7 +18,7 @@ func (a *Archive) Dump(ctx context.Context, begin func(archive.Table) error, row
 	defer tx.Rollback() //nolint:errcheck // it only reads
 	for _, t := range all {
 		of := archive.Table{Name: t.name, Columns: t.columns, Key: strings.Count(t.key, ",") + 1}
-		question := "SELECT " + strings.Join(t.names(), ", ") + " FROM " + t.name + " ORDER BY " + t.key //nolint:gosec // constants
+		question := "SELECT " + strings.Join(t.names(), ", ") + " FROM " + t.name + " ORDER BY " + t.key
 		if err := dump(ctx, tx, of, question, begin, row); err != nil {
 			return err
 		}

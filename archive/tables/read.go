@@ -24,18 +24,18 @@ func before(v uint64) int64 {
 	if v == 0 || v > most {
 		return most
 	}
-	return int64(v) //nolint:gosec // checked
+	return int64(v)
 }
 
 // clamp is a number that a table may have.
-func clamp(v uint64) int64 { return int64(min(v, most)) } //nolint:gosec // checked
+func clamp(v uint64) int64 { return int64(min(v, most)) }
 
 // page is how many rows an answer has at most.
 func page(limit int) (int32, error) {
 	if limit < 1 || limit > archive.MaxPage {
 		return 0, fmt.Errorf("a page has 1 to %d rows, not %d", archive.MaxPage, limit)
 	}
-	return int32(limit), nil //nolint:gosec // checked
+	return int32(limit), nil
 }
 
 // place is a cursor in two numbers.
@@ -88,9 +88,9 @@ func (a *Archive) Orders(ctx context.Context, x archive.OrderQuery) ([]archive.O
 	for i := range rows {
 		r := &rows[i]
 		list[i] = archive.Order{
-			ID: market.OrderID(unsigned(r.ID)), Market: market.ID(r.Market), Account: x.Account, Side: market.Side(r.Side), //nolint:gosec // it was one
-			Kind: market.Kind(r.Kind), TIF: market.TIF(r.Tif), PostOnly: r.PostOnly != 0, Status: market.Status(r.Status), //nolint:gosec // it was one
-			Reason: market.Reason(r.Reason), Price: asset.Price(unsigned(r.Price)), Quantity: amount(r.Quantity), Quote: amount(r.Quote), //nolint:gosec // it was one
+			ID: market.OrderID(unsigned(r.ID)), Market: market.ID(r.Market), Account: x.Account, Side: market.Side(r.Side),
+			Kind: market.Kind(r.Kind), TIF: market.TIF(r.Tif), PostOnly: r.PostOnly != 0, Status: market.Status(r.Status),
+			Reason: market.Reason(r.Reason), Price: asset.Price(unsigned(r.Price)), Quantity: amount(r.Quantity), Quote: amount(r.Quote),
 			Trigger: asset.Price(unsigned(r.TriggerPrice)), Expiry: unsigned(r.Expiry), Client: r.Client, Sibling: market.OrderID(unsigned(r.Sibling)),
 			Placed: unsigned(r.Placed), Time: unsigned(r.Time), Filled: amount(r.Filled), Value: amount(r.Value), Fee: amount(r.Fee),
 			Hold: amount(r.Hold), Changed: unsigned(r.Changed), Updated: unsigned(r.Updated),
@@ -132,8 +132,8 @@ func (a *Archive) Fills(ctx context.Context, x archive.FillQuery) ([]archive.Fil
 
 func fillOf(r *query.Fill, account identity.Address, side market.Side) archive.Fill {
 	f := archive.Fill{
-		Trade: market.TradeID(unsigned(r.Trade)), Market: market.ID(r.Market), Account: account, Side: side, //nolint:gosec // it was one
-		Maker: market.Side(r.Taking) != side, Order: market.OrderID(unsigned(r.Taker)), //nolint:gosec // it was one
+		Trade: market.TradeID(unsigned(r.Trade)), Market: market.ID(r.Market), Account: account, Side: side,
+		Maker: market.Side(r.Taking) != side, Order: market.OrderID(unsigned(r.Taker)),
 		Price: asset.Price(unsigned(r.Price)), Quantity: amount(r.Quantity), Height: unsigned(r.Height), Time: unsigned(r.Time),
 	}
 	if f.Maker {
@@ -164,7 +164,7 @@ func (a *Archive) Trades(ctx context.Context, x archive.TradeQuery) ([]archive.T
 		r := &rows[i]
 		list[i] = archive.Trade{
 			ID: market.TradeID(unsigned(r.Trade)), Market: x.Market, Price: asset.Price(unsigned(r.Price)), Quantity: amount(r.Quantity),
-			Value: amount(r.Paid), Maker: market.OrderID(unsigned(r.Maker)), Taker: market.OrderID(unsigned(r.Taker)), Taking: market.Side(r.Taking), //nolint:gosec // it was one
+			Value: amount(r.Paid), Maker: market.OrderID(unsigned(r.Maker)), Taker: market.OrderID(unsigned(r.Taker)), Taking: market.Side(r.Taking),
 			Inner: r.InnerCross != 0, Height: unsigned(r.Height), Time: unsigned(r.Time),
 		}
 	}
@@ -197,7 +197,7 @@ func (a *Archive) Candles(ctx context.Context, x archive.CandleQuery) ([]archive
 
 func candleOf(r *query.Candle) (archive.Candle, error) {
 	c := archive.Candle{
-		Market: market.ID(r.Market), Span: archive.Span(unsigned(r.Span)), Start: unsigned(r.Start), Open: asset.Price(unsigned(r.Open)), //nolint:gosec // it was one
+		Market: market.ID(r.Market), Span: archive.Span(unsigned(r.Span)), Start: unsigned(r.Start), Open: asset.Price(unsigned(r.Open)),
 		High: asset.Price(unsigned(r.High)), Low: asset.Price(unsigned(r.Low)), Close: asset.Price(unsigned(r.Close)), Trades: unsigned(r.Trades),
 	}
 	var err error
@@ -224,7 +224,7 @@ func (a *Archive) Balances(ctx context.Context, x archive.BalanceQuery) ([]archi
 	for i := range rows {
 		r := &rows[i]
 		list[i] = archive.BalanceAt{
-			Balance: archive.Balance{Account: x.Account, Asset: asset.ID(r.Asset), Available: amount(r.Available), Held: amount(r.Held)}, //nolint:gosec // it was one
+			Balance: archive.Balance{Account: x.Account, Asset: asset.ID(r.Asset), Available: amount(r.Available), Held: amount(r.Held)},
 			Height:  unsigned(r.Height), Time: unsigned(r.Time),
 		}
 	}
@@ -243,8 +243,8 @@ func (a *Archive) Deposits(ctx context.Context, x archive.EventQuery) ([]archive
 	for i := range rows {
 		r := &rows[i]
 		list[i] = archive.Deposit{
-			Cursor:  archive.Cursor{Height: unsigned(r.Height), Place: uint32(r.Place)},                    //nolint:gosec // it was one
-			Account: x.Account, Asset: asset.ID(r.Asset), Amount: amount(r.Amount), Time: unsigned(r.Time), //nolint:gosec // it was one
+			Cursor:  archive.Cursor{Height: unsigned(r.Height), Place: uint32(r.Place)},
+			Account: x.Account, Asset: asset.ID(r.Asset), Amount: amount(r.Amount), Time: unsigned(r.Time),
 		}
 	}
 	return list, asked(err)
@@ -261,7 +261,7 @@ func (a *Archive) Withdrawals(ctx context.Context, x archive.WithdrawalQuery) ([
 	for i := range rows {
 		r := &rows[i]
 		list[i] = archive.Withdrawal{
-			Number: unsigned(r.ID), Account: x.Account, Asset: asset.ID(r.Asset), State: archive.WithdrawalState(r.State), Amount: amount(r.Amount), //nolint:gosec // it was one
+			Number: unsigned(r.ID), Account: x.Account, Asset: asset.ID(r.Asset), State: archive.WithdrawalState(r.State), Amount: amount(r.Amount),
 			Height: unsigned(r.Height), Time: unsigned(r.Time), Changed: unsigned(r.Changed), Updated: unsigned(r.Updated),
 		}
 	}
@@ -280,10 +280,10 @@ func (a *Archive) Commands(ctx context.Context, x archive.EventQuery) ([]archive
 	for i := range rows {
 		r := &rows[i]
 		list[i] = archive.CommandAt{
-			Cursor: archive.Cursor{Height: unsigned(r.Height), Place: uint32(r.Place)}, //nolint:gosec // it was one
-			Command: archive.Command{Account: x.Account, Kind: exchange.Kind(r.Kind), Receipt: exchange.Receipt{ //nolint:gosec // it was one
-				ID: exchange.CommandID(r.ID), Code: exchange.Code(r.Code), Height: unsigned(r.Height), Time: unsigned(r.Time), Number: unsigned(r.Number), //nolint:gosec // it was one
-				Filled: amount(r.Filled), Cost: amount(r.Cost), Fee: amount(r.Fee), Status: market.Status(r.Status), //nolint:gosec // it was one
+			Cursor: archive.Cursor{Height: unsigned(r.Height), Place: uint32(r.Place)},
+			Command: archive.Command{Account: x.Account, Kind: exchange.Kind(r.Kind), Receipt: exchange.Receipt{
+				ID: exchange.CommandID(r.ID), Code: exchange.Code(r.Code), Height: unsigned(r.Height), Time: unsigned(r.Time), Number: unsigned(r.Number),
+				Filled: amount(r.Filled), Cost: amount(r.Cost), Fee: amount(r.Fee), Status: market.Status(r.Status),
 			}},
 		}
 	}

@@ -201,8 +201,8 @@ func (n *numbers) of(v uint64) int64 {
 	if v > 1<<63-1 && n.err == nil {
 		n.err = fmt.Errorf("%w: %d", archive.ErrRange, v)
 	}
-	return int64(v) //nolint:gosec // checked
+	return int64(v)
 }
 
 // unsigned is a number that came out of a table.
-func unsigned(v int64) uint64 { return uint64(max(0, v)) } //nolint:gosec // not negative
+func unsigned(v int64) uint64 { return uint64(max(0, v)) }

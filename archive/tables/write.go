@@ -148,7 +148,7 @@ func (r *rows) orderRows() (whole, added [][]any) {
 			continue
 		}
 		added = append(added, []any{
-			r.of(uint64(id)), r.of(uint64(o.Filled)), r.of(uint64(o.Value)), r.of(uint64(o.Fee)), int64(o.Hold), //nolint:gosec // negative, as it wrapped
+			r.of(uint64(id)), r.of(uint64(o.Filled)), r.of(uint64(o.Value)), r.of(uint64(o.Fee)), int64(o.Hold),
 			r.of(o.Changed), r.of(o.Updated),
 		})
 	}
@@ -285,7 +285,7 @@ func (r *rows) correctBalances(in *archive.Inventory) error {
 		if err != nil {
 			return err
 		}
-		at := place{b.Account, asset.ID(unsigned(b.Asset))} //nolint:gosec // it was one
+		at := place{b.Account, asset.ID(unsigned(b.Asset))}
 		gone[at] = address
 		r.known.accounts[address] = b.Account
 		r.known.balances[at] = amounts{asset.Amount(unsigned(b.Available)), asset.Amount(unsigned(b.Held))}

@@ -50,12 +50,13 @@ func Start() (s *Server, err error) {
 		return nil, err
 	}
 	data := filepath.Join(dir, "data")
-	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-U", User, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions")
+	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-U", User, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions") //nolint:gosec // the machine's own programs
 	initdb.SysProcAttr, initdb.Dir = attr, dir
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	s = &Server{dir: dir, cmd: exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", dir, "-c", "listen_addresses=", "-c", "fsync=off",
+	s = &Server{dir: dir, cmd: exec.Command(filepath.Join(bin, "postgres"), "-D", data, //nolint:gosec // the machine's own programs
+		"-k", dir, "-c", "listen_addresses=", "-c", "fsync=off",
 		"-c", "full_page_writes=off", "-c", "max_wal_size=256MB", "-c", "max_connections=60", "-c", "lc_messages=C")}
 	s.cmd.SysProcAttr, s.cmd.Dir = attr, dir
 	log, err := s.cmd.StderrPipe()
