@@ -2,9 +2,12 @@ package node_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -52,7 +55,7 @@ func scrape(t *testing.T) map[string]metric {
 		return (&net.Dialer{}).DialContext(ctx, network, address)
 	}}}
 	defer client.CloseIdleConnections()
-	ask := func(url string) *http.Response {
+	ask := func(url string) []byte {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
 		if err != nil {
@@ -62,13 +65,16 @@ func scrape(t *testing.T) map[string]metric {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { resp.Body.Close() }) //nolint:errcheck // read only
-		return resp
+		body, err := io.ReadAll(resp.Body)
+		if err := errors.Join(err, resp.Body.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return body
 	}
 	ask("http://" + n.Addr() + "/livez")
 	all := map[string]metric{}
 	line := regexp.MustCompile(`^(# HELP |# TYPE )?((?:souk|process|go)_[a-z0-9_]+)(?:\{([^}]*)\})? (.*)$`)
-	for lines := bufio.NewScanner(ask("http://localhost/metrics").Body); lines.Scan(); {
+	for lines := bufio.NewScanner(bytes.NewReader(ask("http://localhost/metrics"))); lines.Scan(); {
 		f := line.FindStringSubmatch(lines.Text())
 		if f == nil {
 			continue
