@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -599,6 +600,35 @@ func TestEventsOfRemovedDelegate(t *testing.T) {
 	if e := s.end(t); e.Code != api.NotAllowed {
 		t.Errorf("%+v", e)
 	}
+}
+
+// A stream without news says every 15 seconds that it is there (H-113).
+func TestHeartbeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		founding := exchangetest.Founding(1)
+		state, err := exchange.New(founding)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := &instant{id: founding.ID(), state: state}
+		s := web.New(web.Config{})
+		if err := s.Add(web.Virtual{Founding: founding, Replica: i, Engine: i}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
+		defer cancel()
+		began := time.Now()
+		var beats []time.Duration
+		if err := s.Beat(ctx, i.id, func() {
+			beats = append(beats, time.Since(began))
+			time.Sleep(10 * time.Millisecond) // a reader takes a moment
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if len(beats) != 7 || beats[0] != 0 || beats[6] > 91*time.Second {
+			t.Errorf("it said something after %v", beats)
+		}
+	})
 }
 
 // Who does not take what is sent is cut off and told so, while others are served (H-114).

@@ -1,8 +1,13 @@
 package web
 
 import (
+	"context"
+	"net/http"
 	"net/netip"
 	"time"
+
+	"souk/api"
+	"souk/exchange"
 )
 
 // Admissions lets tests count accounts.
@@ -15,6 +20,28 @@ func NewAdmissions() *Admissions {
 
 // Take counts an account.
 func (a *Admissions) Take(from netip.Prefix, now time.Time) bool { return a.take(from, now) }
+
+// Beat runs a stream of all markets whose reader is a function.
+func (s *Server) Beat(ctx context.Context, id exchange.ID, told func()) error {
+	v, _ := s.find(id)
+	r, err := v.feed.join()
+	if err != nil {
+		return err
+	}
+	defer r.leave()
+	ctx, p, e := s.streams.begin((&http.Request{RemoteAddr: "127.0.0.1:1"}).WithContext(ctx))
+	if e != nil {
+		return e
+	}
+	defer p.leave()
+	(&stream{v: v, want: &filter{all: true, from: 1}, out: ear(told), ring: r, place: p}).run(ctx)
+	return nil
+}
+
+type ear func()
+
+func (f ear) send(uint64, []byte) error { f(); return nil }
+func (ear) end(*api.Error)              {}
 
 // Pace lets tests hurry streams: how long they may be silent, and how many blocks are kept
 // for those that are behind.

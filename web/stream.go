@@ -72,7 +72,8 @@ var errReader = api.NewError(api.TooSlow, "", "The reader does not take the mess
 
 // flow answers why the stream ends; errReader if nobody takes its messages.
 func (s *stream) flow(ctx context.Context) *api.Error {
-	beat := time.NewTicker(s.v.server.pace.heartbeat)
+	silent := s.v.server.pace.heartbeat
+	beat := time.NewTimer(silent)
 	defer beat.Stop()
 	for {
 		p, news, err := s.ring.after(s.next)
@@ -89,12 +90,13 @@ func (s *stream) flow(ctx context.Context) *api.Error {
 			e = s.page(p)
 		default:
 			s.level = true
+			beat.Reset(silent - time.Since(s.spoke))
 			e = s.wait(ctx, news, beat.C)
 		}
 		if e != nil || ctx.Err() != nil {
 			return e
 		}
-		if time.Since(s.spoke) >= s.v.server.pace.heartbeat {
+		if time.Since(s.spoke) >= silent {
 			if e := s.alive(); e != nil {
 				return e
 			}
