@@ -717,6 +717,81 @@ func TestStreamLimits(t *testing.T) {
 	}
 }
 
+// Who has the most streams makes room for others, and nobody has more than his share (H-114).
+func TestStreamPlaces(t *testing.T) {
+	s := web.NewStreams(4, 3)
+	isCut := func(c <-chan struct{}) bool {
+		select {
+		case <-c:
+			return true
+		default:
+			return false
+		}
+	}
+	begin := func(address string) (<-chan struct{}, func()) {
+		t.Helper()
+		cut, leave, e := s.Begin(address)
+		if e != nil {
+			t.Fatalf("%s: %v", address, e)
+		}
+		return cut, leave
+	}
+	refused := func(address string) {
+		t.Helper()
+		if _, _, e := s.Begin(address); e == nil || e.Code != api.Busy {
+			t.Errorf("%s: %v", address, e)
+		}
+	}
+	first, leave := begin("192.0.2.1:1")
+	second, _ := begin("192.0.2.1:2")
+	third, _ := begin("192.0.2.1:3")
+	refused("192.0.2.1:4")
+	begin("[2001:db8::1]:1")
+	begin("192.0.2.3:1")
+	if isCut(first) || isCut(second) || !isCut(third) {
+		t.Error("not the latest stream of the address with the most has to end")
+	}
+	begin("192.0.2.4:1")
+	if isCut(first) || !isCut(second) {
+		t.Error("not the latest stream of the address with the most has to end")
+	}
+	refused("192.0.2.5:1")
+	refused("[2001:db8::2]:1")
+	leave()
+	sixth, _ := begin("[2001:db8::2]:1") // of the same /64 as the one before
+	begin("192.0.2.5:1")
+	if !isCut(sixth) {
+		t.Error("a /64 does not count as one address")
+	}
+}
+
+// A thousand WebSockets that say nothing keep nobody out (H-114).
+func TestIdleSockets(t *testing.T) {
+	c, m := withOrders(t, web.Config{Streams: 40, Conns: 80}, 1)
+	refused := 0
+	for range 1000 {
+		conn, status, err := socket(within(t, 10*time.Second), m, "/v1/events/ws?markets=all")
+		switch {
+		case err == nil:
+			t.Cleanup(func() { _ = conn.CloseNow() })
+		case status == http.StatusServiceUnavailable:
+			refused++
+		default:
+			t.Fatalf("%d %v", status, err)
+		}
+	}
+	if refused != 960 {
+		t.Errorf("%d of 1,000 were refused", refused)
+	}
+	for range 20 {
+		if a := call(t, m.node(), "GET", "/v1/book/1", nil, nil); a.status != http.StatusOK || a.problem.Code != "" {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+	}
+	c.offer(50_000)
+	m.catchUp(c.blocks)
+}
+
 // A WebSocket is told why it ends, too, and when the server ends it ends at once.
 func TestSocketEnds(t *testing.T) {
 	_, m := withOrders(t, web.Config{}, 1)

@@ -48,3 +48,20 @@ func (ear) end(*api.Error)              {}
 func (s *Server) Pace(heartbeat time.Duration, ringBlocks int) {
 	s.pace.heartbeat, s.pace.ringBlocks = heartbeat, ringBlocks
 }
+
+// Streams lets tests ask for places of streams.
+type Streams struct{ *streams }
+
+// NewStreams begins to count.
+func NewStreams(limit, perSource int) *Streams {
+	return &Streams{newStreams(limit, perSource, newMeter())}
+}
+
+// Begin asks for a place. cut is closed when the stream has to end.
+func (s *Streams) Begin(address string) (cut <-chan struct{}, leave func(), e *api.Error) {
+	_, p, e := s.begin(&http.Request{RemoteAddr: address})
+	if e != nil {
+		return nil, nil, e
+	}
+	return p.cut, p.leave, nil
+}
