@@ -39,6 +39,7 @@ func CSV(ctx context.Context, from archive.Dumper, dir string) (err error) {
 	}
 	defer func() { err = errors.Join(err, finish()) }()
 	var line []string
+	var columns []archive.Column
 	return from.Dump(ctx, func(t archive.Table) error {
 		err := finish()
 		if err != nil {
@@ -48,18 +49,31 @@ func CSV(ctx context.Context, from archive.Dumper, dir string) (err error) {
 			return err
 		}
 		w = csv.NewWriter(f)
-		line = line[:0]
+		columns, line = t.Columns, line[:0]
 		for _, c := range t.Columns {
 			line = append(line, c.Name)
 		}
 		return w.Write(line)
 	}, func(values []any) error {
 		line = line[:0]
-		for _, v := range values {
-			line = append(line, text(v))
+		for i, v := range values {
+			s := text(v)
+			if columns[i].Kind == archive.Text {
+				s = noFormula(s)
+			}
+			line = append(line, s)
 		}
 		return w.Write(line)
 	})
+}
+
+// noFormula keeps spreadsheets from taking a text for a formula, which some trader has put
+// into a memo or a client order id for whoever opens the file: an apostrophe stands before it.
+func noFormula(s string) string {
+	if s != "" && strings.ContainsRune("=+-@\t\r\n'", rune(s[0])) {
+		return "'" + s
+	}
+	return s
 }
 
 func text(v any) string {

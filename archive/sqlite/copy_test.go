@@ -86,6 +86,33 @@ func TestCSV(t *testing.T) {
 	}
 }
 
+// TestCSVHasNoFormulas: what a trader has written is no formula for whoever opens the file (G-41).
+func TestCSVHasNoFormulas(t *testing.T) {
+	a := archivetest.FillHostile(t, fresh(t))
+	dir := filepath.Join(t.TempDir(), "csv")
+	if err := export.CSV(t.Context(), a, dir); err != nil {
+		t.Fatal(err)
+	}
+	memos, clients := archivetest.Hostile()
+	for name, want := range map[string]int{"events": len(memos), "orders": len(clients)} {
+		f, err := os.Open(filepath.Join(dir, name+".csv"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, err := csv.NewReader(f).ReadAll()
+		if err != nil || f.Close() != nil || len(rows)-1 < want {
+			t.Fatalf("%s: %d rows, %v", name, len(rows), err)
+		}
+		for _, row := range rows {
+			for _, cell := range row {
+				if cell != "" && strings.ContainsAny(cell[:1], "=+-@\t\r\n") {
+					t.Errorf("%s: %q", name, cell)
+				}
+			}
+		}
+	}
+}
+
 func count(t *testing.T, a archive.Dumper, name string) (n int) {
 	t.Helper()
 	in := ""

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/big"
 	"strconv"
+	"strings"
 
 	"souk/archive"
 	"souk/archive/tables/query"
@@ -157,9 +158,13 @@ func (r *rows) event(b *archive.Block, i int) {
 	}
 	r.events = append(r.events, []any{
 		r.of(b.Height), int64(i), r.of(b.Time), int64(e.Kind), r.account(e.Account), r.account(e.Other), int64(e.Asset),
-		r.of(uint64(e.Amount)), r.of(e.Number), e.Memo, action,
+		r.of(uint64(e.Amount)), r.of(e.Number), plain(e.Memo), action,
 	})
 }
+
+// plain is a text as every database takes it: PostgreSQL's texts have no zero bytes, and a
+// memo with one must not stop the archive (G-39).
+func plain(text string) string { return strings.ReplaceAll(text, "\x00", "\uFFFD") }
 
 // order takes over the record of an order that an event brings.
 func (r *rows) order(b *archive.Block, e *exchange.Event) {
