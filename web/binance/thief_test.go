@@ -278,7 +278,7 @@ func TestStreamNames(t *testing.T) {
 func TestJunkHasWeight(t *testing.T) {
 	t.Parallel()
 	d := newDoor(t, binance.Limits{Weight: 20})
-	c, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(d.server.URL, "http")+"/ws-api/v3", nil)
+	c, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(d.server.URL, "http")+"/ws-api/v3", nil) //nolint:bodyclose // it has none
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -312,7 +312,7 @@ func TestTakenBack(t *testing.T) {
 	k := newKeyed(t, binance.Limits{})
 	_, body := k.ask(http.MethodPost, "/api/v3/userDataStream", "", "")
 	listen := body[len(`{"listenKey":"`) : len(body)-2]
-	c, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(k.server.URL, "http")+"/ws/"+listen, nil)
+	c, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(k.server.URL, "http")+"/ws/"+listen, nil) //nolint:bodyclose // it has none
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -324,7 +324,7 @@ func TestTakenBack(t *testing.T) {
 	if err != nil || !strings.Contains(string(data), "listenKeyExpired") {
 		t.Errorf("%s, %v", data, err)
 	}
-	again, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(k.server.URL, "http")+"/ws/"+listen, nil)
+	again, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(k.server.URL, "http")+"/ws/"+listen, nil) //nolint:bodyclose // it has none
 	if err != nil {
 		t.Fatal(err)
 	}
