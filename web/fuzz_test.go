@@ -36,6 +36,7 @@ func FuzzRequest(f *testing.F) {
 	for _, target := range []string{
 		"/v1/book/BTC-EUR?depth=5", "/v1/trades?market=1&before=1-2-3&limit=7", "/v1/markets/1?proof=0", "/v1/light/0", "/v1/assets/EUR", "/v1/audit",
 		"/vs/00/v1/status", "/livez", "/v1/commands/" + "00", "/v1/orders?client=x", "/v1/fills?proof=1", "/v1/openapi.json",
+		"/v1/events?markets=all&after=1", "/v1/events/ws?markets=1", "/v1/candles/1?interval=1m&from=1", "/v1/ticker", "/v1/members/1", "/v1/params?proof=0", "/v1/docs",
 	} {
 		f.Add("GET", target, token.String(), api.JSON, []byte(nil))
 	}
