@@ -21,6 +21,7 @@ import (
 	"souk/archive/sqlite"
 	"souk/archive/tables"
 	"souk/exchange"
+	"souk/internal/bulk"
 )
 
 var (
@@ -99,7 +100,7 @@ func TestArchive(t *testing.T) { archivetest.Run(t, fresh) }
 // TestSameOnBoth: the same blocks give the same answers and the same tables on SQLite and
 // on PostgreSQL, and the views say the same.
 func TestSameOnBoth(t *testing.T) {
-	h := archivetest.Random(7, 200)
+	h := archivetest.Random(7, bulk.Count(200))
 	here := fresh(t)
 	a := here.Open(t, h.Founding)
 	defer a.Close() //nolint:errcheck // of a test

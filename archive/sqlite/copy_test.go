@@ -22,7 +22,7 @@ import (
 
 func filled(t *testing.T) (*archivetest.History, archivetest.Store) {
 	t.Helper()
-	h := archivetest.Random(3, 60)
+	h := archivetest.Random(3, 30)
 	a := fresh(t).Open(t, h.Founding)
 	t.Cleanup(func() {
 		if err := a.Close(); err != nil {

@@ -16,7 +16,8 @@ import (
 // victim is the variable with the file that a child of TestKilled writes.
 const victim = "SOUK_TEST_ARCHIVE"
 
-const killedBlocks = 150
+// killedBlocks is how many there are, more than are written before the last kill.
+const killedBlocks = 50
 
 // TestKilled: a process that is killed while it writes leaves an archive that goes on from
 // the height that it says, and has the same rows in the end (G-30).

@@ -78,7 +78,7 @@ func rules() []Rule {
 		{Package: "archive/postgres", Floor: 2, Imports: with(state, "archive", "archive/tables"), Owns: []string{"github.com/jackc/pgx"}},
 		{Package: "archive/postgres/postgrestest", Floor: 2, Test: true},
 		{Package: "archive/export", Floor: 2, Imports: []string{"archive"}},
-		{Package: "archive/archivetest", Floor: 2, Imports: with(state, "archive", "exchange/exchangetest"), Test: true},
+		{Package: "archive/archivetest", Floor: 2, Imports: with(state, "archive", "exchange/exchangetest", "internal/bulk"), Test: true},
 
 		// Floor 3: workers.
 		{
