@@ -211,18 +211,15 @@ func (a *app) keyList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			list, err := gate.ClientKeys(h.Clients())
-			if err != nil {
-				return err
-			}
-			return a.show(list, func(w io.Writer) {
+			list, bad := gate.ClientKeys(h.Clients())
+			return errors.Join(a.show(list, func(w io.Writer) {
 				p(w, "key\tname\tkind\tscopes\tmarkets\tmade\texpires\tweight\torders\n")
 				for i := range list {
 					k := &list[i]
 					p(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, dash(k.Name), k.Kind, strings.Join(k.Scopes, ","),
 						strings.TrimPrefix(marketText(k.Markets), "in "), when(k.Made), until(k.Expires), limitText(k.Weight), limitText(k.Orders))
 				}
-			})
+			}), bad)
 		},
 	}
 	c.Flags().StringVar(&home, "home", "", "folder of the gate (default: souk/gate in the user's config folder)")

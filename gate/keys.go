@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/rand"
@@ -10,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -67,6 +69,8 @@ const (
 	idBytes = 32
 	// lookEvery is how often the folder of keys is looked at, at most.
 	lookEvery = 200 * time.Millisecond
+	// lookAtFiles is how often its files are.
+	lookAtFiles = 2 * time.Second
 	// hmacInfo keeps derived secrets apart from whatever else may be derived from the key.
 	hmacInfo = "souk/gate/hmac/v1 "
 )
@@ -166,41 +170,54 @@ func writeFile(path string, data []byte) error {
 	return errors.Join(folder.Sync(), folder.Close())
 }
 
-// ClientKeys are the keys in a folder, the oldest first.
+// ClientKeys are the keys in a folder, the oldest first. A file that is no key is left out;
+// the error names it.
 func ClientKeys(dir string) ([]ClientKey, error) {
+	list, bad, err := readKeys(dir)
+	return list, errors.Join(err, bad)
+}
+
+// readKeys reads the keys in a folder. bad is what is wrong with single files: it must not keep
+// other keys from being taken back.
+func readKeys(dir string) (list []ClientKey, bad, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read the keys of programs: %w", err)
+		return nil, nil, fmt.Errorf("read the keys of programs: %w", err)
 	}
-	list := []ClientKey{}
+	list = []ClientKey{}
 	for _, e := range entries {
 		id, ok := strings.CutSuffix(e.Name(), keyFileEnd)
 		if !ok || strings.HasPrefix(id, ".") {
 			continue
 		}
-		data, err := os.ReadFile(filepath.Join(dir, e.Name()))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // taken back meanwhile
-		}
-		var k ClientKey
-		if err == nil {
-			err = toml.Unmarshal(data, &k)
-		}
-		if err == nil && k.ID != id {
+		k, err := readKey(filepath.Join(dir, e.Name()))
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // taken back meanwhile
+			continue
+		case err == nil && k.ID != id:
 			err = fmt.Errorf("%w: it is the file of another one", ErrKey)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", e.Name(), err)
+			bad = errors.Join(bad, fmt.Errorf("read %s: %w", e.Name(), err))
+			continue
 		}
 		list = append(list, k)
 	}
-	slices.SortStableFunc(list, func(a, b ClientKey) int { return int(a.Made) - int(b.Made) })
-	return list, nil
+	slices.SortStableFunc(list, func(a, b ClientKey) int { return cmp.Compare(a.Made, b.Made) })
+	return list, bad, nil
+}
+
+func readKey(path string) (k ClientKey, err error) {
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = toml.Unmarshal(data, &k)
+	}
+	return k, err
 }
 
 // RevokeClientKey takes a key back that an id, the beginning of one, or a name names.
 func RevokeClientKey(dir, which string) (ClientKey, error) {
-	list, err := ClientKeys(dir)
+	list, _, err := readKeys(dir) // what is no key has nothing to be taken back
 	if err != nil {
 		return ClientKey{}, err
 	}
@@ -267,20 +284,28 @@ type Clients struct {
 
 	mu     sync.Mutex
 	looked time.Time
+	files  time.Time // when its files were looked at
 	stamp  time.Time // of the folder, when it was read
+	print  uint64    // of its files, when they were looked at
 	keys   map[string]*binance.Key
 }
 
 var _ binance.Keys = (*Clients)(nil)
 
 // OpenClients begins to know the keys of a folder, which act for an account. fault is told
-// of a folder that cannot be read; until it can, the keys that were known before count.
+// of a folder that cannot be read; until it can, the keys that were known before count. If it
+// is gone, so are they.
 func OpenClients(dir string, account binance.Account, own identity.PrivateKey, fault func(error)) (*Clients, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("folder of the keys of programs: %w", err)
 	}
 	c := &Clients{dir: dir, account: account, own: own, fault: fault}
-	return c, c.read()
+	if err := c.read(); c.keys == nil {
+		return nil, err
+	} else if err != nil { // of single files
+		fault(err)
+	}
+	return c, nil
 }
 
 // Key implements binance.Keys.
@@ -296,15 +321,38 @@ func (c *Clients) Key(id string) (*binance.Key, bool) {
 }
 
 // refresh reads the folder again if it has changed, or did so a moment ago: two changes may
-// have one time. Under mu.
+// have one time. Now and then it looks at the files too, for they may have been changed in
+// their place. Under mu.
 func (c *Clients) refresh(now time.Time) {
 	info, err := os.Stat(c.dir)
-	if err == nil && info.ModTime().Equal(c.stamp) && now.Sub(c.stamp) > time.Second {
+	if errors.Is(err, fs.ErrNotExist) {
+		c.keys, c.stamp = nil, time.Time{}
+	}
+	same := err == nil && info.ModTime().Equal(c.stamp) && now.Sub(c.stamp) > time.Second
+	if same && now.Sub(c.files) < lookAtFiles {
 		return
 	}
+	c.files = now
+	seen := fingerprint(c.dir)
+	if same && seen == c.print {
+		return
+	}
+	c.print = seen
 	if err = errors.Join(err, c.read()); err != nil {
 		c.fault(err)
 	}
+}
+
+// fingerprint differs when a file of a folder was changed.
+func fingerprint(dir string) uint64 {
+	h := fnv.New64a()
+	entries, _ := os.ReadDir(dir) //nolint:errcheck // reading it says what is wrong
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil {
+			_, _ = fmt.Fprintf(h, "%s %d %d\n", e.Name(), info.Size(), info.ModTime().UnixNano())
+		}
+	}
+	return h.Sum64()
 }
 
 // read reads the folder. What of it is damaged is no key.
@@ -313,12 +361,11 @@ func (c *Clients) read() error {
 	if err != nil {
 		return fmt.Errorf("folder of the keys of programs: %w", err)
 	}
-	list, err := ClientKeys(c.dir)
+	list, bad, err := readKeys(c.dir)
 	if err != nil {
 		return err
 	}
 	keys := make(map[string]*binance.Key, len(list))
-	var bad error
 	for i := range list {
 		if old := c.keys[list[i].ID]; old != nil && old.Kind == binance.HMAC && list[i].Kind == KindHMAC {
 			// The secret is that of before, and need not be derived again.
