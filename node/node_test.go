@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -112,6 +113,8 @@ func TestFederation(t *testing.T) {
 		}
 		t.Logf("committed after %v", time.Since(begin))
 	}
+	var told sync.WaitGroup
+	told.Go(func() { follow(ctx, t, f.client, 15) })
 	for range 5 {
 		trade()
 	}
@@ -126,5 +129,36 @@ func TestFederation(t *testing.T) {
 	audit, err := f.client.Audit(ctx)
 	if err != nil || !audit.Balanced {
 		t.Fatalf("%+v, %v", audit, err)
+	}
+	told.Wait()
+	for {
+		k, err := f.client.Tickers(ctx, "1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if k.Tickers[0].Trades == 15 {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// follow reads the events of market 1 from the beginning, until it was told of so many
+// trades, each once.
+func follow(ctx context.Context, t *testing.T, c *api.Client, trades uint64) {
+	last := uint64(0)
+	for m, err := range c.Events(ctx, api.EventsRequest{Markets: []string{"1"}, After: "0"}) {
+		if err != nil {
+			t.Errorf("after trade %d: %v", last, err)
+			return
+		}
+		for _, x := range m.Markets[0].Trades {
+			if x.ID != last+1 {
+				t.Errorf("trade %d stands behind trade %d", x.ID, last)
+			}
+			if last = x.ID; last == trades {
+				return
+			}
+		}
 	}
 }
