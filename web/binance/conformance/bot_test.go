@@ -28,7 +28,7 @@ type caller struct {
 }
 
 func (w *world) caller(tr *trader) *caller {
-	return &caller{w.server.Client(), w.server.URL, tr.key.ID, tr.secret}
+	return &caller{w.http, w.url, tr.key.ID, tr.secret}
 }
 
 // refusal is an error of the dialect.
@@ -141,7 +141,7 @@ func (b *depthBook) take(c *depthChange) error {
 
 // dial opens a stream.
 func (w *world) dial(ctx context.Context, path string) (*websocket.Conn, error) {
-	conn, resp, err := websocket.Dial(ctx, "wss"+strings.TrimPrefix(w.server.URL, "https")+path, &websocket.DialOptions{HTTPClient: w.server.Client()}) //nolint:bodyclose // there is none
+	conn, resp, err := websocket.Dial(ctx, "wss"+strings.TrimPrefix(w.url, "https")+path, &websocket.DialOptions{HTTPClient: w.http}) //nolint:bodyclose // there is none
 	if err != nil {
 		if resp != nil {
 			return nil, fmt.Errorf("%w: status %d", err, resp.StatusCode)

@@ -172,8 +172,8 @@ func (w *world) runClient(ctx context.Context, c *client, tr *trader, modules, p
 	}
 	cmd.Env = append(os.Environ(), "NODE_PATH="+modules, "NODE_EXTRA_CA_CERTS="+w.caFile)
 	input, err := json.Marshal(map[string]string{
-		"base": w.server.URL, "wss": "wss" + strings.TrimPrefix(w.server.URL, "https"), "key": tr.key.ID, "secret": tr.secret,
-		"kind": kindName(c.kind), "exchange": c.exchange, "ca": string(w.ca()),
+		"base": w.url, "wss": "wss" + strings.TrimPrefix(w.url, "https"), "key": tr.key.ID, "secret": tr.secret,
+		"kind": kindName(c.kind), "exchange": c.exchange, "ca": string(w.ca),
 	})
 	if err != nil {
 		return result{problems: []string{err.Error()}}

@@ -130,7 +130,7 @@ func (s *subscriber) read(ctx context.Context, w *world, stream string) error {
 	}
 	defer conn.CloseNow() //nolint:errcheck // it is over
 	var v depthValue
-	public := &caller{http: w.server.Client(), base: w.server.URL}
+	public := &caller{http: w.http, base: w.url}
 	if err := public.send(ctx, "GET", "/api/v3/depth?symbol=BTCEUR&limit=5000", "", &v); err != nil {
 		return err
 	}

@@ -4,11 +4,12 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
-	"net/http/httptest"
+	"log/slog"
+	"net/http"
 	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -44,7 +45,9 @@ type world struct {
 	keys   *keys
 	pairs  []api.Pair
 	door   *binance.Handler
-	server *httptest.Server
+	url    string // of the gate
+	http   *http.Client
+	ca     []byte // the authority to trust, as PEM
 	caFile string
 	maker  *api.Signer
 	issuer *api.Actor
@@ -111,17 +114,40 @@ func worldOf(t *testing.T, local *node.Local, limits binance.Limits) *world {
 	w.session(w.maker, w.tape)
 	w.door = binance.New(binance.Config{Tape: w.tape, Markets: func() []api.Pair { return w.pairs }, Keys: w.keys, Limits: limits})
 	t.Cleanup(w.door.Close)
-	w.server = httptest.NewTLSServer(w.door)
-	t.Cleanup(w.server.Close)
-	w.caFile = filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(w.caFile, w.ca(), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	w.serve()
 	return w
 }
 
-func (w *world) ca() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.server.Certificate().Raw})
+// serve serves the gate with TLS, under an authority of its own as souk tls ca makes one.
+func (w *world) serve() {
+	w.Helper()
+	authority := gate.Authority(w.TempDir())
+	config, err := authority.Config(slog.New(slog.DiscardHandler))
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.caFile = authority.CertFile()
+	if w.ca, err = os.ReadFile(w.caFile); err != nil {
+		w.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(w.ca) {
+		w.Fatal("the authority has no certificate")
+	}
+	l, err := tls.Listen("tcp", "127.0.0.1:0", config)
+	if err != nil {
+		w.Fatal(err)
+	}
+	server := &http.Server{Handler: w.door, ReadHeaderTimeout: 10 * time.Second}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}, MaxIdleConnsPerHost: 100}
+	w.url, w.http = "https://"+l.Addr().String(), &http.Client{Transport: transport}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(l) }()
+	w.Cleanup(func() {
+		transport.CloseIdleConnections()
+		_ = server.Close()
+		<-done
+	})
 }
 
 func (w *world) connect() *api.Client {
