@@ -9,15 +9,20 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -153,6 +158,7 @@ func TestGate(t *testing.T) {
 	g.btcctl()
 	g.npm()
 	g.restarts()
+	g.lost(alice)
 }
 
 // trades places an order with a key of its own, which is taken back then.
@@ -383,4 +389,84 @@ func (g *openedGate) restarts() {
 			g.wants(fmt.Sprintf("%q", x.Txid), "sendtoaddress", shopAddress, 0.25, "id:npm-1")
 		}
 	}
+}
+
+// loser passes requests on to a server, and loses the answers to commands while it is told to.
+func (b *bankShop) loser(server string, lose *atomic.Bool) string {
+	b.Helper()
+	to, err := url.Parse(server)
+	if err != nil {
+		b.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(to)
+	proxy.ErrorLog = log.New(io.Discard, "", 0)
+	proxy.ModifyResponse = func(r *http.Response) error {
+		if lose.Load() && r.Request.Method == http.MethodPost && strings.HasSuffix(r.Request.URL.Path, "/commands") {
+			return errors.New("lost")
+		}
+		return nil
+	}
+	s := httptest.NewServer(proxy)
+	b.Cleanup(func() { // streams that a gate follows do not end by themselves
+		_ = s.Listener.Close()
+		s.CloseClientConnections()
+		s.Close()
+	})
+	return s.URL
+}
+
+// lost pays once, although the answers of all servers are lost and the program sends the request
+// again: J-51, J-52.
+func (g *openedGate) lost(alice string) {
+	g.Helper()
+	if err := g.gate.Close(); err != nil {
+		g.Fatal(err)
+	}
+	var lose atomic.Bool
+	servers := []string{g.loser(g.URLs[0], &lose), g.loser(g.URLs[1], &lose)}
+	g.must(g.bankShop.as(alice, servers, "gate", "init", "--home", string(g.home), "--allow-withdraw", "--timeout", "60s")...)
+	g.open()
+	before := g.payments()
+	g.client.Timeout = 3 * time.Second
+	lose.Store(true)
+	cookie, err := os.ReadFile(g.home.Cookie())
+	if err != nil {
+		g.Fatal(err)
+	}
+	user, password, _ := strings.Cut(string(cookie), ":")
+	req, err := http.NewRequestWithContext(g.Context(), http.MethodPost, g.gate.URL()+"/wallet/btc", strings.NewReader(`{"method":"sendtoaddress","params":["`+shopAddress+`",0.0625,"id:lost"],"id":9}`))
+	if err != nil {
+		g.Fatal(err)
+	}
+	req.SetBasicAuth(user, password)
+	if resp, err := g.client.Do(req); err == nil {
+		_ = resp.Body.Close()
+		g.Errorf("it is answered, although no server's answer comes through: %d", resp.StatusCode)
+	}
+	lose.Store(false)
+	g.client.Timeout = time.Minute
+	id := g.text("sendtoaddress", shopAddress, 0.0625, "id:lost")
+	g.until(func() bool { return g.payments() == before+1 })
+	if again := g.text("sendtoaddress", shopAddress, 0.0625, "id:lost"); again != id || g.payments() != before+1 {
+		g.Errorf("paid as %s and as %s; %d payments, were %d", id, again, g.payments(), before)
+	}
+	if err := g.gate.Close(); err != nil {
+		g.Error(err)
+	}
+	g.gate = nil
+}
+
+// payments is how many withdrawals the account has.
+func (g *openedGate) payments() (n int) {
+	g.Helper()
+	var list []struct{ Category string }
+	if err := json.Unmarshal(g.result("listtransactions", "*", 1000), &list); err != nil {
+		g.Fatal(err)
+	}
+	for _, x := range list {
+		if x.Category == "send" {
+			n++
+		}
+	}
+	return n
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -236,6 +237,51 @@ func (c *Coins) remember(p *payment) error {
 		return fmt.Errorf("%w: %w", wallet.ErrUnavailable, err)
 	}
 	return nil
+}
+
+// Run learns the fate of payments whose askers have gone, until ctx ends.
+func (c *Coins) Run(ctx context.Context) {
+	ticker := time.NewTicker(resolvePause)
+	defer ticker.Stop()
+	for {
+		var open []*payment
+		err := scan(c.s.config.Store, keySent, func(p *payment) {
+			if p.open() {
+				open = append(open, p)
+			}
+		})
+		for _, p := range open {
+			if err := c.resume(ctx, p.Key); err != nil && ctx.Err() == nil {
+				c.s.log.InfoContext(ctx, "the fate of a payment is not known yet", slog.String("payment", p.Key[:16]))
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			c.s.log.WarnContext(ctx, "payments", slog.Any("error", err))
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// resume goes on with a payment, unless somebody else has ended it meanwhile.
+func (c *Coins) resume(ctx context.Context, key string) error {
+	done, err := c.alone(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer done()
+	var p payment
+	if !getJSON(c.s.config.Store, sentKey(key), &p) || !p.open() {
+		return nil
+	}
+	_, err = c.finish(ctx, &p)
+	if p.open() {
+		return err
+	}
+	return nil // paid or refused: whoever asks again is told
 }
 
 // finish sends what of a payment is open, again if need be, and answers what became of it.

@@ -66,6 +66,7 @@ type Gate struct {
 	catalog  *api.Catalog
 	store    store.Store
 	session  *gate.Session
+	coins    *gate.Coins
 	clients  *gate.Clients
 	users    *wallet.Users
 	dialect  *binance.Handler
@@ -129,6 +130,7 @@ func (g *Gate) open(o *GateOptions) (err error) {
 		return err
 	}
 	g.running.Go(func() { g.end(g.session.Run(ctx)) })
+	g.running.Go(func() { g.coins.Run(ctx) })
 	g.running.Go(func() { g.watchMarkets(ctx) })
 	g.running.Go(func() { g.keepTrust(ctx) })
 	g.running.Go(func() { g.end(g.web.Serve(g.listener)) })
@@ -215,7 +217,7 @@ func (g *Gate) saveTrust(ctx context.Context) {
 	if light != nil {
 		t.Checkpoint, err = light.Save()
 	} else {
-		old, _ := g.readTrust() //nolint:errcheck // then nothing of it is kept
+		old, _ := g.readTrust() // else nothing of it is kept
 		t.Checkpoint = old.Checkpoint
 	}
 	var data []byte
@@ -246,7 +248,8 @@ func (g *Gate) openSession(ctx context.Context) error {
 	if g.session, err = gate.Open(ctx, config); err != nil {
 		return err
 	}
-	if g.clients, err = gate.OpenClients(g.home.Clients(), g.session, g.key, func(err error) { g.log.Warn("keys of programs", slog.Any("error", err)) }); err != nil {
+	g.coins = g.session.Coins(g.config.Withdraw)
+	if g.clients, err = gate.OpenClients(g.home.Clients(), g.session, g.key, g.keyFault); err != nil {
 		return err
 	}
 	g.dialect = binance.New(binance.Config{
@@ -259,6 +262,9 @@ func (g *Gate) openSession(ctx context.Context) error {
 	g.users, err = wallet.NewUsers(g.config.Wallet.Users, g.home.Cookie())
 	return err
 }
+
+// keyFault is told of keys of programs that cannot be read.
+func (g *Gate) keyFault(err error) { g.log.Warn("keys of programs", slog.Any("error", err)) }
 
 // markets are the markets that are proven to be what they are called, with fees and pauses
 // as a server says.
@@ -362,7 +368,7 @@ func (g *Gate) reasons() map[string]string {
 // door is what programs are answered by.
 func (g *Gate) door(software string) http.Handler {
 	coins := wallet.New(wallet.Config{
-		Account: g.session.Coins(g.config.Withdraw), Default: g.config.Wallet.Default, Users: g.users, Version: software, Log: g.log,
+		Account: g.coins, Default: g.config.Wallet.Default, Users: g.users, Version: software, Log: g.log,
 	})
 	slots, sockets := make(chan struct{}, walletCalls), make(chan struct{}, gateSockets)
 	within := func(slots chan struct{}, h http.Handler, w http.ResponseWriter, r *http.Request) {
