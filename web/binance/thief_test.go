@@ -317,6 +317,12 @@ func TestTakenBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.CloseNow() //nolint:errcheck // done
+	if err := c.Write(t.Context(), websocket.MessageText, []byte(`{"method":"LIST_SUBSCRIPTIONS","id":1}`)); err != nil {
+		t.Fatal(err)
+	}
+	if _, data, err := c.Read(t.Context()); err != nil || !strings.Contains(string(data), listen) { // it is open now
+		t.Fatalf("%s, %v", data, err)
+	}
 	k.ring.mu.Lock()
 	delete(k.ring.all, "bot")
 	k.ring.mu.Unlock()
