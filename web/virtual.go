@@ -101,8 +101,7 @@ func (v *virtual) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case pattern != "":
 	case v.dialect != nil && v.dialect.Serves(r.URL.Path):
-		label(w, "dialect")
-		v.dialect.ServeHTTP(w, r)
+		v.foreign(w, r)
 		return
 	default:
 		v.lost(w, r)
@@ -115,6 +114,32 @@ func (v *virtual) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	v.await(r)
 	v.mux.ServeHTTP(w, r)
+}
+
+// foreign answers a request of the dialect. Its WebSockets are streams like others: who opens
+// many of them does not keep everybody else out (H-114).
+func (v *virtual) foreign(w http.ResponseWriter, r *http.Request) {
+	label(w, "dialect")
+	if r.Header.Get("Upgrade") == "" {
+		v.dialect.ServeHTTP(w, r)
+		return
+	}
+	ctx, place, e := v.server.streams.begin(r)
+	if e != nil {
+		fail(w, e)
+		return
+	}
+	defer place.leave()
+	go func() {
+		select {
+		case <-place.cut:
+			place.abort()
+		case <-v.gone:
+			place.abort()
+		case <-ctx.Done():
+		}
+	}()
+	v.dialect.ServeHTTP(w, r.WithContext(ctx))
 }
 
 // oneEach refuses a query that cannot be read, or in which a parameter stands twice (H-41).

@@ -125,7 +125,8 @@ type Virtual struct {
 	Banks func() []api.BankHealth
 }
 
-// Dialect is an API of others beside that of /v1.
+// Dialect is an API of others beside that of /v1. Its WebSockets end with the context of their
+// requests.
 type Dialect interface {
 	http.Handler
 	// Serves tells whether a path is one of the dialect.

@@ -80,6 +80,7 @@ func (h *Handler) accept(w http.ResponseWriter, r *http.Request, open func(*sock
 	}
 	s.conn = conn
 	conn.SetReadLimit(maxMessage)
+	defer context.AfterFunc(r.Context(), func() { s.cut("its place is needed for others, or the server ends") })()
 	var workers sync.WaitGroup
 	workers.Go(s.write)
 	workers.Go(s.ping)
