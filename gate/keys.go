@@ -346,7 +346,7 @@ func (c *Clients) refresh(now time.Time) {
 // fingerprint differs when a file of a folder was changed.
 func fingerprint(dir string) uint64 {
 	h := fnv.New64a()
-	entries, _ := os.ReadDir(dir) //nolint:errcheck // reading it says what is wrong
+	entries, _ := os.ReadDir(dir) // reading it says what is wrong
 	for _, e := range entries {
 		if info, err := e.Info(); err == nil {
 			_, _ = fmt.Fprintf(h, "%s %d %d\n", e.Name(), info.Size(), info.ModTime().UnixNano())
