@@ -159,6 +159,7 @@ func TestGate(t *testing.T) {
 	g.npm()
 	g.restarts()
 	g.lost(alice)
+	g.denied(alice)
 }
 
 // trades places an order with a key of its own, which is taken back then.

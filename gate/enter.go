@@ -235,6 +235,11 @@ func (s *Session) submit(ctx context.Context, c *exchange.Command) (exchange.Rec
 	r := receipts[0]
 	s.counts.entered(r.Code)
 	if r.Code != exchange.OK {
+		if r.Height != 0 {
+			if err := s.claimed(ctx, &r); err != nil {
+				return r, err
+			}
+		}
 		if r.Height == 0 && (r.Code == exchange.NonceUsed || r.Code == exchange.NonceStale) {
 			// Perhaps by this very command, whose receipt no server has any more.
 			return r, fmt.Errorf("%w: %w", binance.ErrUndecided, &binance.Refusal{Code: r.Code})

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -53,11 +54,29 @@ type part struct {
 	Number  uint64 // of the withdrawal; 0: not known
 	Dead    bool   // it will never be
 	Code    uint16 // why
+	Said    uint16 // why it was refused, as a server says without a proof; 0: it was not
 }
 
 // open tells whether the fate of a part is not known.
 func (p *payment) open() bool {
 	return slices.ContainsFunc(p.Parts, func(x part) bool { return x.Number == 0 && !x.Dead })
+}
+
+// due tells whether the fate of a part has to be asked for. What a server has refused is asked
+// for again when the command has expired: until then only if its asker comes back.
+func (p *payment) due(id exchange.ID) bool {
+	return slices.ContainsFunc(p.Parts, func(x part) bool {
+		if x.Number != 0 || x.Dead || x.Said == 0 {
+			return x.Number == 0 && !x.Dead
+		}
+		cmd, _, err := exchange.Parse(id, x.Command)
+		return err == nil && over(&cmd)
+	})
+}
+
+// over tells whether a command can have no effect any more.
+func over(cmd *exchange.Command) bool {
+	return time.Now().After(time.UnixMilli(int64(cmd.Expiry)).Add(payLate))
 }
 
 // dead tells whether nothing of a payment will ever be paid.
@@ -246,7 +265,7 @@ func (c *Coins) Run(ctx context.Context) {
 	for {
 		var open []*payment
 		err := scan(c.s.config.Store, keySent, func(p *payment) {
-			if p.open() {
+			if p.due(c.s.id) {
 				open = append(open, p)
 			}
 		})
@@ -306,35 +325,41 @@ func (c *Coins) finish(ctx context.Context, p *payment) ([]wallet.Movement, erro
 				return nil, err
 			}
 		}
-		if err := errors.Join(err, c.remember(p)); err != nil || p.open() {
+		unknown := slices.ContainsFunc(p.Parts, func(x part) bool { return x.Number == 0 && !x.Dead && x.Said == 0 })
+		if err := errors.Join(err, c.remember(p)); err != nil || unknown {
 			return nil, fmt.Errorf("%w: send the same request again, it is not paid twice", wallet.ErrUndecided)
 		}
 	}
 	return c.result(p)
 }
 
-// settle notes the receipt of a part.
+// settle notes the receipt of a part. A refusal ends it only if it is proven, or when the
+// command has expired: a server that lies may have passed it on (J-56).
 func (c *Coins) settle(ctx context.Context, p *payment, x *part, cmd *exchange.Command, r *exchange.Receipt) error {
-	expired := time.Now().After(time.UnixMilli(int64(cmd.Expiry)).Add(payLate))
+	x.Said = 0
 	switch {
 	case r.Code == exchange.OK:
 		x.Number = r.Number
 		if err := c.s.claimed(ctx, r); err != nil {
 			return fmt.Errorf("%w: %w", wallet.ErrUndecided, err)
 		}
-	case r.Height == 0 && (r.Code == exchange.NonceUsed || r.Code == exchange.NonceStale || r.Code == exchange.Expired):
-		// Perhaps it was executed, and its receipt is forgotten: the list of withdrawals tells.
-		if !expired {
-			return nil
+	case r.Height != 0:
+		if c.s.config.Proofs != ProveNever {
+			if err := c.s.check(ctx, r); err != nil {
+				return fmt.Errorf("%w: %w", wallet.ErrUndecided, err)
+			}
 		}
+		x.Dead, x.Code = true, uint16(r.Code)
+	case over(cmd):
+		// Perhaps it was executed, and its receipt is forgotten: the list of withdrawals tells.
 		number, err := c.lookUp(ctx, p, x, cmd)
 		if err != nil {
 			return err
 		}
-		x.Number, x.Dead, x.Code = number, number == 0, uint16(exchange.Expired)
-	case r.Height == 0 && r.Code == exchange.AccountBusy:
+		x.Number, x.Dead, x.Code = number, number == 0, uint16(r.Code)
+	case r.Code == exchange.NonceUsed || r.Code == exchange.NonceStale || r.Code == exchange.Expired || r.Code == exchange.AccountBusy:
 	default:
-		x.Dead, x.Code = true, uint16(r.Code)
+		x.Said = uint16(r.Code)
 	}
 	if x.Number != 0 && p.ID == "" {
 		p.ID = c.id(x.Number)
@@ -373,8 +398,8 @@ func (c *Coins) result(p *payment) ([]wallet.Movement, error) {
 	code := exchange.OK
 	for i := range p.Parts {
 		x := &p.Parts[i]
-		if x.Dead {
-			code = exchange.Code(x.Code)
+		if x.Number == 0 {
+			code = exchange.Code(cmp.Or(x.Code, x.Said))
 			failed = append(failed, fmt.Sprintf("%s to %s: %s", api.FormatCoins(x.Amount), x.Address, api.Message(code)))
 			continue
 		}
