@@ -39,6 +39,9 @@ func amount(raw json.RawMessage) (asset.Amount, *rpcError) {
 	if err != nil {
 		return 0, fault(codeType, "Invalid amount")
 	}
+	if a > asset.MaxSupply {
+		return 0, fault(codeType, "Amount out of range")
+	}
 	return a, nil
 }
 

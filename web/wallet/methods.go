@@ -125,6 +125,9 @@ func (m *method) named(raw json.RawMessage, list []json.RawMessage) *rpcError {
 	if json.Unmarshal(raw, &given) != nil {
 		return fault(codeInvalidRequest, "Params must be an array or object")
 	}
+	if n, ok := twice(raw); ok {
+		return fault(codeParameter, "Parameter %s specified multiple times", n)
+	}
 	if first, ok := given["args"]; ok {
 		delete(given, "args")
 		var front []json.RawMessage

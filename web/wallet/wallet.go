@@ -164,7 +164,7 @@ func (d *Door) answer(ctx context.Context, w http.ResponseWriter, wallet string,
 		return
 	}
 	var one request
-	if err := json.Unmarshal(body, &one); err != nil {
+	if err := one.parse(body); err != nil {
 		e := fault(codeParse, "Parse error")
 		if len(body) > 0 && json.Valid(body) {
 			e = fault(codeInvalidRequest, "Top-level object parse error")
@@ -196,7 +196,7 @@ func (d *Door) batch(ctx context.Context, w http.ResponseWriter, wallet string, 
 	answers := []json.RawMessage{}
 	for _, raw := range all {
 		var one request
-		if err := json.Unmarshal(raw, &one); err != nil {
+		if err := one.parse(raw); err != nil {
 			answers = append(answers, response(&one, nil, fault(codeInvalidRequest, "Invalid Request object")))
 			continue
 		}
@@ -211,6 +211,44 @@ func (d *Door) batch(ctx context.Context, w http.ResponseWriter, wallet string, 
 		return
 	}
 	reply(w, http.StatusOK, encode(answers))
+}
+
+// parse reads a request. One that has a member twice, also in another case, is refused: others
+// who look at it on its way may take the other one.
+func (r *request) parse(raw json.RawMessage) error {
+	if err := json.Unmarshal(raw, r); err != nil {
+		return err
+	}
+	if name, ok := twice(raw); ok {
+		return fault(codeInvalidRequest, "%s stands twice in the request", name)
+	}
+	return nil
+}
+
+// twice is a name that stands twice in an object.
+func twice(raw json.RawMessage) (name string, ok bool) {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return "", false
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		t, err := d.Token()
+		name, ok := t.(string)
+		if err != nil || !ok {
+			return "", false
+		}
+		if folded := strings.ToLower(strings.ToUpper(name)); seen[folded] {
+			return name, true
+		} else {
+			seen[folded] = true
+		}
+		var value json.RawMessage
+		if d.Decode(&value) != nil {
+			return "", false
+		}
+	}
+	return "", false
 }
 
 // run answers one request.
