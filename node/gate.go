@@ -368,14 +368,14 @@ func (g *Gate) reasons() map[string]string {
 // door is what programs are answered by.
 func (g *Gate) door(software string) http.Handler {
 	coins := wallet.New(wallet.Config{
-		Account: g.coins, Default: g.config.Wallet.Default, Users: g.users, Version: software, Log: g.log,
+		Account: g.coins, Default: g.config.Wallet.Default, Users: g.users, Calls: walletCalls, Version: software, Log: g.log,
 	})
-	slots, sockets := make(chan struct{}, walletCalls), make(chan struct{}, gateSockets)
-	within := func(slots chan struct{}, h http.Handler, w http.ResponseWriter, r *http.Request) {
+	sockets := make(chan struct{}, gateSockets)
+	stream := func(w http.ResponseWriter, r *http.Request) {
 		select {
-		case slots <- struct{}{}:
-			defer func() { <-slots }()
-			h.ServeHTTP(w, r)
+		case sockets <- struct{}{}:
+			defer func() { <-sockets }()
+			g.dialect.ServeHTTP(w, r)
 		default:
 			http.Error(w, "Work queue depth exceeded", http.StatusServiceUnavailable)
 		}
@@ -387,9 +387,9 @@ func (g *Gate) door(software string) http.Handler {
 			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 			_, _ = io.WriteString(w, "This is a Souk gate. Programs find /api/v3, /ws, /stream and /ws-api/v3 here, and JSON-RPC of wallets at /wallet/ and a name.\n")
 		case p == "/" || p == "/wallet" || strings.HasPrefix(p, "/wallet/"):
-			within(slots, coins, w, r)
+			coins.ServeHTTP(w, r)
 		case r.Header.Get("Upgrade") != "":
-			within(sockets, g.dialect, w, r)
+			stream(w, r)
 		default:
 			g.dialect.ServeHTTP(w, r)
 		}

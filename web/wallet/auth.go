@@ -18,7 +18,7 @@ import (
 // failureDelay is how long an answer to a wrong password waits, as bitcoind's does.
 const failureDelay = 250 * time.Millisecond
 
-// maxFailures is how many such answers wait at once; more are refused at once.
+// maxFailures is how many such answers wait at once; more passwords are not looked at.
 const maxFailures = 64
 
 // CookieUser is the user of the cookie file.
@@ -103,26 +103,40 @@ func (u *Users) knows(name, password string) bool {
 	return found == 1
 }
 
-// admit answers those who may not ask.
+// admit answers those who may not ask. Of passwords that people choose no more are compared in a
+// second than wrong ones can wait for their answers, whoever guesses them; the cookie's has no
+// such bound, so that whoever can read the file is let in all the while (J-41).
 func (u *Users) admit(w http.ResponseWriter, r *http.Request) bool {
 	name, password, given := r.BasicAuth()
-	if given && u.knows(name, password) {
+	if !given || name == CookieUser {
+		if given && u.knows(name, password) {
+			return true
+		}
+		unknown(w)
+		return false
+	}
+	select {
+	case u.slots <- struct{}{}:
+		defer func() { <-u.slots }()
+	default:
+		busy(w)
+		return false
+	}
+	if u.knows(name, password) {
 		return true
 	}
-	if given {
-		select {
-		case u.slots <- struct{}{}:
-			timer := time.NewTimer(failureDelay)
-			select {
-			case <-timer.C:
-			case <-r.Context().Done():
-				timer.Stop()
-			}
-			<-u.slots
-		default:
-		}
+	timer := time.NewTimer(failureDelay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.Context().Done():
+		<-timer.C // who does not wait for the answer guesses no faster
 	}
+	unknown(w)
+	return false
+}
+
+func unknown(w http.ResponseWriter) {
 	w.Header().Set("WWW-Authenticate", `Basic realm="jsonrpc"`)
 	w.WriteHeader(http.StatusUnauthorized)
-	return false
 }

@@ -63,6 +63,8 @@ type Config struct {
 	Default string
 	// Users may ask.
 	Users *Users
+	// Calls is how many requests are worked on at once; zero: any number.
+	Calls int
 	// Version is that of the program, as getnetworkinfo tells it.
 	Version string
 	// Log gets what goes wrong; nil is silence.
@@ -75,6 +77,7 @@ type Door struct {
 	log     *slog.Logger
 	began   time.Time
 	methods map[string]method
+	slots   chan struct{} // of requests that are worked on; nil: any number
 }
 
 // New makes a door.
@@ -82,7 +85,11 @@ func New(c Config) *Door {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Door{config: c, log: c.Log, began: time.Now(), methods: methods()}
+	d := &Door{config: c, log: c.Log, began: time.Now(), methods: methods()}
+	if c.Calls > 0 {
+		d.slots = make(chan struct{}, c.Calls)
+	}
+	return d
 }
 
 // rpcError is an error as a response has it.
@@ -132,6 +139,15 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !d.config.Users.admit(w, r) {
 		return
 	}
+	if d.slots != nil { // only of who may ask: others, who wait for their answers, fill none
+		select {
+		case d.slots <- struct{}{}:
+			defer func() { <-d.slots }()
+		default:
+			busy(w)
+			return
+		}
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		var large *http.MaxBytesError
@@ -146,6 +162,11 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
 	d.answer(ctx, w, name, body)
+}
+
+// busy answers as bitcoind does when it has too much to do.
+func busy(w http.ResponseWriter) {
+	http.Error(w, "Work queue depth exceeded", http.StatusServiceUnavailable)
 }
 
 // walletOf is the wallet that a path names.
@@ -372,7 +393,7 @@ func reply(w http.ResponseWriter, status int, body json.RawMessage) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	body = append(body, '\n')
-	_, _ = w.Write(body) // a peer that does not take it is gone
+	_, _ = w.Write(body) //nolint:gosec // it is JSON; a peer that does not take it is gone
 }
 
 // name is the wallet that the call is about.
