@@ -91,6 +91,9 @@ func (a Authority) found(now time.Time) (*x509.Certificate, *ecdsa.PrivateKey, e
 		NotBefore: now.Add(-backdated), NotAfter: now.Add(authorityLife), KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		BasicConstraintsValid: true, IsCA: true, MaxPathLenZero: true,
 		PermittedDNSDomainsCritical: true, PermittedDNSDomains: []string{"localhost"}, PermittedIPRanges: loopback(),
+		// Nor may it vouch for mail, programs or people.
+		PermittedEmailAddresses: []string{"localhost"}, PermittedURIDomains: []string{"localhost"},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	return sign(t, nil, nil, a.CertFile(), a.keyFile())
 }

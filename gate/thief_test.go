@@ -1,6 +1,12 @@
 package gate_test
 
 import (
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"math/big"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -92,6 +98,51 @@ func TestChangedInPlace(t *testing.T) {
 		}
 		if time.Now().After(end) {
 			t.Fatalf("a key that may only read any more may trade: %s", data)
+		}
+	}
+}
+
+// J-31: who has stolen the authority's key can pretend to be nobody but this machine's servers.
+func TestStolenAuthority(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "tls")
+	a := gate.Authority(dir)
+	if _, err := a.Ensure(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	stolen, err := tls.LoadX509KeyPair(a.CertFile(), filepath.Join(dir, "ca.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(stolen.Leaf)
+	server, client, mail, code := x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageEmailProtection, x509.ExtKeyUsageCodeSigning
+	for what, c := range map[string]struct {
+		cert x509.Certificate
+		use  x509.ExtKeyUsage
+		good bool
+	}{
+		"this machine":   {x509.Certificate{DNSNames: []string{"localhost"}}, server, true},
+		"another name":   {x509.Certificate{DNSNames: []string{"bank.example"}}, server, false},
+		"any name":       {x509.Certificate{DNSNames: []string{"*.example"}}, server, false},
+		"another host":   {x509.Certificate{IPAddresses: []net.IP{net.IPv4(8, 8, 8, 8)}}, server, false},
+		"a client":       {x509.Certificate{DNSNames: []string{"localhost"}}, client, false},
+		"mail":           {x509.Certificate{EmailAddresses: []string{"boss@bank.example"}}, mail, false},
+		"mail as server": {x509.Certificate{EmailAddresses: []string{"boss@bank.example"}}, server, false},
+		"a program":      {x509.Certificate{DNSNames: []string{"localhost"}}, code, false},
+		"an identity":    {x509.Certificate{URIs: []*url.URL{{Scheme: "spiffe", Host: "bank.example"}}}, server, false},
+		"an authority":   {x509.Certificate{DNSNames: []string{"localhost"}, IsCA: true, BasicConstraintsValid: true}, server, true}, // and nothing below it
+	} {
+		c.cert.SerialNumber, c.cert.NotAfter, c.cert.ExtKeyUsage = big.NewInt(1), time.Now().Add(time.Hour), []x509.ExtKeyUsage{c.use}
+		der, err := x509.CreateCertificate(rand.Reader, &c.cert, stolen.Leaf, stolen.Leaf.PublicKey, stolen.PrivateKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaf, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{c.use}}); (err == nil) != c.good {
+			t.Errorf("%s: %v", what, err)
 		}
 	}
 }
