@@ -1,8 +1,10 @@
 package node_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -118,7 +120,10 @@ func TestArchivistKilled(t *testing.T) {
 			return table(ctx, filepath.Join(dir, "archive"))
 		})
 		defer w.Close()
-		a.grow(archivedBlocks)
+		for a.world.Height < archivedBlocks {
+			a.grow(a.world.Height + 1)
+			fmt.Println("block") // who kills it counts
+		}
 		a.await(w, archivedBlocks)
 		return
 	}
@@ -127,16 +132,22 @@ func TestArchivistKilled(t *testing.T) {
 	for ended := false; !ended; {
 		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestArchivistKilled$")
 		child.Env = append(os.Environ(), archiveHome+"="+dir)
+		blocks, err := child.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
 		if err := child.Start(); err != nil {
 			t.Fatal(err)
 		}
-		kill := time.AfterFunc(time.Duration(50+rng.IntN(400))*time.Millisecond, func() { _ = child.Process.Kill() })
-		if killed >= 6 {
-			kill.Stop()
+		last := rng.IntN(archivedBlocks * 3 / 4) // heights that were made before count, too
+		for lines := bufio.NewScanner(blocks); lines.Scan(); last-- {
+			if last == 0 && killed < 6 {
+				_ = child.Process.Kill() // or it has ended
+			}
 		}
-		err := child.Wait()
+		err = child.Wait()
 		var exit *exec.ExitError
-		switch kill.Stop(); {
+		switch {
 		case err == nil:
 			ended = true
 		case errors.As(err, &exit) && exit.ExitCode() < 0:
