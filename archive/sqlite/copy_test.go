@@ -139,7 +139,7 @@ func TestMySQL(t *testing.T) {
 		t.Fatal(err)
 	}
 	forms := []*regexp.Regexp{
-		regexp.MustCompile("(?s)^DROP TABLE IF EXISTS `\\w+`$"), regexp.MustCompile("(?s)^SET \\w+"), regexp.MustCompile("^COMMIT$"),
+		regexp.MustCompile("(?s)^DROP TABLE IF EXISTS `\\w+`$"), regexp.MustCompile(`(?s)^SET \w+`), regexp.MustCompile("^COMMIT$"),
 		regexp.MustCompile("(?s)^CREATE TABLE `\\w+` \\(\n(  `\\w+` [A-Z]+(\\(\\d+(, \\d+)?\\))? NOT NULL,\n)+  PRIMARY KEY \\(`\\w+`(, `\\w+`)*\\)\n\\) DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin$"),
 	}
 	insert := regexp.MustCompile("(?s)^INSERT INTO `(\\w+)` VALUES\n(.*)$")

@@ -36,7 +36,7 @@ func TestKilled(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "archive.db")
 	var last uint64
 	for kill := range 4 {
-		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilled$") //nolint:gosec // this program
+		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilled$")
 		child.Env = append(os.Environ(), victim+"="+path)
 		out, err := child.StdoutPipe()
 		if err != nil {
@@ -89,6 +89,6 @@ func write(t *testing.T, path string) {
 			t.Fatal(err)
 		}
 		after = b.Height
-		fmt.Println(after) //nolint:forbidigo // for the parent
+		fmt.Println(after) // for the parent
 	}
 }

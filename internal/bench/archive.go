@@ -152,7 +152,7 @@ func (b *bazaar) trade(fills int) error {
 				return err
 			}
 		}
-		b.price += asset.Price(b.rng.Int64N(21)-10) * 1e8 //nolint:gosec // it stays far above zero
+		b.price += asset.Price(b.rng.Int64N(21)-10) * 1e8 // it stays far above zero
 	}
 	return nil
 }
@@ -161,7 +161,7 @@ func (b *bazaar) trade(fills int) error {
 func (b *bazaar) orders(side market.Side, half int, lots asset.Amount) []exchange.Command {
 	list := make([]exchange.Command, bazaarBlock)
 	for i := range list {
-		price := b.price + asset.Price(b.rng.IntN(20))*1e6 //nolint:gosec // small
+		price := b.price + asset.Price(b.rng.IntN(20))*1e6
 		if side == market.Buy {
 			price = b.price + 20e6
 		}
@@ -198,7 +198,7 @@ func (b *bazaar) block(commands []exchange.Command) error {
 		if err != nil {
 			return err
 		}
-		trades = int(t.ID) //nolint:gosec // a million
+		trades = int(t.ID)
 		break
 	}
 	b.fills = trades
