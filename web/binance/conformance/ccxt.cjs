@@ -1,25 +1,31 @@
 // ccxt, as the exchange that the configuration names: twelve steps of REST and nine of WebSocket.
 'use strict';
 const { config, step, end, assert } = require('./steps.cjs');
+const fs = require('fs');
+const path = require('path');
 const ccxt = require('ccxt');
 
 const symbol = 'BTC/EUR';
 const { base, wss } = config;
 
+// open makes the client as docs/clients.md says.
 function open() {
-  const urls = { api: { public: base + '/api/v3', private: base + '/api/v3', ws: { spot: wss + '/ws', 'ws-api': { spot: wss + '/ws-api/v3' } } } };
-  if (config.exchange === 'binance') {
-    Object.assign(urls.api, {
-      v1: base + '/api/v1', sapi: base + '/sapi/v1', fapiPublic: base + '/fapi/v1', fapiPrivate: base + '/fapi/v1', dapiPublic: base + '/dapi/v1',
-      dapiPrivate: base + '/dapi/v1',
-    });
-  }
-  return new ccxt.pro[config.exchange]({ apiKey: config.key, secret: config.secret, urls });
+  const text = fs.readFileSync(path.join(__dirname, '../../../docs/clients.md'), 'utf8');
+  const [, code] = /^## ccxt .*\n\n((?: {4}.*\n)+)/m.exec(text);
+  const make = new Function('ccxt', 'apiKey', 'secret', 'BASE', 'WSS', 'return ' + code.trim());
+  return make({ binanceus: ccxt.pro[config.exchange] }, config.key, config.secret, base, wss);
+}
+
+// bases are all URLs that a client has, with their names.
+function bases(urls, name) {
+  return Object.entries(urls).flatMap(([k, v]) => (typeof v === 'string' ? [[name + k, v]] : bases(v, name + k + '.')));
 }
 
 async function rest(ex) {
   let limit;
   await step('loadMarkets', async () => {
+    // A base that is not the gate's gets requests that the key has signed.
+    assert.deepEqual(bases(ex.urls.api, '').filter(([, url]) => url !== base && !url.startsWith(base + '/') && !url.startsWith(wss + '/')), []);
     const m = (await ex.loadMarkets())[symbol];
     assert.equal(m.active, true);
     assert.equal(m.base, 'BTC');
