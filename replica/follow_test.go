@@ -232,6 +232,28 @@ func TestLogKept(t *testing.T) {
 	}
 }
 
+// TestLogWhole is G-23: blocks that did nothing are not missing. A log that has forgotten
+// nothing begins at the founding, however long the server waited for its first command.
+func TestLogWhole(t *testing.T) {
+	c := newChain(t, 1, replica.Config{Inline: true, Persist: replica.Persist{Blocks: 1}, Keep: replica.Keep{Events: 24 * time.Hour}})
+	for range 3 {
+		c.decide(0, nil)
+	}
+	n := c.nodes[0]
+	c.fund("alice", "bob")
+	for range 20 {
+		c.world.Time += 60_000
+		c.commands(0, 5, []exchange.Command{c.pay("alice", "bob")})
+	}
+	for _, when := range []string{"running", "again"} {
+		if from := n.LogFrom(); from != 1 {
+			t.Errorf("%s: the log begins at %d", when, from)
+		}
+		n.restart()
+	}
+	n.checkLog(1)
+}
+
 // roughly grows a chain of one server, which is restarted and crashes now and then.
 func (c *chain) roughly(rng *rand.Rand, then func(height uint64)) {
 	n := c.nodes[0]

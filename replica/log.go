@@ -266,7 +266,8 @@ func (w *writer) writeLogState(b sink, at *Position) {
 
 // pruneLog forgets blocks of the log that are older than is to be kept, a span of time at
 // once, and the spans that neither it nor the receipts from one on need. Those who read the
-// log learn first from where on it is whole.
+// log learn first from where on it is whole. A log with nothing to forget stays whole from
+// where it began: blocks that did nothing are not missing (G-23).
 func (w *writer) pruneLog(b sink, now uint64, oldest uint32) error {
 	keep := uint64(max(w.keep.Events.Milliseconds(), 0))
 	switch {
@@ -279,7 +280,11 @@ func (w *writer) pruneLog(b sink, now uint64, oldest uint32) error {
 		if err != nil {
 			return err
 		}
-		if first > w.logFrom.Load() {
+		forgets, err := w.logged(w.logFrom.Load(), first)
+		if err != nil {
+			return err
+		}
+		if forgets {
 			w.logFrom.Store(first)
 			b.DeleteRange(heightKey(keyLog, 0), heightKey(keyLog, first))
 		}
@@ -287,6 +292,18 @@ func (w *writer) pruneLog(b sink, now uint64, oldest uint32) error {
 	}
 	b.DeleteRange([]byte{keySpan}, spanKey(keySpan, oldest))
 	return nil
+}
+
+// logged tells whether the stored log has a block from a height on and below another.
+func (w *writer) logged(from, below uint64) (found bool, err error) {
+	if from >= below {
+		return false, nil
+	}
+	err = w.store.Scan(heightKey(keyLog, from), heightKey(keyLog, below), func(_, _ []byte) bool {
+		found = true
+		return false
+	})
+	return found, err
 }
 
 func logKey(height uint64, piece uint32) []byte {
