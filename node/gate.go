@@ -298,7 +298,7 @@ func (g *Gate) askMarkets(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var list []api.Pair
+	list := []api.Pair{} // nil is that they are not known
 	for i := range said.Markets {
 		pair, err := said.Markets[i].Pair()
 		if err != nil {

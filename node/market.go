@@ -42,9 +42,10 @@ func record(r *replica.Replica, log *slog.Logger) *recorder {
 	return c
 }
 
-// marketsOf are the markets of the newest state; none while there is no state.
+// marketsOf are the markets of the newest state; nil while there is no state.
 func marketsOf(r *replica.Replica) (pairs []api.Pair) {
 	_ = r.View(func(s *exchange.State) {
+		pairs = []api.Pair{}
 		for _, m := range s.Markets().Markets(nil) {
 			pairs = append(pairs, api.NewPair(m, s.Ledger()))
 		}

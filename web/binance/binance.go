@@ -31,7 +31,8 @@ type Config struct {
 	// Tape has the market data.
 	Tape *tape.Tape
 	// Markets are the markets as they are now, by number. Where orders are signed, what
-	// never changes of them is proven (H-90). It is asked about once in a second.
+	// never changes of them is proven (H-90). It is asked about once in a second. Nil
+	// is that they are not known yet, an empty list that there are none.
 	Markets func() []api.Pair
 	// Keys are those of clients; nil: there are none, only what needs no key is served.
 	Keys Keys

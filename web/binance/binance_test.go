@@ -136,6 +136,31 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// N-4: before the markets are known, nobody is told that there are none.
+func TestUnknownMarkets(t *testing.T) {
+	t.Parallel()
+	var known atomic.Bool
+	h := binance.New(binance.Config{Tape: tape.New(), Markets: func() []api.Pair {
+		if known.Load() {
+			return []api.Pair{}
+		}
+		return nil
+	}})
+	d := &door{T: t, handler: h, server: httptest.NewServer(h)}
+	t.Cleanup(h.Close)
+	t.Cleanup(d.server.Close)
+	for _, path := range []string{"exchangeInfo", "depth?symbol=BTCEUR", "klines?symbol=BTCEUR&interval=1m", "ticker/price", "ticker/24hr", "ticker/bookTicker", "avgPrice?symbol=BTCEUR"} {
+		if status, _, body := d.get(http.MethodGet, "/api/v3/"+path); status != http.StatusServiceUnavailable || !strings.Contains(body, `"code":-1001`) {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+	}
+	if status, _, body := d.get(http.MethodGet, "/api/v3/ping"); status != http.StatusOK {
+		t.Errorf("ping: %d %s", status, body)
+	}
+	known.Store(true)
+	d.want("/api/v3/ticker/price", "[]")
+}
+
 // N-3, N-60: what is wrong with parameters has the code that clients know.
 func TestParameters(t *testing.T) {
 	t.Parallel()

@@ -83,6 +83,10 @@ func noKey() *Error {
 	return &Error{Status: http.StatusUnauthorized, Code: codeKey, Text: "Invalid API-key, IP, or permissions for action."}
 }
 
+func unavailable() *Error {
+	return &Error{Status: http.StatusServiceUnavailable, Code: codeUnavailable, Text: "Internal error; unable to process your request. Please try again."}
+}
+
 // filters are the codes of the ledger that break what exchangeInfo calls a filter.
 var filters = map[exchange.Code]string{ //nolint:gochecknoglobals // a table
 	exchange.BadTick: "PRICE_FILTER", exchange.BadLot: "LOT_SIZE", exchange.BelowMinimum: "NOTIONAL", exchange.OutsideBand: "PERCENT_PRICE",
@@ -109,7 +113,7 @@ func (h *Handler) failure(err error, operation int) *Error {
 	case errors.Is(err, ErrUndecided):
 		return &Error{Status: http.StatusGatewayTimeout, Code: codeUndecided, Text: "Timeout waiting for response from backend server. Send status unknown; execution status unknown."}
 	case errors.Is(err, ErrUnavailable):
-		return &Error{Status: http.StatusServiceUnavailable, Code: codeUnavailable, Text: "Internal error; unable to process your request. Please try again."}
+		return unavailable()
 	case errors.Is(err, ErrNotKept):
 		return bad(codeArchived, "Order was canceled or expired with no executed qty over 90 days ago and has been archived.")
 	}

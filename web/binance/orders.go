@@ -321,7 +321,11 @@ func (c *call) orders(q *OrderQuery) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, markets := []orderValue{}, c.listing()
+	markets, refused := c.listing()
+	if refused != nil {
+		return nil, refused
+	}
+	list := []orderValue{}
 	for i := range all {
 		if p := markets.byID[all[i].Market]; p != nil {
 			list = append(list, p.order(&all[i]))

@@ -184,7 +184,11 @@ func (c *call) lists(q *OrderQuery) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, markets := []pairValue{}, c.listing()
+	markets, refused := c.listing()
+	if refused != nil {
+		return nil, refused
+	}
+	list := []pairValue{}
 	for _, id := range ids {
 		if p := markets.byID[legs[id][0].Market]; p != nil {
 			list = append(list, p.list(legs[id]))
@@ -222,7 +226,11 @@ func (c *call) ofPair(id market.OrderID) ([]Order, *pair, *Error) {
 	if len(legs) == 0 {
 		return nil, nil, bad(codeNoOrder, "Order list does not exist.")
 	}
-	p := c.listing().byID[legs[0].Market]
+	markets, refused := c.listing()
+	if refused != nil {
+		return nil, nil, refused
+	}
+	p := markets.byID[legs[0].Market]
 	if p == nil {
 		return nil, nil, bad(codeSymbol, "Invalid symbol.")
 	}

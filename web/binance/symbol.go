@@ -22,6 +22,7 @@ type pair struct {
 // listing is the markets of a moment.
 type listing struct {
 	read   time.Time
+	known  bool   // that these are the markets
 	pairs  []pair // by number
 	byName map[string]*pair
 	byID   map[market.ID]*pair
@@ -40,7 +41,7 @@ const listAge = time.Second
 func (l *lister) get(now time.Time) *listing {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.newest == nil || now.Sub(l.newest.read) >= listAge || now.Before(l.newest.read) {
+	if l.newest == nil || !l.newest.known || now.Sub(l.newest.read) >= listAge || now.Before(l.newest.read) {
 		l.newest = newListing(l.markets(), now)
 	}
 	return l.newest
@@ -49,7 +50,7 @@ func (l *lister) get(now time.Time) *listing {
 // newListing names markets: base and quote in one word, and a number behind it where
 // another market with a lower number has that word (N-2).
 func newListing(pairs []api.Pair, now time.Time) *listing {
-	l := &listing{read: now, byName: map[string]*pair{}, byID: map[market.ID]*pair{}}
+	l := &listing{read: now, known: pairs != nil, byName: map[string]*pair{}, byID: map[market.ID]*pair{}}
 	for i := range pairs {
 		l.pairs = append(l.pairs, pair{Pair: pairs[i], name: pairs[i].BaseSymbol + pairs[i].QuoteSymbol})
 	}
@@ -64,7 +65,15 @@ func newListing(pairs []api.Pair, now time.Time) *listing {
 	return l
 }
 
-func (c *call) listing() *listing { return c.h.list.get(c.h.config.Now()) }
+// listing is the markets as they are now. Before any are known, nothing is said of markets: a
+// client would take it that there are none (N-4).
+func (c *call) listing() (*listing, *Error) {
+	l := c.h.list.get(c.h.config.Now())
+	if !l.known {
+		return nil, unavailable()
+	}
+	return l, nil
+}
 
 // symbol reads a market that must be named.
 func (c *call) symbol() (*pair, *Error) {
@@ -72,7 +81,11 @@ func (c *call) symbol() (*pair, *Error) {
 	if name == "" {
 		return nil, missing("symbol")
 	}
-	return c.listing().find(name)
+	all, refused := c.listing()
+	if refused != nil {
+		return nil, refused
+	}
+	return all.find(name)
 }
 
 func (l *listing) find(name string) (*pair, *Error) {
@@ -87,7 +100,10 @@ func (l *listing) find(name string) (*pair, *Error) {
 
 // symbols reads symbol, symbols or neither, which means all. one tells that it was symbol.
 func (c *call) symbols() (pairs []*pair, one bool, refused *Error) {
-	all := c.listing()
+	all, refused := c.listing()
+	if refused != nil {
+		return nil, false, refused
+	}
 	if c.sent("symbol") && c.sent("symbols") {
 		return nil, false, bad(codeCombination, "Combination of optional parameters invalid. Recommendation: symbol or symbols.")
 	}
