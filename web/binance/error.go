@@ -83,6 +83,12 @@ func noKey() *Error {
 	return &Error{Status: http.StatusUnauthorized, Code: codeKey, Text: "Invalid API-key, IP, or permissions for action."}
 }
 
+// notPermitted is for a market in which the key may not trade. -2015 would say that the key is
+// of no use, after which clients give up.
+func notPermitted() *Error {
+	return bad(codePlace, "This symbol is not permitted for this account.")
+}
+
 func unavailable() *Error {
 	return &Error{Status: http.StatusServiceUnavailable, Code: codeUnavailable, Text: "Internal error; unable to process your request. Please try again."}
 }
@@ -138,7 +144,9 @@ func refused(code exchange.Code, operation int) *Error {
 		return bad(codeSymbol, "Invalid symbol.")
 	case exchange.AccountBusy, exchange.BlockBusy:
 		return &Error{Status: http.StatusServiceUnavailable, Code: codeBusy, Text: "Server is currently overloaded with other requests. Please try again in a few minutes."}
-	case exchange.NotEntitled, exchange.OutOfScope, exchange.KeyRevoked, exchange.UnknownKey, exchange.UnknownAccount, exchange.BadSignature:
+	case exchange.OutOfScope: // the gate's key is limited to other markets
+		return notPermitted()
+	case exchange.NotEntitled, exchange.KeyRevoked, exchange.UnknownKey, exchange.UnknownAccount, exchange.BadSignature:
 		return noKey()
 	}
 	return bad(operation, "Order was refused: %s.", code)

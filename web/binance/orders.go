@@ -161,7 +161,7 @@ func cancelOrder(c *call) (any, error) {
 // said it is.
 func (c *call) cancel(p *pair, t exchange.Target, client, only string) (any, error) {
 	if !c.key.in(p.ID) {
-		return nil, noKey()
+		return nil, notPermitted()
 	}
 	o, err := c.key.Account.Order(c.ctx, t)
 	if err != nil {
@@ -261,7 +261,7 @@ func amendOrder(c *call) (any, error) {
 	case quantity == 0:
 		return nil, missing("newQty")
 	case !c.key.in(p.ID):
-		return nil, noKey()
+		return nil, notPermitted()
 	}
 	if refused = c.done(); refused != nil {
 		return nil, refused
@@ -340,7 +340,7 @@ func cancelOpenOrders(c *call) (any, error) {
 		return nil, refused
 	}
 	if !c.key.in(p.ID) {
-		return nil, noKey()
+		return nil, notPermitted()
 	}
 	if refused = c.done(); refused != nil {
 		return nil, refused

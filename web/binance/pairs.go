@@ -88,7 +88,7 @@ func (c *call) pair(side market.Side, limit, stop legForm, limited bool) (any, e
 		return nil, refused
 	}
 	if !c.key.in(p.ID) {
-		return nil, noKey()
+		return nil, notPermitted()
 	}
 	if refused = c.countOrders(2); refused != nil {
 		return nil, refused

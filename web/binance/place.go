@@ -151,7 +151,7 @@ func (c *call) order() (*request, *Error) {
 		return nil, refused
 	}
 	if !c.key.in(p.ID) {
-		return nil, noKey()
+		return nil, notPermitted()
 	}
 	return r, nil
 }

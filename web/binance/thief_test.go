@@ -27,13 +27,17 @@ import (
 // owner is an account that takes every order, and has none that could be cancelled.
 type owner struct {
 	binance.Account
-	mu     sync.Mutex
-	placed []exchange.Place
+	mu      sync.Mutex
+	placed  []exchange.Place
+	refusal error // of orders; nil: they are taken
 }
 
 func (o *owner) Place(_ context.Context, p *exchange.Place, _ bool) (*binance.Placed, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.refusal != nil {
+		return nil, o.refusal
+	}
 	o.placed = append(o.placed, *p)
 	x := &binance.Placed{}
 	x.ID, x.Market, x.Client, x.Quantity = market.OrderID(len(o.placed)), p.Market, p.Client, p.Quantity
@@ -149,6 +153,23 @@ func TestReplaceAgain(t *testing.T) {
 	if n := k.owner.count(); n != 1 {
 		t.Errorf("one request has placed %d orders", n)
 	}
+}
+
+// N-10: a market that is not the key's is no fault of the key, for which clients would give up.
+func TestOtherMarket(t *testing.T) {
+	t.Parallel()
+	k := newKeyed(t, binance.Limits{})
+	want := func(method, path, query string) {
+		t.Helper()
+		if status, body := k.ask(method, path, k.signed(query), ""); status != http.StatusBadRequest || !strings.Contains(body, `"code":-2010,"msg":"This symbol is not permitted for this account."`) {
+			t.Errorf("%s %s: %d %s", method, path, status, body)
+		}
+	}
+	want(http.MethodPost, "/api/v3/order", strings.Replace(limitOrder, "BTC", "LTC", 1))
+	want(http.MethodDelete, "/api/v3/openOrders", "symbol=LTCEUR")
+	want(http.MethodDelete, "/api/v3/order", "symbol=LTCEUR&orderId=1")
+	k.owner.refusal = &binance.Refusal{Code: exchange.OutOfScope} // the gate's own key is limited to markets
+	want(http.MethodPost, "/api/v3/order", limitOrder)
 }
 
 // N-13: after a restart the gate knows nothing of a request that came before, so it has to be

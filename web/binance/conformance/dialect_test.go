@@ -147,8 +147,8 @@ func (w *world) scopes(t *testing.T) {
 	trade := add("trades", func(k *binance.Key) { k.Scopes = binance.Trade })
 	fails(t, "read with a key that trades", trade.signed(ctx, "GET", "/api/v3/account", url.Values{}, nil), -2015)
 	other := add("elsewhere", func(k *binance.Key) { k.Markets = []market.ID{2} })
-	fails(t, "another market", other.signed(ctx, "POST", "/api/v3/order", place(), nil), -2015)
-	fails(t, "cancel all of another market", other.signed(ctx, "DELETE", "/api/v3/openOrders", form(), nil), -2015)
+	fails(t, "another market", other.signed(ctx, "POST", "/api/v3/order", place(), nil), -2010)
+	fails(t, "cancel all of another market", other.signed(ctx, "DELETE", "/api/v3/openOrders", form(), nil), -2010)
 	expired := add("expired", func(k *binance.Key) { k.Expiry = 1 })
 	fails(t, "expired", expired.signed(ctx, "GET", "/api/v3/account", url.Values{}, nil), -2015)
 	unknown := &caller{c.http, c.base, "nobody", c.secret}
