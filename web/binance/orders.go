@@ -402,6 +402,11 @@ func account(c *call) (any, error) {
 		}
 		list = append(list, balance{b.Symbol, asset.Format(b.Available, b.Decimals), asset.Format(b.Held, b.Decimals)})
 	}
+	markets, refused := c.listing()
+	if refused != nil {
+		return nil, refused
+	}
+	maker, taker := markets.fees()
 	type rates struct {
 		Maker  string `json:"maker"`
 		Taker  string `json:"taker"`
@@ -426,7 +431,7 @@ func account(c *call) (any, error) {
 		May      []string  `json:"permissions"`
 		User     int       `json:"uid"`
 	}{
-		Rates: rates{"0.00000000", "0.00000000", "0.00000000", "0.00000000"}, Trade: c.key.may(Trade), Withdraw: c.key.may(Withdraw), Deposit: true,
+		Maker: points(maker), Taker: points(taker), Rates: rates{rate(maker), rate(taker), rate(0), rate(0)}, Trade: c.key.may(Trade), Withdraw: c.key.may(Withdraw), Deposit: true,
 		Updated: updated, Kind: "SPOT", Balances: list, May: []string{"SPOT"},
 	}, nil
 }

@@ -183,5 +183,20 @@ func percent(a, b asset.Price) string {
 	return decimal(n.Quo(n, new(big.Int).SetUint64(uint64(b))), 3)
 }
 
+// fees are the highest fees of all markets, in millionths: each market has its own, and whoever
+// reckons with one for all must not reckon with too little (N-5).
+func (l *listing) fees() (maker, taker uint32) {
+	for i := range l.pairs {
+		maker, taker = max(maker, l.pairs[i].MakerPPM), max(taker, l.pairs[i].TakerPPM)
+	}
+	return maker, taker
+}
+
+// points are millionths as hundredths of a percent, none too few.
+func points(ppm uint32) int {
+	const millionths = 100
+	return int((uint64(ppm) + millionths - 1) / millionths)
+}
+
 // rate writes millionths.
 func rate(ppm uint32) string { return asset.Format(asset.Amount(ppm), 6) + "00" }

@@ -44,6 +44,8 @@ func (o *owner) Place(_ context.Context, p *exchange.Place, _ bool) (*binance.Pl
 	return x, nil
 }
 
+func (*owner) Balances(context.Context) ([]binance.Balance, uint64, error) { return nil, 0, nil }
+
 func (o *owner) count() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -170,6 +172,17 @@ func TestOtherMarket(t *testing.T) {
 	want(http.MethodDelete, "/api/v3/order", "symbol=LTCEUR&orderId=1")
 	k.owner.refusal = &binance.Refusal{Code: exchange.OutOfScope} // the gate's own key is limited to markets
 	want(http.MethodPost, "/api/v3/order", limitOrder)
+}
+
+// N-5: an account's fees are not less than those of any market.
+func TestAccountFees(t *testing.T) {
+	t.Parallel()
+	k := newKeyed(t, binance.Limits{})
+	for _, want := range []string{`"makerCommission":10,"takerCommission":25,`, `"commissionRates":{"maker":"0.00100000","taker":"0.00250000","buyer":"0.00000000","seller":"0.00000000"}`} {
+		if status, body := k.ask(http.MethodGet, "/api/v3/account", k.signed("omitZeroBalances=true"), ""); status != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("%d %s, want %s", status, body, want)
+		}
+	}
 }
 
 // N-13: after a restart the gate knows nothing of a request that came before, so it has to be
