@@ -53,7 +53,12 @@ const (
 const (
 	maxBody  = 64 << 10
 	maxBatch = 100
-	patience = 60 * time.Second // for all of one HTTP request
+	// patience is for all of one HTTP request. It ends well before the server of HTTP closes
+	// a connection on which nothing is written: who asks shall be told why.
+	patience = 25 * time.Second
+	// look is how long it may take to learn which wallets there are, before anything else: as
+	// long as no server is there, every request ends here.
+	look = 4 * time.Second
 )
 
 // Config is what the door is made of.
@@ -398,8 +403,13 @@ func reply(w http.ResponseWriter, status int, body json.RawMessage) {
 
 // name is the wallet that the call is about.
 func (c *call) name(ctx context.Context) (string, error) {
-	all, err := c.door.config.Account.Wallets(ctx)
-	if err != nil {
+	short, cancel := context.WithTimeout(ctx, look)
+	defer cancel()
+	all, err := c.door.config.Account.Wallets(short)
+	switch {
+	case err != nil && short.Err() != nil:
+		return "", fmt.Errorf("%w: no server answers, ask again later", ErrUnavailable)
+	case err != nil:
 		return "", err
 	}
 	name := c.wallet

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -150,6 +151,41 @@ func TestRequests(t *testing.T) {
 			t.Errorf("%s: %d", path, status)
 		}
 	}
+}
+
+// silent is an account whose servers do not answer.
+type silent struct{ purse }
+
+func (silent) Wallets(ctx context.Context) ([]string, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (silent) Balance(ctx context.Context, _ string) (*wallet.Balance, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// J-40: where no server answers, that is said within seconds.
+func TestNoServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		users, err := wallet.NewUsers([]string{wallet.SaltedPassword("alice", "secret")}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, began := wallet.New(wallet.Config{Account: silent{}, Users: users}), time.Now()
+		w := httptest.NewRecorder()
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/wallet/btc", strings.NewReader(`{"method":"getbalance","id":1}`))
+		r.SetBasicAuth("alice", "secret")
+		d.ServeHTTP(w, r)
+		want := `{"result":null,"error":{"code":-28,"message":"Not available now: no server answers, ask again later"},"id":1}`
+		if text := strings.TrimSpace(w.Body.String()); w.Code != http.StatusInternalServerError || text != want {
+			t.Errorf("%d %s", w.Code, text)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("answered after %s", took)
+		}
+	})
 }
 
 // J-50: one transaction may have several payments.
