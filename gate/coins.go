@@ -2,6 +2,7 @@ package gate
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -57,6 +58,9 @@ func shownKey(name, address string) []byte {
 func seenKey(d *api.Deposit) []byte {
 	return fmt.Appendf([]byte{keySeen}, "%s:%d", d.Tx, d.Output)
 }
+
+// askedKey is where it is remembered when a withdrawal was asked for.
+func askedKey(number uint64) []byte { return fmt.Appendf([]byte{keySeen}, "withdrawal:%d", number) }
 
 // asks is an error of somebody who was asked, as web/wallet has it.
 func asks(err error) error {
@@ -385,6 +389,8 @@ func (c *Coins) Movements(ctx context.Context, name string) ([]wallet.Movement, 
 	if err != nil {
 		return nil, err
 	}
+	slices.SortFunc(in, func(a, b api.Deposit) int { return cmp.Or(cmp.Compare(a.Tx, b.Tx), cmp.Compare(a.Output, b.Output)) })
+	slices.SortFunc(out, func(a, b api.Withdrawal) int { return cmp.Compare(a.ID, b.ID) })
 	b := c.s.config.Store.NewBatch()
 	list := []wallet.Movement{}
 	for i := range in {
@@ -399,13 +405,13 @@ func (c *Coins) Movements(ctx context.Context, name string) ([]wallet.Movement, 
 		return nil, err
 	}
 	for i := range out {
-		m, err := c.departure(&out[i], known)
+		m, err := c.departure(b, &out[i], known)
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, m)
 	}
-	slices.SortStableFunc(list, func(a, b wallet.Movement) int { return int(a.Time) - int(b.Time) })
+	slices.SortStableFunc(list, func(a, b wallet.Movement) int { return cmp.Compare(a.Time, b.Time) })
 	return list, b.Commit(false)
 }
 
@@ -427,17 +433,23 @@ func (c *Coins) arrival(b store.Batch, name string, d *api.Deposit) (wallet.Move
 	}, nil
 }
 
-// departure is a withdrawal.
-func (c *Coins) departure(x *api.Withdrawal, known map[uint64]*payment) (wallet.Movement, error) {
+// departure is a withdrawal. When it was asked for is remembered, since servers do not say any
+// more when it is settled: times and the order of the list stay (J-50).
+func (c *Coins) departure(b store.Batch, x *api.Withdrawal, known map[uint64]*payment) (wallet.Movement, error) {
 	m := wallet.Movement{
 		ID: c.id(x.ID), Tx: x.Tx, Output: x.Output, Address: x.Address, Send: true, Height: x.Height, Confirmations: int64(x.Depth),
 		Time: x.Asked, State: x.State, Trusted: true,
 	}
-	if m.Time == 0 {
-		m.Time = max(x.Time, x.From)
-	}
-	if p := known[x.ID]; p != nil {
-		m.ID, m.Comment, m.To = p.ID, p.Comment, p.To
+	var asked seen
+	p := known[x.ID]
+	switch {
+	case p != nil:
+		m.ID, m.Comment, m.To, m.Time = p.ID, p.Comment, p.To, p.Time
+	case getJSON(c.s.config.Store, askedKey(x.ID), &asked):
+		m.Time = asked.Time
+	default:
+		m.Time = cmp.Or(x.Asked, x.From, x.Time)
+		setJSON(b, askedKey(x.ID), &seen{Time: m.Time})
 	}
 	if x.State == api.WithdrawalCancelled {
 		m.Abandoned, m.Confirmations, m.Trusted = true, -1, false
