@@ -20,6 +20,8 @@ type Inventory struct {
 	Orders   []LiveOrder
 	Banks    []Bank
 	Wallets  []Wallet // all
+	// Part tells that it has some balances, orders and wallets only: of others it says nothing.
+	Part bool
 }
 
 // Bank is what a bank is for.

@@ -66,6 +66,10 @@ this refuses, unless you say --forget.`,
 				return err
 			}
 			return a.show(done, func(w io.Writer) {
+				if done.From > done.Height {
+					p(w, "the archive has no blocks yet: the log begins at %d\n", done.From)
+					return
+				}
 				p(w, "the archive has blocks %d to %d\n", done.From, done.Height)
 				if done.Blocks > 0 {
 					p(w, "%d blocks that did something, in %.1f s\n", done.Blocks, done.Seconds)

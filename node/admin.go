@@ -15,6 +15,7 @@ import (
 	"net/http/pprof" // it registers itself with a mux that nobody serves
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -105,6 +106,7 @@ func (n *Node) adminPaths(metrics http.Handler) http.Handler {
 	mux.Handle("GET /metrics", metrics)
 	mux.HandleFunc("GET /log", func(w http.ResponseWriter, _ *http.Request) { n.tellLevels(w) })
 	mux.HandleFunc("PUT /log", n.setLevels)
+	mux.HandleFunc("GET /events/{number}", n.tellEvents)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
@@ -158,26 +160,51 @@ func (n *Node) setLevels(w http.ResponseWriter, r *http.Request) {
 	n.tellLevels(w)
 }
 
+// eventsBody is what GET /events/{number} says.
+type eventsBody struct {
+	From uint64 `json:"from"` // the block at which the log of what blocks did begins
+}
+
+// tellEvents tells how far the log of a virtual server goes back.
+func (n *Node) tellEvents(w http.ResponseWriter, r *http.Request) {
+	for _, v := range n.virtual {
+		if p := v.running(); p != nil && strconv.Itoa(v.number()) == r.PathValue("number") {
+			w.Header().Set("Content-Type", "application/json")
+			_ = json.NewEncoder(w).Encode(eventsBody{p.replica.LogFrom()}) // whoever asked is gone
+			return
+		}
+	}
+	http.Error(w, "no such virtual server runs here", http.StatusNotFound)
+}
+
 // LogLevels asks the running server of a home for the levels of its log; a text that is
 // not empty changes them first, until the server ends or reads its configuration again.
 func LogLevels(ctx context.Context, h Home, text string) (string, error) {
-	c, err := ReadConfig(h.Config())
-	if err != nil {
-		return "", err
-	}
-	if c.Admin.Listen == adminOff {
-		return "", fmt.Errorf("%w: admin.listen is off in %s", ErrNoAdmin, h.Config())
-	}
 	method, body := http.MethodGet, []byte(nil)
 	if text != "" {
+		var err error
 		if body, err = json.Marshal(levelsBody{text}); err != nil {
 			return "", err
 		}
 		method = http.MethodPut
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://localhost/log", bytes.NewReader(body))
+	var got levelsBody
+	err := h.ask(ctx, method, "/log", body, &got)
+	return got.Level, err
+}
+
+// ask asks the admin port of the running server of a home.
+func (h Home) ask(ctx context.Context, method, path string, body []byte, got any) error {
+	c, err := ReadConfig(h.Config())
 	if err != nil {
-		return "", err
+		return err
+	}
+	if c.Admin.Listen == adminOff {
+		return fmt.Errorf("%w: admin.listen is off in %s", ErrNoAdmin, h.Config())
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, bytes.NewReader(body))
+	if err != nil {
+		return err
 	}
 	network, address := h.address(c.Admin)
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -186,19 +213,18 @@ func LogLevels(ctx context.Context, h Home, text string) (string, error) {
 	defer transport.CloseIdleConnections()
 	resp, err := (&http.Client{Transport: transport}).Do(req)
 	if err != nil {
-		return "", fmt.Errorf("%w: %w; is souk serve --home %s running, by the same user?", ErrNoAdmin, errors.Unwrap(err), h)
+		return fmt.Errorf("%w: %w; is souk serve --home %s running, by the same user?", ErrNoAdmin, errors.Unwrap(err), h)
 	}
 	defer resp.Body.Close() //nolint:errcheck // read to its end
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, mostAdminBody))
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrNoAdmin, err)
+		return fmt.Errorf("%w: %w", ErrNoAdmin, err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return "", errors.New(strings.TrimSpace(string(answer)))
+		return errors.New(strings.TrimSpace(string(answer)))
 	}
-	var got levelsBody
-	if err := json.Unmarshal(answer, &got); err != nil {
-		return "", fmt.Errorf("%w: %w", ErrNoAdmin, err)
+	if err := json.Unmarshal(answer, got); err != nil {
+		return fmt.Errorf("%w: %w", ErrNoAdmin, err)
 	}
-	return got.Level, nil
+	return nil
 }

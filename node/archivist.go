@@ -1,10 +1,12 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,11 +42,12 @@ const (
 // the archive lacks it is given later, as long as the log has it (G-45).
 type archivist struct {
 	replica *replica.Replica
-	origin  bool // the virtual server had accounts before its first block
-	open    func(context.Context) (archive.Archive, error)
+	origin  bool // the virtual server had accounts before its first block, which its founding does not tell
+	open    func(context.Context) (Archive, error)
 	log     *slog.Logger
 	pause   time.Duration // while blocks gather
 	late    bool          // the log was told
+	owes    bool          // the archive has a gap, behind which it may show the present wrong
 
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -120,6 +123,12 @@ func (a *archivist) work(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, to.Close()) }()
+	gaps, err := to.Gaps(ctx)
+	if err != nil {
+		return err
+	}
+	// A process that was killed behind a gap has not corrected the archive, perhaps.
+	a.owes = a.origin || len(gaps) > 0
 	for {
 		height, err := to.Height(ctx)
 		if err != nil {
@@ -127,12 +136,13 @@ func (a *archivist) work(ctx context.Context) (err error) {
 		}
 		a.height.Store(height)
 		if height == 0 && a.origin {
-			err = a.gap(ctx, to, 0)
-		} else {
+			height, err = a.gap(ctx, to, 0)
+		}
+		if err == nil {
 			err = a.fill(ctx, to, height)
 		}
 		if errors.Is(err, replica.ErrGone) {
-			err = a.gap(ctx, to, height)
+			_, err = a.gap(ctx, to, a.height.Load())
 		}
 		// Somebody else may have emptied the archive, who will not go on doing so.
 		if err != nil && !errors.Is(err, archive.ErrHeight) {
@@ -145,39 +155,16 @@ func (a *archivist) work(ctx context.Context) (err error) {
 }
 
 // fill brings blocks to an archive that is at a height, old and then new ones.
-func (a *archivist) fill(ctx context.Context, to archive.Archive, height uint64) error {
+func (a *archivist) fill(ctx context.Context, to archive.Archive, height uint64) (err error) {
 	for {
-		var blocks []*archive.Block
-		size := 0
-		write := func() error {
-			if len(blocks) == 0 {
-				return nil
-			}
-			last := blocks[len(blocks)-1]
-			if err := to.Write(ctx, height, blocks); err != nil {
-				return err
-			}
-			height = last.Height
-			a.height.Store(height)
-			a.written.Add(uint64(len(blocks)))
-			a.lag(last.Time)
-			blocks, size = nil, 0
-			return nil
-		}
-		for b, err := range a.replica.Logged(ctx, height+1) {
-			if err != nil {
-				return err
-			}
-			blocks = append(blocks, b)
-			if size += len(b.Commands) + len(b.Events); len(blocks) < archiveBlocks && size < archiveEvents {
-				continue
-			}
-			if err := write(); err != nil {
-				return err
-			}
-		}
-		if err := write(); err != nil {
+		if height, err = a.bring(ctx, to, height, math.MaxUint64); err != nil {
 			return err
+		}
+		if a.owes {
+			if height, err = a.correct(ctx, to, height); err != nil {
+				return err
+			}
+			a.owes = false
 		}
 		a.caughtUp()
 		if !sleep(ctx, a.pause) {
@@ -187,6 +174,72 @@ func (a *archivist) fill(ctx context.Context, to archive.Archive, height uint64)
 			return err
 		}
 	}
+}
+
+// bring brings the blocks up to a height that there are now to an archive, and answers at
+// which height that is then.
+func (a *archivist) bring(ctx context.Context, to archive.Archive, height, top uint64) (uint64, error) {
+	var blocks []*archive.Block
+	size := 0
+	write := func() error {
+		if len(blocks) == 0 {
+			return nil
+		}
+		last := blocks[len(blocks)-1]
+		if err := to.Write(ctx, height, blocks); err != nil {
+			return err
+		}
+		height = last.Height
+		a.height.Store(height)
+		a.written.Add(uint64(len(blocks)))
+		a.lag(last.Time)
+		blocks, size = nil, 0
+		return nil
+	}
+	for b, err := range a.replica.Logged(ctx, height+1) {
+		if err != nil {
+			return height, errors.Join(err, write())
+		}
+		if b.Height > top {
+			break
+		}
+		blocks = append(blocks, b)
+		if size += len(b.Commands) + len(b.Events); len(blocks) < archiveBlocks && size < archiveEvents {
+			continue
+		}
+		if err := write(); err != nil {
+			return height, err
+		}
+	}
+	return height, write()
+}
+
+// correct makes what an archive shows of the present right, behind a gap, and answers at
+// which height it is then.
+func (a *archivist) correct(ctx context.Context, to archive.Archive, height uint64) (uint64, error) {
+	in, err := inventory(ctx, a.replica)
+	if err != nil {
+		return height, err
+	}
+	if height, err = a.bring(ctx, to, height, in.Height); err != nil {
+		return height, err
+	}
+	in.Height = height // blocks from there on did nothing
+	return height, to.Correct(ctx, in)
+}
+
+// inventory is that of the present, which is committed when it is answered.
+func inventory(ctx context.Context, r *replica.Replica) (in *archive.Inventory, err error) {
+	if err := r.ViewAt(func(s *exchange.State, at replica.Position) { in = archive.Take(s, at.Height, at.Time) }); err != nil {
+		return nil, err
+	}
+	for r.Position().Height < in.Height {
+		if err := cmp.Or(ctx.Err(), r.Err()); err != nil {
+			return nil, err
+		}
+		sleep(ctx, time.Millisecond)
+	}
+	return in, nil
 }
 
 // await waits for a block behind a height. Now and then it looks whether the archive is
@@ -212,21 +265,32 @@ func (a *archivist) await(ctx context.Context, to archive.Archive, height uint64
 	}
 }
 
-// gap goes on behind what the log does not have any more, and records that.
-func (a *archivist) gap(ctx context.Context, to archive.Archive, height uint64) error {
-	var in *archive.Inventory
-	err := a.replica.ViewAt(func(s *exchange.State, at replica.Position) { in = archive.Take(s, at.Height, at.Time) })
+// gap makes an archive go on where the log begins, records what it lacks, and answers at
+// which height it is then. What was before the log is not known but for what no block of
+// the log has touched; so the archive is corrected when it has those blocks (G-46).
+func (a *archivist) gap(ctx context.Context, to archive.Archive, height uint64) (uint64, error) {
+	in, err := beginning(ctx, a.replica, a.replica.LogFrom())
+	if errors.Is(err, replica.ErrGone) { // it is cut off faster than it can be read
+		in, err = inventory(ctx, a.replica)
+	}
 	if err != nil {
-		return err
+		return height, err
+	}
+	a.owes = true
+	switch {
+	case in != nil && in.Height == 0 && height == 0: // nothing is lacking
+		return 0, to.Correct(ctx, in)
+	case in == nil || in.Height <= height:
+		return height, nil
 	}
 	a.log.WarnContext(ctx, "the archive lacks blocks that the log does not have any more; it goes on without them",
 		slog.Uint64("from", height+1), slog.Uint64("to", in.Height))
 	if err := to.Gap(ctx, height, in); err != nil {
-		return err
+		return height, err
 	}
 	a.gaps.Add(1)
 	a.height.Store(in.Height)
-	return nil
+	return in.Height, nil
 }
 
 // lag notes how old the newest block in the archive is, while there are others, and says

@@ -6,7 +6,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"souk/archive"
 	"souk/chain"
 	"souk/exchange"
 	"souk/replica"
@@ -54,7 +53,7 @@ var ReadBackup = readBackup
 type Archivist struct{ a *archivist }
 
 // StartArchivist starts one for a replica, which lets no blocks gather.
-func StartArchivist(r *replica.Replica, log *slog.Logger, open func(context.Context) (archive.Archive, error)) Archivist {
+func StartArchivist(r *replica.Replica, log *slog.Logger, open func(context.Context) (Archive, error)) Archivist {
 	a := &archivist{replica: r, open: open, log: log}
 	a.start()
 	return Archivist{a}

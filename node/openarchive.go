@@ -116,7 +116,7 @@ func ReadDSN(path string) (string, error) {
 }
 
 // openArchive opens the archive of a virtual server; nil if none is configured.
-func (v *virtual) openArchive(ctx context.Context) (archive.Archive, error) {
+func (v *virtual) openArchive(ctx context.Context) (Archive, error) {
 	a, err := v.node.home.openArchive(ctx, &v.node.config.Archive, archiveOf{founding: v.founding, number: v.number(), dir: v.dir})
 	if a == nil {
 		return nil, err

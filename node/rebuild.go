@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -90,7 +91,6 @@ type archived struct {
 	home   Home
 	config ArchiveConfig
 	given  bool // the place is not the configuration's
-	keep   string
 	of     archiveOf
 }
 
@@ -107,7 +107,7 @@ func (h Home) archived(id string, given *ArchiveConfig) (o archived, err error) 
 	if err != nil {
 		return o, err
 	}
-	o = archived{home: h, config: c.Archive, keep: c.Events.Keep, of: archiveOf{
+	o = archived{home: h, config: c.Archive, of: archiveOf{
 		founding: all[at].founding, number: at + 1, dir: filepath.Dir(h.in(c.Virtual[at].Founding)),
 	}}
 	if given != nil {
@@ -202,18 +202,23 @@ func watched(blocks iter.Seq2[*archive.Block, error], newest uint64, progress fu
 // what there is now and no block of the log has touched. It is nil if the log goes back to
 // a founding that says it all.
 func beginning(ctx context.Context, r *replica.Replica, from uint64) (in *archive.Inventory, err error) {
-	if err := r.View(func(s *exchange.State) {
-		if from > 1 || s.Founding().Origin != nil {
-			in = archive.Take(s, from-1, 0)
-		}
-	}); err != nil || in == nil {
+	known := false
+	if err := r.View(func(s *exchange.State) { known = from <= 1 && s.Founding().Origin == nil }); err != nil || known {
 		return nil, err
 	}
+	if in, err = inventory(ctx, r); err != nil {
+		return nil, err
+	}
+	in.Height, in.Part = from-1, true
+	first := true
 	accounts, orders := map[identity.Address]bool{}, map[market.OrderID]bool{}
 	wallets := map[[2]uint32]bool{}
 	for b, err := range r.Logged(ctx, from) {
 		if err != nil {
 			return nil, err
+		}
+		if first {
+			in.Time, first = b.Time, false
 		}
 		for i := range b.Balances {
 			accounts[b.Balances[i].Account] = true
@@ -250,9 +255,6 @@ func (o *archived) refill(ctx context.Context, b *Rebuild) (done Rebuilt, err er
 	if o.given {
 		return done, fmt.Errorf("the server of %s runs, and fills the archive of its configuration only: stop it first to make another", o.home)
 	}
-	if o.keep != "forever" && !b.Forget {
-		return done, fmt.Errorf("%w: the log of a running server goes back %s; what is older would be gone", ErrForgets, o.keep)
-	}
 	a, err := o.home.openArchive(ctx, &o.config, o.of)
 	if err != nil {
 		return done, err
@@ -261,6 +263,11 @@ func (o *archived) refill(ctx context.Context, b *Rebuild) (done Rebuilt, err er
 	newest, err := a.Height(ctx)
 	if err != nil {
 		return done, err
+	}
+	if !b.Forget {
+		if err := o.remembers(ctx, a, newest); err != nil {
+			return done, err
+		}
 	}
 	begin := time.Now()
 	if err := a.Reset(ctx); err != nil {
@@ -281,6 +288,22 @@ func (o *archived) refill(ctx context.Context, b *Rebuild) (done Rebuilt, err er
 	done.From, err = knownFrom(ctx, a)
 	done.Seconds = time.Since(begin).Seconds()
 	return done, err
+}
+
+// remembers makes sure that the log of a running server has all that an archive knows, which is at a height.
+func (o *archived) remembers(ctx context.Context, a Archive, height uint64) error {
+	known, err := knownFrom(ctx, a)
+	if err != nil || height < known {
+		return err
+	}
+	var log eventsBody
+	if err := o.home.ask(ctx, http.MethodGet, fmt.Sprintf("/events/%d", o.of.number), nil, &log); err != nil {
+		return fmt.Errorf("how far the log goes back, the running server does not tell: %w", err)
+	}
+	if known < log.From {
+		return fmt.Errorf("%w: it begins at block %d, the log at %d", ErrForgets, known, log.From)
+	}
+	return nil
 }
 
 // Formats of ExportArchive.

@@ -66,6 +66,8 @@ type rows struct {
 	known *known
 	numbers
 	failed error // of a question to the tables
+	// putOrder is the statement that writes an order of which all is known.
+	putOrder string
 
 	accounts, fills, history, events, commands [][]any
 	assets, markets                            [][]any
@@ -82,7 +84,7 @@ type rows struct {
 
 func newRows(ctx context.Context, s Session, k *known) *rows {
 	return &rows{
-		ctx: ctx, query: query.New(s), known: k,
+		ctx: ctx, query: query.New(s), known: k, putOrder: putOrder,
 		orders: map[market.OrderID]*order{}, candles: map[candleKey]archive.Candle{}, balances: map[place]amounts{},
 		withdrawals: map[uint64]*archive.Withdrawal{}, owners: map[uint64]int64{}, wallets: map[[2]int64]int64{},
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"souk/archive"
 	"souk/archive/tables/query"
@@ -17,6 +18,8 @@ import (
 // Statements that write rows of which the key may be there.
 var ( //nolint:gochecknoglobals // constants
 	putOrder = tableOrders.upsert(orderChanges()...)
+	// fitOrder is putOrder, but an order that is so already has not changed.
+	fitOrder = tableOrders.upsert(orderFits()...)
 	// addFill takes away from holds what is added here as a negative number.
 	addFill = "UPDATE orders SET filled = filled + $2, value = value + $3, fee = fee + $4, hold = hold + $5, " +
 		"changed = $6, updated = $7 WHERE id = $1"
@@ -40,6 +43,24 @@ func orderChanges() (list []string) {
 			continue
 		}
 		list = append(list, c+" = excluded."+c)
+	}
+	return list
+}
+
+// orderFits is orderChanges, but when an order changed stays unless it is another now.
+func orderFits() []string {
+	var old, late []string
+	for _, c := range tableOrders.names()[1:] {
+		if c != "sibling" && c != "changed" && c != "updated" {
+			old, late = append(old, "orders."+c), append(late, "excluded."+c)
+		}
+	}
+	same := "(" + strings.Join(old, ", ") + ") = (" + strings.Join(late, ", ") + ")"
+	list := orderChanges()
+	for i, c := range tableOrders.names()[1:] {
+		if c == "changed" || c == "updated" {
+			list[i] = c + " = CASE WHEN " + same + " THEN orders." + c + " ELSE excluded." + c + " END"
+		}
 	}
 	return list
 }
@@ -112,7 +133,7 @@ func (r *rows) write(s Session) error {
 	whole, added := r.orderRows()
 	r.each(s, putAsset, r.assets)
 	r.each(s, putMarket, r.markets)
-	r.each(s, putOrder, whole)
+	r.each(s, r.putOrder, whole)
 	r.each(s, addFill, added)
 	r.each(s, putCandle, r.candleRows())
 	r.each(s, putBalance, r.balanceRows())
@@ -224,6 +245,7 @@ func (a *Archive) correct(ctx context.Context, s Session, in *archive.Inventory)
 		return err
 	}
 	r := newRows(ctx, s, a.known)
+	r.putOrder = fitOrder
 	for i := range in.Assets {
 		r.asset(&in.Assets[i])
 	}
@@ -265,7 +287,7 @@ func (r *rows) correctOrders(in *archive.Inventory) (stray [][]any, err error) {
 		r.orders[x.Order.ID] = r.record(x.Account, &x.Order, in.Height, in.Time)
 	}
 	for _, id := range open {
-		if r.orders[market.OrderID(unsigned(id))] == nil {
+		if !in.Part && r.orders[market.OrderID(unsigned(id))] == nil {
 			stray = append(stray, []any{id, r.of(in.Height), r.of(in.Time)})
 		}
 	}
@@ -295,6 +317,9 @@ func (r *rows) correctBalances(in *archive.Inventory) error {
 		b := &in.Balances[i]
 		r.balance(block, b)
 		delete(gone, place{r.account(b.Account), b.Asset})
+	}
+	if in.Part {
+		clear(gone)
 	}
 	for _, at := range slices.SortedFunc(maps.Keys(gone), func(x, y place) int {
 		return cmp.Or(cmp.Compare(x.account, y.account), cmp.Compare(x.asset, y.asset))
