@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,6 +17,7 @@ import (
 	"souk/api"
 	"souk/exchange"
 	"souk/exchange/ledger"
+	"souk/identity"
 	"souk/node"
 	"souk/store/sealed"
 	"souk/web/wallet"
@@ -93,6 +95,7 @@ type gateInitFlags struct {
 	markets      []string
 	expires      length
 	withdraw     bool
+	keep         func(flag string) bool // of a gate that is there already: the flag was not given
 }
 
 func (a *app) gateInit(home *string) *cobra.Command {
@@ -102,19 +105,22 @@ func (a *app) gateInit(home *string) *cobra.Command {
 		Long: `Make a gate in one step: a key of its own, sealed under a passphrase of its own, which your purse's key lets act
 for your account: it may read and trade, and with --allow-withdraw also send coins away and have new deposit
 addresses made. A certificate for this machine's own names is made as well. Run it again to renew an expiry or
-to change the limits; the key stays, and so do the keys of your bots. souk key remove takes its power away.`,
+to change the limits; the key stays, and so do the keys of your bots and the limits that no flag names.
+--market all lets it trade in all markets again, --allow-withdraw=false takes that back. souk key remove takes
+its power away; after that it can be made anew without an end.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			h, err := gateHome(*home)
 			if err != nil {
 				return err
 			}
+			f.keep = func(flag string) bool { return !c.Flags().Changed(flag) }
 			return a.signed(c.Context(), func(ctx context.Context, s *session, who *api.Signer) error { return a.makeGate(ctx, s, who, h, &f) })
 		},
 	}
 	c.Flags().StringVar(&f.listen, "listen", "", "where programs reach the gate (default: 127.0.0.1:8650)")
 	c.Flags().StringVar(&f.pass, "gate-passphrase-file", "", "file whose first line is the passphrase of the gate (default: the terminal is asked)")
-	c.Flags().StringSliceVar(&f.markets, "market", nil, "the only markets that the gate may trade in, by name (default: all)")
-	c.Flags().Var(&f.expires, "expires", "time after which its key has no power, such as 90d (default: never)")
+	c.Flags().StringSliceVar(&f.markets, "market", nil, "the only markets that the gate may trade in, by name, or all (default: all, or as before)")
+	c.Flags().Var(&f.expires, "expires", "time after which its key has no power, such as 90d (default: never, or as before)")
 	c.Flags().BoolVar(&f.withdraw, "allow-withdraw", false, "let it send coins away, for the wallet door")
 	return c
 }
@@ -125,26 +131,17 @@ func (a *app) makeGate(ctx context.Context, s *session, who *api.Signer, h node.
 	if f.pass != "" {
 		pass = sealed.FromFile(f.pass)
 	}
+	if old, err := node.ReadGate(h); err == nil && f.keep("allow-withdraw") {
+		f.withdraw = old.Withdraw
+	}
 	terms := &node.GateTerms{ID: s.id, Servers: s.book.Servers, Account: who.Account, Listen: f.listen, Withdraw: f.withdraw}
 	key, err := node.InitGate(h, terms, pass, a.work)
 	if err != nil {
 		return err
 	}
-	body := &exchange.AddDelegate{Key: key, Scopes: ledger.Read | ledger.Trade}
-	if f.withdraw {
-		body.Scopes |= ledger.Withdraw | ledger.Transfer
-	}
-	for _, name := range f.markets {
-		pair, err := pairOf(ctx, s, name)
-		if err != nil {
-			return err
-		}
-		body.Markets = append(body.Markets, uint32(pair.ID))
-	}
-	slices.Sort(body.Markets)
-	body.Markets = slices.Compact(body.Markets)
-	if f.expires > 0 {
-		body.Expiry = f.expires.from(time.Now())
+	body, err := f.delegate(ctx, s, who, key)
+	if err != nil {
+		return err
 	}
 	r, err := a.do(ctx, s, who, body)
 	if err != nil {
@@ -157,15 +154,91 @@ func (a *app) makeGate(ctx context.Context, s *session, who *api.Signer, h node.
 	if err != nil {
 		return err
 	}
+	markets, err := limitNames(ctx, s, body.Markets)
+	if err != nil {
+		return err
+	}
 	value := map[string]any{
-		"home": string(h), "account": who.Account.String(), "key": key.String(), "scopes": api.ScopeNames(body.Scopes), "expires": body.Expiry,
+		"markets": markets, "home": string(h), "account": who.Account.String(), "key": key.String(), "scopes": api.ScopeNames(body.Scopes), "expires": body.Expiry,
 		"url": url, "ca": h.Authority().CertFile(), "cookie": h.Cookie(), "receipt": api.ReceiptValue(&r),
 	}
 	return a.show(value, func(w io.Writer) {
-		p(w, "the gate in %s may act for %s: %s\n", h, who.Account, inWords(api.ScopeNames(body.Scopes)))
+		p(w, "the gate in %s may act for %s: %s, in %s, %s\n", h, who.Account, inWords(api.ScopeNames(body.Scopes)), inMarkets(markets), untilWhen(body.Expiry))
 		clientLines(w, h, url)
 		p(w, "Next:\n\n  souk gate%s\n  souk key new%s --kind ed25519\n", homeArg(h), homeArg(h))
 	})
+}
+
+// delegate is what lets a gate's key act: what the flags say, and where they say nothing, what the
+// key may already.
+func (f *gateInitFlags) delegate(ctx context.Context, s *session, who *api.Signer, key identity.PublicKey) (*exchange.AddDelegate, error) {
+	body := &exchange.AddDelegate{Key: key, Scopes: ledger.Read | ledger.Trade}
+	if f.withdraw {
+		body.Scopes |= ledger.Withdraw | ledger.Transfer
+	}
+	account, err := s.client.Account(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	for _, d := range account.Delegates {
+		if d.Key != key.String() {
+			continue
+		}
+		if f.keep("market") {
+			body.Markets = d.Markets
+		}
+		if f.keep("expires") && d.Expiry != 0 {
+			if body.Expiry = d.Expiry; d.Expiry <= uint64(now.UnixMilli()) {
+				return nil, usageError{errors.New("the gate's key has expired: say with --expires until when it may act, such as --expires 90d")}
+			}
+		}
+	}
+	for _, name := range f.markets {
+		if name == "all" {
+			body.Markets = nil
+			break
+		}
+		pair, err := pairOf(ctx, s, name)
+		if err != nil {
+			return nil, err
+		}
+		body.Markets = append(body.Markets, uint32(pair.ID))
+	}
+	slices.Sort(body.Markets)
+	body.Markets = slices.Compact(body.Markets)
+	if f.expires > 0 {
+		body.Expiry = f.expires.from(now)
+	}
+	return body, nil
+}
+
+// limitNames are the names of the markets to which a key is limited.
+func limitNames(ctx context.Context, s *session, ids []uint32) ([]string, error) {
+	names := []string{}
+	for _, id := range ids {
+		pair, err := pairOf(ctx, s, strconv.FormatUint(uint64(id), 10))
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, pair.BaseSymbol+"-"+pair.QuoteSymbol)
+	}
+	return names, nil
+}
+
+func inMarkets(names []string) string {
+	if len(names) == 0 {
+		return "all markets"
+	}
+	return inWords(names)
+}
+
+// untilWhen is until when a key may act, in words.
+func untilWhen(expiry uint64) string {
+	if expiry == 0 {
+		return "without an end"
+	}
+	return "until " + when(expiry)
 }
 
 // homeArg names a gate's folder, if it is not the default one.

@@ -158,6 +158,7 @@ func TestGate(t *testing.T) {
 	g.btcctl()
 	g.npm()
 	g.restarts()
+	g.limits(alice)
 	g.lost(alice)
 	g.denied(alice)
 }
@@ -390,6 +391,19 @@ func (g *openedGate) restarts() {
 			g.wants(fmt.Sprintf("%q", x.Txid), "sendtoaddress", shopAddress, 0.25, "id:npm-1")
 		}
 	}
+}
+
+// limits says what the gate may do, and keeps what no flag changes: J-1.
+func (g *openedGate) limits(alice string) {
+	g.Helper()
+	init := func(more ...string) string {
+		return g.must(g.bankShop.as(alice, g.URLs, append([]string{"gate", "init", "--home", string(g.home)}, more...)...)...)
+	}
+	g.matches(init(), `: read, trade, transfer and withdraw, in all markets, without an end`)
+	g.matches(init("--market", "BTC-EUR", "--expires", "90d"), `withdraw, in BTC-EUR, until 20`)
+	g.matches(init("--expires", "30d"), `transfer and withdraw, in BTC-EUR, until 20`)
+	g.matches(init("--allow-withdraw=false"), `: read and trade, in BTC-EUR, until 20`)
+	g.matches(init("--market", "all", "--allow-withdraw"), `transfer and withdraw, in all markets, until 20`)
 }
 
 // loser passes requests on to a server, and loses the answers to commands while it is told to.

@@ -134,7 +134,7 @@ func (c *Coins) sent(name string) (map[uint64]*payment, error) {
 // Pay implements wallet.Account (J-50 to J-53).
 func (c *Coins) Pay(ctx context.Context, name string, r *wallet.Request) ([]wallet.Movement, error) {
 	if !c.pays {
-		return nil, fmt.Errorf("%w: it was started without --allow-withdraw", wallet.ErrScope)
+		return nil, fmt.Errorf("%w: it was made without souk gate init --allow-withdraw", wallet.ErrScope)
 	}
 	text, key := what(name, r)
 	done, err := c.alone(ctx, key)
