@@ -80,12 +80,18 @@ func (a *app) gate(ctx context.Context, h node.GateHome, listen string) error {
 	if err != nil {
 		return err
 	}
-	p(a.err, "the gate is open at %s\n", g.URL())
-	select {
-	case <-ctx.Done():
-		return g.Close()
-	case err := <-g.Done():
-		return errors.Join(err, g.Close())
+	p(a.err, "the gate listens at %s, and brings its record up to date\n", g.URL())
+	opened := g.Opened()
+	for {
+		select {
+		case <-opened:
+			p(a.err, "the gate is open\n")
+			opened = nil
+		case <-ctx.Done():
+			return g.Close()
+		case err := <-g.Done():
+			return errors.Join(err, g.Close())
+		}
 	}
 }
 

@@ -58,7 +58,7 @@ func (f *serveGate) open(a *app) (*node.Gate, error) {
 	}
 	g, err := a.openGate(node.GateHome(f.home), sealed.FromFile(f.pass), "")
 	if err == nil {
-		p(a.err, "the gate is open at %s\n", g.URL())
+		p(a.err, "the gate listens at %s, and is open when its record is up to date\n", g.URL())
 	}
 	return g, err
 }

@@ -48,6 +48,10 @@ func (s *Session) follow(ctx context.Context) error {
 		case errors.Is(err, store.ErrFailed), errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrCorrupt):
 			return fmt.Errorf("the gate's memory: %w", err)
 		}
+		var refusal *api.Error
+		if errors.As(err, &refusal) && refusal.Code == api.NotAllowed {
+			err = fmt.Errorf("the gate's key has expired or was removed, run souk gate init again: %w", err)
+		}
 		s.setState(fmt.Errorf("%w: %w", binance.ErrUnavailable, err))
 		if time.Since(began) > longPause {
 			pause = firstPause
@@ -93,6 +97,13 @@ func (s *Session) setState(err error) {
 	defer s.mu.Unlock()
 	was := s.state
 	s.state = err
+	if err == nil {
+		select {
+		case <-s.opened:
+		default:
+			close(s.opened)
+		}
+	}
 	switch {
 	case err == nil && was != nil:
 		s.log.Info("the account's record is up to date")

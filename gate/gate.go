@@ -80,6 +80,7 @@ type Session struct {
 	followers map[*follower]struct{}
 	moved     chan struct{} // closed when book.Height has grown
 	state     error         // why the account cannot be used now; nil: it can
+	opened    chan struct{} // closed when state was nil first
 	distrust  error         // set once, by a receipt that does not hold
 }
 
@@ -95,7 +96,7 @@ func Open(ctx context.Context, c Config) (*Session, error) {
 	s := &Session{
 		config: c, log: c.Log, id: id, actor: c.Client.As(c.Signer),
 		proving: make(chan *claim, maxProving), entering: map[string]*entry{}, followers: map[*follower]struct{}{},
-		moved: make(chan struct{}), state: fmt.Errorf("%w: the account's record is not up to date yet", binance.ErrUnavailable),
+		moved: make(chan struct{}), opened: make(chan struct{}), state: fmt.Errorf("%w: the account's record is not up to date yet", binance.ErrUnavailable),
 	}
 	if s.book, err = readRecord(c.Store, id, c.Signer.Account); err != nil {
 		return nil, err
@@ -138,6 +139,9 @@ func (s *Session) readyLocked() error {
 	}
 	return s.state
 }
+
+// Opened is closed when the session can be used for the first time.
+func (s *Session) Opened() <-chan struct{} { return s.opened }
 
 // Account is the address of the session's account.
 func (s *Session) Account() string { return s.config.Signer.Account.String() }

@@ -84,9 +84,41 @@ func (w *world) must(who *api.Signer, bodies ...exchange.Body) []exchange.Receip
 	return r
 }
 
+// J-1, J-23: a key that has no power any more is named as the reason, with what helps.
+func TestKeyWithoutPower(t *testing.T) {
+	w := newWorld(t)
+	s, stop := w.session(memstore.New())
+	defer stop()
+	select {
+	case <-s.Opened():
+	default:
+		t.Error("a session that is ready does not say that it is open")
+	}
+	w.must(w.alice, &exchange.RemoveDelegate{Key: w.delegate.Public()})
+	again, end := w.begin(memstore.New())
+	defer end()
+	for stop := time.Now().Add(10 * time.Second); !strings.Contains(again.Ready().Error(), "run souk gate init again"); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(stop) {
+			t.Fatal(again.Ready())
+		}
+	}
+}
+
 // session opens a session of alice's delegate and waits until it can be used. What it
 // answers ends it.
 func (w *world) session(st store.Store) (*gate.Session, func()) {
+	w.Helper()
+	s, stop := w.begin(st)
+	for end := time.Now().Add(30 * time.Second); s.Ready() != nil; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			w.Fatal(s.Ready())
+		}
+	}
+	return s, stop
+}
+
+// begin opens a session, and does not wait.
+func (w *world) begin(st store.Store) (*gate.Session, func()) {
 	w.Helper()
 	client, err := api.NewClient(api.Config{Servers: w.local.URLs, ID: w.local.Founding.ID(), Transport: w.transport})
 	if err != nil {
@@ -115,13 +147,6 @@ func (w *world) session(st store.Store) (*gate.Session, func()) {
 		cancel()
 		if err := <-done; err != nil {
 			w.Error(err)
-		}
-	}
-	for s.Ready() != nil {
-		select {
-		case err := <-done:
-			w.Fatal(err)
-		case <-time.After(5 * time.Millisecond):
 		}
 	}
 	return s, stop

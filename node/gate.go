@@ -405,6 +405,9 @@ func (g *Gate) URL() string { return gateURL(g.Addr()) }
 // Ready is why the account cannot be used now; nil if it can.
 func (g *Gate) Ready() error { return g.session.Ready() }
 
+// Opened is closed when the account can be used for the first time.
+func (g *Gate) Opened() <-chan struct{} { return g.session.Opened() }
+
 // Done answers when the gate cannot go on and wants to be closed, with the reason. It never
 // does on nil.
 func (g *Gate) Done() <-chan error {

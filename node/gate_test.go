@@ -89,6 +89,11 @@ func openGated(t *testing.T) *gated {
 		status, _ := g.ask(http.MethodGet, "/readyz", "", nil)
 		_, known := g.ask(http.MethodGet, "/api/v3/exchangeInfo?symbol=BTCEUR", "", nil)
 		if status == http.StatusOK && strings.Contains(known, "BTCEUR") {
+			select {
+			case <-g.gate.Opened():
+			default:
+				t.Error("the gate is ready, and does not say that it is open")
+			}
 			return g
 		}
 		if time.Now().After(end) {
