@@ -176,19 +176,23 @@ func (a *app) makeGate(ctx context.Context, s *session, who *api.Signer, h node.
 }
 
 // delegate is what lets a gate's key act: what the flags say, and where they say nothing, what the
-// key may already.
+// key may already. That is proven, or a server could have wider limits signed (H-90).
 func (f *gateInitFlags) delegate(ctx context.Context, s *session, who *api.Signer, key identity.PublicKey) (*exchange.AddDelegate, error) {
 	body := &exchange.AddDelegate{Key: key, Scopes: ledger.Read | ledger.Trade}
 	if f.withdraw {
 		body.Scopes |= ledger.Withdraw | ledger.Transfer
 	}
-	account, err := s.client.Account(ctx, who)
+	v, err := s.proofs(ctx)
 	if err != nil {
 		return nil, err
 	}
+	account, _, err := s.client.VerifiedAccount(ctx, v, who)
+	if err != nil && !errors.Is(err, api.ErrAbsent) {
+		return nil, fmt.Errorf("your account: %w", err)
+	}
 	now := time.Now()
 	for _, d := range account.Delegates {
-		if d.Key != key.String() {
+		if d.Key != key {
 			continue
 		}
 		if f.keep("market") {
