@@ -3,7 +3,7 @@
 // document's tables. An adapter brings the database: how to open it, how to write many
 // rows, and in what few words it differs.
 //
-// Where to look: the tables in migrations, what is asked of them in query.sql (query/ is
+// Where to look: the tables in migrations, what is asked of them in questions (query/ is
 // made of it by sqlc), blocks in project.go, inventories in correct.go, writing in
 // write.go, reading in read.go, views in views.go, taking everything out in dump.go.
 //

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -17,12 +16,16 @@ import (
 
 // TestGenerated: query is made of the questions and migrations as they are.
 func TestGenerated(t *testing.T) {
-	files, err := filepath.Glob("migrations/*.sql")
-	if err != nil {
-		t.Fatal(err)
+	files := []string{"sqlc.yaml"}
+	for _, of := range []string{"questions/*.sql", "migrations/*.sql"} {
+		found, err := filepath.Glob(of)
+		if err != nil || len(found) == 0 {
+			t.Fatal(of, err)
+		}
+		files = append(files, found...)
 	}
 	h := sha256.New()
-	for _, name := range slices.Concat([]string{"sqlc.yaml", "query.sql"}, files) {
+	for _, name := range files {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
