@@ -51,17 +51,13 @@ type crowdTarget struct {
 // again, clocks that are off, bodies of 10 MB, unknown fields. Server, gate and crowd are
 // processes of their own.
 func (r *run) crowd() error {
-	c, err := r.start("crowd", node.LocalSetup{Servers: 1})
+	ctx, cancel := context.WithTimeout(r.ctx, 10*time.Minute)
+	defer cancel()
+	c, accounts, err := r.alone("crowd", 2)
 	if err != nil {
 		return err
 	}
 	defer c.Close() //nolint:errcheck // measured
-	accounts, err := r.traders(c, 2)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(r.ctx, 10*time.Minute)
-	defer cancel()
 	d, end, err := r.gateway(ctx, c, &accounts[0])
 	if err != nil {
 		return err

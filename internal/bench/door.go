@@ -22,7 +22,6 @@ import (
 	"souk/gate"
 	"souk/internal/cluster"
 	"souk/internal/load"
-	"souk/node"
 	"souk/store/memstore"
 	"souk/tape"
 	"souk/web/binance"
@@ -40,17 +39,13 @@ func (k doorKeys) Key(id string) (*binance.Key, bool) { return k.key, id == k.ke
 // on loopback and one server, against the same order as a command. They take turns, so
 // that what else the machine does troubles both alike.
 func (r *run) door() error {
-	c, err := r.start("door", node.LocalSetup{Servers: 1})
+	ctx, cancel := context.WithTimeout(r.ctx, 5*time.Minute)
+	defer cancel()
+	c, accounts, err := r.alone("door", 3)
 	if err != nil {
 		return err
 	}
 	defer c.Close() //nolint:errcheck // measured
-	accounts, err := r.traders(c, 3)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(r.ctx, 5*time.Minute)
-	defer cancel()
 	d, err := openDoor(ctx, c, &accounts[0])
 	if err != nil {
 		return err

@@ -48,6 +48,20 @@ func (r *run) ready(c *cluster.Cluster) error {
 	return c.Ready(ctx)
 }
 
+// alone starts a virtual server of one member, with so many funded accounts.
+func (r *run) alone(name string, n int) (*cluster.Cluster, []load.Account, error) {
+	c, err := r.start(name, node.LocalSetup{Servers: 1})
+	if err != nil {
+		return nil, nil, err
+	}
+	accounts, err := r.traders(c, n)
+	if err != nil {
+		c.Close()
+		return nil, nil, err
+	}
+	return c, accounts, nil
+}
+
 // traders are so many funded accounts.
 func (r *run) traders(c *cluster.Cluster, n int) ([]load.Account, error) {
 	client, err := c.Client()

@@ -395,6 +395,19 @@ func (c *call) span() (start, end uint64, refused *Error) {
 	return start, end, nil
 }
 
+// past reads what requests for the past of a market have in common: symbol, limit,
+// startTime and endTime.
+func (c *call) past(most int) (p *pair, limit int, start, end uint64, refused *Error) {
+	if p, refused = c.symbol(); refused != nil {
+		return nil, 0, 0, 0, refused
+	}
+	if limit, refused = c.limit(500, most); refused != nil {
+		return nil, 0, 0, 0, refused
+	}
+	start, end, refused = c.span()
+	return p, limit, start, end, refused
+}
+
 // choice reads a parameter that is one of a few words.
 func (c *call) choice(name string, words ...string) (string, *Error) {
 	text := c.text(name)

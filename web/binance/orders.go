@@ -297,17 +297,11 @@ func openOrders(c *call) (any, error) {
 }
 
 func allOrders(c *call) (any, error) {
-	p, refused := c.symbol()
+	p, limit, start, end, refused := c.past(maxOrders)
 	if refused != nil {
 		return nil, refused
 	}
-	q := &OrderQuery{Market: p.ID}
-	if q.Limit, refused = c.limit(500, maxOrders); refused != nil {
-		return nil, refused
-	}
-	if q.Start, q.End, refused = c.span(); refused != nil {
-		return nil, refused
-	}
+	q := &OrderQuery{Market: p.ID, Limit: limit, Start: start, End: end}
 	from, refused := c.number("orderId")
 	if refused != nil {
 		return nil, refused
@@ -437,17 +431,11 @@ func account(c *call) (any, error) {
 }
 
 func myTrades(c *call) (any, error) {
-	p, refused := c.symbol()
+	p, limit, start, end, refused := c.past(maxFills)
 	if refused != nil {
 		return nil, refused
 	}
-	q := &FillQuery{Market: p.ID}
-	if q.Limit, refused = c.limit(500, maxFills); refused != nil {
-		return nil, refused
-	}
-	if q.Start, q.End, refused = c.span(); refused != nil {
-		return nil, refused
-	}
+	q := &FillQuery{Market: p.ID, Limit: limit, Start: start, End: end}
 	order, refused := c.number("orderId")
 	if refused != nil {
 		return nil, refused

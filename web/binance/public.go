@@ -116,15 +116,7 @@ func (p *pair) aggregate(a *tape.Aggregate) aggregate {
 
 // aggTrades are trades of one taker at one price joined; their id is that of the first.
 func aggTrades(c *call) (any, error) {
-	p, refused := c.symbol()
-	if refused != nil {
-		return nil, refused
-	}
-	limit, refused := c.limit(500, maxTrades)
-	if refused != nil {
-		return nil, refused
-	}
-	start, end, refused := c.span()
+	p, limit, start, end, refused := c.past(maxTrades)
 	if refused != nil {
 		return nil, refused
 	}
@@ -171,7 +163,7 @@ func (k kline) MarshalJSON() ([]byte, error) {
 }
 
 func klines(c *call) (any, error) {
-	p, refused := c.symbol()
+	p, limit, start, end, refused := c.past(maxKlines)
 	if refused != nil {
 		return nil, refused
 	}
@@ -184,14 +176,6 @@ func klines(c *call) (any, error) {
 		return nil, bad(codeInterval, "Invalid interval.")
 	}
 	if _, refused := c.choice("timeZone", "0", "00:00", "+00:00", "0:00"); refused != nil {
-		return nil, refused
-	}
-	limit, refused := c.limit(500, maxKlines)
-	if refused != nil {
-		return nil, refused
-	}
-	start, end, refused := c.span()
-	if refused != nil {
 		return nil, refused
 	}
 	all := c.h.config.Tape.Candles(p.ID, tape.CandleQuery{Interval: interval, Start: start, End: end, Limit: limit, Now: c.now})

@@ -261,12 +261,17 @@ func nonNil[T any](v T, err error) (any, error) {
 	return v, nil
 }
 
-func getAddressInfo(ctx context.Context, c *call) (any, error) {
-	address, err := c.text(0)
-	if err != nil {
-		return nil, err
+// address reads the address that a request is about, and the wallet's asset.
+func (c *call) address(ctx context.Context) (name, address string, err error) {
+	if address, err = c.text(0); err != nil {
+		return "", "", err
 	}
-	name, err := c.name(ctx)
+	name, err = c.name(ctx)
+	return name, address, err
+}
+
+func getAddressInfo(ctx context.Context, c *call) (any, error) {
+	name, address, err := c.address(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -289,11 +294,7 @@ func getAddressInfo(ctx context.Context, c *call) (any, error) {
 }
 
 func validateAddress(ctx context.Context, c *call) (any, error) {
-	address, err := c.text(0)
-	if err != nil {
-		return nil, err
-	}
-	name, err := c.name(ctx)
+	name, address, err := c.address(ctx)
 	if err != nil {
 		return nil, err
 	}
