@@ -447,7 +447,7 @@ func TestEventsRefused(t *testing.T) {
 		}{
 			"":                                      {400, "query.markets"},
 			"?markets=":                             {400, "query.markets"},
-			"?markets=XXX-EUR":                      {404, "query.markets"},
+			"?markets=NONE-EUR":                     {404, "query.markets"},
 			"?markets=1,,2":                         {404, "query.markets"},
 			"?markets=all,1":                        {404, "query.markets"},
 			"?markets=1&markets=2":                  {400, "query.markets"},
@@ -484,7 +484,7 @@ func TestEventsRefused(t *testing.T) {
 	if a := call(t, m.node(), "HEAD", "/v1/events?markets=1", nil, nil); a.status != 200 || a.header.Get("Content-Type") != api.EventStream {
 		t.Errorf("HEAD: %d %v", a.status, a.header)
 	}
-	for _, err := range c.client(m).Events(within(t, 10*time.Second), api.EventsRequest{Markets: []string{"XXX-EUR"}}) {
+	for _, err := range c.client(m).Events(within(t, 10*time.Second), api.EventsRequest{Markets: []string{"NONE-EUR"}}) {
 		var problem *api.Error
 		if !errors.As(err, &problem) || problem.Code != api.NotFound {
 			t.Errorf("a client's stream: %v", err)

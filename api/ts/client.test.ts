@@ -16,7 +16,7 @@ test("operations are typed, and a dead server costs nothing", async () => {
   assert.equal(response.status, 200, JSON.stringify(error));
   const book: Schemas["Book"] | undefined = data;
   assert.equal(book?.symbol, "BTC-EUR");
-  const missing = await souk.api.GET("/v1/book/{market}", { params: { path: { market: "XXX-EUR" } } });
+  const missing = await souk.api.GET("/v1/book/{market}", { params: { path: { market: "NONE-EUR" } } });
   assert.equal(missing.error?.code, "not-found");
   assert.equal(missing.error?.field, "path.market");
   const wrong = new Souk({ servers, id: "00".repeat(32) });
@@ -83,7 +83,7 @@ test("an account's stream tells of its orders", async () => {
 });
 
 test("a stream ends when the servers refuse, or when it is told to", async () => {
-  const refused = new Souk({ servers, id }).events({ markets: ["XXX-EUR"] }).next();
+  const refused = new Souk({ servers, id }).events({ markets: ["NONE-EUR"] }).next();
   await assert.rejects(refused, (e: unknown) => e instanceof Refused && !(e instanceof Gone) && e.problem.field === "query.markets");
   const stop = new AbortController();
   const stream = new Souk({ servers, id }).events({ markets: "all", alive: true, signal: stop.signal });

@@ -44,7 +44,7 @@ func FuzzRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, method, target, body string) {
 		r, err := http.NewRequest(method, "http://gate"+target, strings.NewReader(body)) //nolint:noctx // it has none
 		if err != nil || !strings.HasPrefix(target, "/") {
-			t.Skip()
+			t.Skip("no request")
 		}
 		r.RemoteAddr = "127.0.0.1:1"
 		r.Header.Set("X-MBX-APIKEY", "key")

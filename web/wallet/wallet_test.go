@@ -256,7 +256,7 @@ func TestAmounts(t *testing.T) {
 		}
 		want, ok := new(big.Rat).SetString(strings.Trim(text, `"`))
 		if !ok {
-			t.Skip()
+			t.Skip("no number")
 		}
 		want.Mul(want, big.NewRat(1e8, 1))
 		got, taken := wallet.Amount(text)
