@@ -56,8 +56,7 @@ func (r *run) alone(name string, n int) (*cluster.Cluster, []load.Account, error
 	}
 	accounts, err := r.traders(c, n)
 	if err != nil {
-		c.Close()
-		return nil, nil, err
+		return nil, nil, errors.Join(err, c.Close())
 	}
 	return c, accounts, nil
 }

@@ -397,11 +397,11 @@ func (c *call) span() (start, end uint64, refused *Error) {
 
 // past reads what requests for the past of a market have in common: symbol, limit,
 // startTime and endTime.
-func (c *call) past(most int) (p *pair, limit int, start, end uint64, refused *Error) {
+func (c *call) past() (p *pair, limit int, start, end uint64, refused *Error) {
 	if p, refused = c.symbol(); refused != nil {
 		return nil, 0, 0, 0, refused
 	}
-	if limit, refused = c.limit(500, most); refused != nil {
+	if limit, refused = c.limit(500, maxList); refused != nil {
 		return nil, 0, 0, 0, refused
 	}
 	start, end, refused = c.span()

@@ -11,12 +11,6 @@ import (
 	"souk/exchange/market"
 )
 
-// Limits of lists of an account.
-const (
-	maxOrders = 1_000
-	maxFills  = 1_000
-)
-
 func placeOrder(c *call) (any, error) {
 	r, refused := c.order()
 	if refused != nil {
@@ -297,7 +291,7 @@ func openOrders(c *call) (any, error) {
 }
 
 func allOrders(c *call) (any, error) {
-	p, limit, start, end, refused := c.past(maxOrders)
+	p, limit, start, end, refused := c.past()
 	if refused != nil {
 		return nil, refused
 	}
@@ -431,7 +425,7 @@ func account(c *call) (any, error) {
 }
 
 func myTrades(c *call) (any, error) {
-	p, limit, start, end, refused := c.past(maxFills)
+	p, limit, start, end, refused := c.past()
 	if refused != nil {
 		return nil, refused
 	}

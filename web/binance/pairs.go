@@ -200,7 +200,7 @@ func (c *call) lists(q *OrderQuery) (any, error) {
 func allPairs(c *call) (any, error) {
 	q := &OrderQuery{}
 	var refused *Error
-	if q.Limit, refused = c.limit(500, maxOrders); refused != nil {
+	if q.Limit, refused = c.limit(500, maxList); refused != nil {
 		return nil, refused
 	}
 	if q.Start, q.End, refused = c.span(); refused != nil {

@@ -8,11 +8,11 @@ import (
 	"souk/tape"
 )
 
-// Limits of lists of market data.
+// Most entries in an answer: levels of a depth, and everything else (orders, trades,
+// candles).
 const (
-	maxDepth  = 5_000
-	maxTrades = 1_000
-	maxKlines = 1_000
+	maxDepth = 5_000
+	maxList  = 1_000
 )
 
 // levels writes levels as clients read them: [["price","quantity"], ...].
@@ -72,7 +72,7 @@ func recentTrades(c *call) (any, error) {
 	if refused != nil {
 		return nil, refused
 	}
-	limit, refused := c.limit(500, maxTrades)
+	limit, refused := c.limit(500, maxList)
 	if refused != nil {
 		return nil, refused
 	}
@@ -84,7 +84,7 @@ func historicalTrades(c *call) (any, error) {
 	if refused != nil {
 		return nil, refused
 	}
-	limit, refused := c.limit(500, maxTrades)
+	limit, refused := c.limit(500, maxList)
 	if refused != nil {
 		return nil, refused
 	}
@@ -116,7 +116,7 @@ func (p *pair) aggregate(a *tape.Aggregate) aggregate {
 
 // aggTrades are trades of one taker at one price joined; their id is that of the first.
 func aggTrades(c *call) (any, error) {
-	p, limit, start, end, refused := c.past(maxTrades)
+	p, limit, start, end, refused := c.past()
 	if refused != nil {
 		return nil, refused
 	}
@@ -163,7 +163,7 @@ func (k kline) MarshalJSON() ([]byte, error) {
 }
 
 func klines(c *call) (any, error) {
-	p, limit, start, end, refused := c.past(maxKlines)
+	p, limit, start, end, refused := c.past()
 	if refused != nil {
 		return nil, refused
 	}
