@@ -1,0 +1,22 @@
+import { svelte } from "@sveltejs/vite-plugin-svelte";
+import { defineConfig } from "vite";
+
+// The page is built into dist, which is committed and embedded in the binary; a test compares
+// it with what its sources build. So nothing in here may depend on the time or the machine.
+export default defineConfig({
+  base: "/",
+  publicDir: "public",
+  plugins: [svelte()],
+  build: {
+    target: "es2022",
+    outDir: "dist",
+    emptyOutDir: true,
+    // Scripts and styles come as files only: the page's policy allows no inline ones.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    sourcemap: false,
+    chunkSizeWarningLimit: 300,
+  },
+  worker: { format: "es" },
+  test: { include: ["src/**/*.test.ts"], environment: "node", testTimeout: 20_000 },
+} as Parameters<typeof defineConfig>[0]);
