@@ -6,7 +6,8 @@
 # make bench    the timed bars, to bin/bench.json
 # make sim      SEEDS whole federations by seed; run it again to go on where it stopped
 # make fuzz     every fuzz target for FUZZTIME
-# make mutate   how many of the listed faults the tests catch
+# make mutate   how many of the listed faults the tests catch; what was caught is remembered
+#               until something that decides it changes, so it can be done in several runs
 # make soak     the tests of real servers, ten minutes of bots and streams, and the market's
 #               properties over FACTOR times as many random books, at length
 
@@ -61,7 +62,7 @@ fuzz:
 
 mutate:
 	@scripts/setup
-	go run ./internal/mutate
+	go run ./internal/mutate -memory $(CURDIR)/.cache/mutate
 
 soak:
 	@scripts/setup

@@ -14,6 +14,7 @@ type fault struct {
 	old    string // the line, without the space around it
 	new    string
 	suites []suite
+	key    string // names everything that decides whether it is caught
 }
 
 // suite is a package whose tests ought to catch a fault, all of them or those

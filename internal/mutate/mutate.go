@@ -4,11 +4,12 @@
 //
 // A fault is caught when a test fails or runs out of time. A fault that does not
 // fit the source any more, does not compile, or whose tests fail without it, is an
-// error: the list is kept as true as the code.
+// error: the list is kept as true as the code. With -memory what was caught is
+// remembered, and not tried again before something that decides it changes.
 //
 // Usage:
 //
-//	mutate [-list file] [-least n] [-percent n] [-timeout d] [-jobs n] [pattern of fault names]
+//	mutate [-list file] [-least n] [-percent n] [-timeout d] [-jobs n] [-memory folder] [pattern of fault names]
 //
 // It stands beside the floors; only the Makefile uses it.
 package main
@@ -48,6 +49,7 @@ type options struct {
 	percent int
 	timeout time.Duration
 	jobs    int
+	memory  string
 	only    *regexp.Regexp
 }
 
@@ -61,6 +63,7 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.IntVar(&o.percent, "percent", 95, "fail if a smaller share is caught")
 	flags.DurationVar(&o.timeout, "timeout", 5*time.Minute, "how long a package's tests may take")
 	flags.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "how many faults to try at once")
+	flags.StringVar(&o.memory, "memory", "", "the `folder` that remembers what was caught; nothing is remembered without one")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
@@ -99,12 +102,16 @@ func run(ctx context.Context, o options, out io.Writer) (bool, error) {
 	if len(faults) == 0 {
 		return false, errors.New("no fault has such a name")
 	}
+	memory, err := openMemory(o.memory)
+	if err != nil {
+		return false, err
+	}
 	dir, err := os.MkdirTemp("", "souk-mutate-")
 	if err != nil {
 		return false, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	b := bench{out: out}
+	b := bench{out: out, memory: memory}
 	for i := range max(1, min(o.jobs, len(faults))) {
 		t := trial{dir: filepath.Join(dir, strconv.Itoa(i)), timeout: o.timeout}
 		if err := os.Mkdir(t.dir, 0o700); err != nil {
@@ -115,13 +122,18 @@ func run(ctx context.Context, o options, out io.Writer) (bool, error) {
 		}
 		b.trials = append(b.trials, t)
 	}
-	if err := b.prepare(ctx, faults); err != nil {
+	todo, err := b.remember(ctx, faults)
+	if err != nil {
 		return false, err
 	}
-	caught, wrong := b.tryAll(ctx, faults)
+	if err := b.prepare(ctx, todo); err != nil {
+		return false, err
+	}
+	caught, wrong := b.tryAll(ctx, todo)
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
+	caught += len(faults) - len(todo)
 	percent := 100 * caught / len(faults)
 	fmt.Fprintf(out, "\n%d of %d faults caught (%d%%), %d missed, %d errors\n",
 		caught, len(faults), percent, len(faults)-caught-wrong, wrong)
@@ -131,6 +143,7 @@ func run(ctx context.Context, o options, out io.Writer) (bool, error) {
 // bench tries faults in several copies of the tree at once.
 type bench struct {
 	trials []trial
+	memory *memory
 
 	mu  sync.Mutex
 	out io.Writer
@@ -170,27 +183,42 @@ func spread[T any](b *bench, items []T, work func(trial, T) bool) {
 	all.Wait()
 }
 
-// prepare makes sure that every fault fits the source, and that the tests which
-// ought to catch faults pass without any.
-func (b *bench) prepare(ctx context.Context, faults []fault) error {
+// remember makes sure that every fault fits the source, names what decides it, and
+// answers the faults that no earlier run caught.
+func (b *bench) remember(ctx context.Context, faults []fault) ([]fault, error) {
 	var errs []error
-	var tests []suite
+	var todo []fault
 	for _, f := range faults {
 		src, err := os.ReadFile(b.trials[0].path(f.file))
 		if err == nil {
 			_, err = f.apply(string(src))
 		}
+		if err == nil {
+			f.key, err = b.memory.key(ctx, b.trials[0], f)
+		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", f.name, err))
 		}
+		if !b.memory.has(f.key) {
+			todo = append(todo, f)
+		}
+	}
+	if len(todo) < len(faults) {
+		b.report("%d of %d faults were caught before, and nothing that decides them has changed\n", len(faults)-len(todo), len(faults))
+	}
+	return todo, errors.Join(errs...)
+}
+
+// prepare makes sure that the tests which ought to catch faults pass without any.
+func (b *bench) prepare(ctx context.Context, faults []fault) error {
+	var errs []error
+	var tests []suite
+	for _, f := range faults {
 		for _, s := range f.suites {
 			if !slices.Contains(tests, s) {
 				tests = append(tests, s)
 			}
 		}
-	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
 	}
 	var mu sync.Mutex
 	spread(b, tests, func(t trial, s suite) bool {
@@ -227,6 +255,9 @@ func (b *bench) tryAll(ctx context.Context, faults []fault) (caught, wrong int) 
 		default:
 			caught++
 			b.report("caught  %s, by %s\n", f.name, verdict)
+			if err := b.memory.keep(f.key); err != nil {
+				b.report("it is not remembered: %v\n", err)
+			}
 		}
 		return true
 	})

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,6 +63,45 @@ func TestCommand(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What was caught is not tried again, until something that decides it changes.
+func TestMemory(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "fixture")
+	if err := os.CopyFS(root, os.DirFS(filepath.Join("testdata", "fixture"))); err != nil {
+		t.Fatal(err)
+	}
+	mutate := func(wants ...string) {
+		t.Helper()
+		var out bytes.Buffer
+		args := []string{"-root=" + root, "-list=missed.txt", "-least=1", "-timeout=3s", "-memory=" + filepath.Join(root, ".memory")}
+		if code := command(t.Context(), args, &out, &out); code != 1 {
+			t.Errorf("exit status %d, want 1", code)
+		}
+		for _, w := range append(wants, "1 of 2 faults caught (50%), 1 missed, 0 errors") {
+			if !strings.Contains(out.String(), w) {
+				t.Errorf("output lacks %q:\n%s", w, &out)
+			}
+		}
+	}
+	add := func(name, text string) {
+		t.Helper()
+		file, err := os.OpenFile(filepath.Join(root, "sum", name), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err == nil {
+			_, err = file.WriteString(text)
+			err = errors.Join(err, file.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	mutate("caught  the sum is a product", "MISSED")
+	mutate("1 of 2 faults were caught before", "MISSED")
+	add("sum_test.go", "\n// A word more.\n")
+	mutate("caught  the sum is a product", "MISSED")
+	mutate("1 of 2 faults were caught before", "MISSED")
+	add("more.go", "package sum\n")
+	mutate("caught  the sum is a product", "MISSED")
 }
 
 // TestFaultsFit keeps the project's own list true: every fault fits the source
