@@ -150,6 +150,10 @@ func rules() []Rule {
 		},
 		{Package: "internal/arch", Floor: Beside},
 		{
+			Package: "internal/cluster/clustertest", Floor: Beside, Test: true,
+			Imports: []string{"identity", "store/sealed", "purse", "node", "internal/cluster", "internal/ports"},
+		},
+		{
 			Package: "internal/bench", Floor: Beside,
 			Imports: with(state, "exchange/exchangetest", "exchange/market/markettest", "archive", "archive/sqlite", "archive/tables", "consensus", "store/pebble",
 				"store/sealed", "replica", "api", "node", "internal/cluster", "internal/load",

@@ -40,6 +40,28 @@ type process struct {
 	done chan struct{}
 }
 
+// begin starts the souk program; what it writes is added to the file log.
+func begin(binary, log string, args ...string) (*process, error) {
+	to, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	cmd := exec.Command(binary, args...) //nolint:gosec // our own program
+	cmd.Stdout, cmd.Stderr = to, to
+	// It must not outlive whoever started it for a trial.
+	cmd.SysProcAttr = dieWithParent()
+	if err := cmd.Start(); err != nil {
+		return nil, errors.Join(fmt.Errorf("start: %w", err), to.Close())
+	}
+	p := &process{cmd: cmd, done: make(chan struct{})}
+	go func() {
+		cmd.Wait() //nolint:errcheck // the log says why
+		to.Close() //nolint:errcheck // written by the process
+		close(p.done)
+	}()
+	return p, nil
+}
+
 // running tells whether the process has not ended.
 func (p *process) running() bool {
 	if p == nil {
@@ -126,23 +148,10 @@ func (c *Cluster) Restart(i int) error {
 		return fmt.Errorf("server %d is running already", i+1)
 	}
 	home := c.Homes[i]
-	log, err := os.OpenFile(c.LogFile(i), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	p, err := begin(c.binary, c.LogFile(i), "serve", "--home", string(home), "--passphrase-file", home.PassphraseFile())
 	if err != nil {
-		return fmt.Errorf("open log: %w", err)
+		return fmt.Errorf("server %d: %w", i+1, err)
 	}
-	cmd := exec.Command(c.binary, "serve", "--home", string(home), "--passphrase-file", home.PassphraseFile()) //nolint:gosec // our own program
-	cmd.Stdout, cmd.Stderr = log, log
-	// A server must not outlive whoever started it for a trial.
-	cmd.SysProcAttr = dieWithParent()
-	if err := cmd.Start(); err != nil {
-		return errors.Join(fmt.Errorf("start server %d: %w", i+1, err), log.Close())
-	}
-	p := &process{cmd: cmd, done: make(chan struct{})}
-	go func() {
-		cmd.Wait()  //nolint:errcheck // the log says why
-		log.Close() //nolint:errcheck // written by the process
-		close(p.done)
-	}()
 	c.servers[i] = p
 	return nil
 }
@@ -302,7 +311,11 @@ func (c *Cluster) CaughtUp(ctx context.Context, i int) error {
 
 // lastWords is the end of a server's log.
 func (c *Cluster) lastWords(i int) string {
-	data, err := os.ReadFile(c.LogFile(i))
+	return lastWords(c.LogFile(i))
+}
+
+func lastWords(log string) string {
+	data, err := os.ReadFile(log)
 	if err != nil {
 		return err.Error()
 	}

@@ -1,5 +1,6 @@
-// Package conformance_test runs clients that were written for Binance, unmodified, over
-// TLS against a gate and a real virtual server of one member in this process.
+// Package conformance_test runs clients that were written for Binance, unmodified, over TLS
+// against gates and a virtual server of one member, all of them processes of the souk
+// program; and asks a gate in this process for everything that such clients may ask for.
 package conformance_test
 
 import (
@@ -16,7 +17,10 @@ import (
 	"testing"
 	"time"
 
+	_ "souk/cli" // what the program is made of: a remembered result is forgotten when it changes
+	"souk/identity"
 	"souk/internal/bulk"
+	"souk/internal/cluster/clustertest"
 	"souk/web/binance"
 )
 
@@ -93,27 +97,26 @@ type result struct {
 // atOnce is how many clients run at the same time: they wait most of the time.
 const atOnce = 5
 
-// TestClients runs every step of every client.
+// TestClients runs every step of every client against a gate of its own, which was made and
+// started by the commands that its user is told.
 func TestClients(t *testing.T) {
 	t.Parallel()
-	modules := install(t)
-	program := build(t)
-	w := newWorld(t, binance.Limits{Weight: 1_000_000, Orders: 100_000, Sockets: 10_000})
+	if !bulk.Whole() {
+		t.Skip("processes, in which the race detector sees nothing")
+	}
+	modules, program, souk := install(t), build(t), buildSouk(t)
+	w := ungated(t, startProcess(t, souk).Local)
 	w.liquidity()
 	all := clients(t)
-	if !bulk.Whole() {
-		all = all[:1] // the race detector sees as much of one of them
-	}
 	results := make([]result, len(all))
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, atOnce)
 	for i := range all {
-		c := &all[i]
-		tr := w.trader(strings.ReplaceAll(c.script+c.exchange, ".", "-")+kindName(c.kind), c.kind)
+		c, tr := &all[i], w.person(souk, i)
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			results[i] = w.runClient(t.Context(), c, tr, modules, program)
+			results[i] = c.served(t.Context(), tr, modules, program)
 		})
 	}
 	wg.Wait()
@@ -127,9 +130,44 @@ func TestClients(t *testing.T) {
 			}
 		})
 	}
-	if bulk.Whole() && !t.Failed() {
+	if !t.Failed() {
 		checkTable(t, table(all, results))
 	}
+}
+
+// person is somebody with an account and money. The first one makes his purse and his gate
+// from nothing; for the others they are sealed quickly.
+func (w *world) person(souk string, number int) *clustertest.Trader {
+	w.Helper()
+	tr, err := clustertest.NewTrader(souk, w.TempDir(), w.local)
+	if err == nil && number == 0 {
+		err = tr.New(w.Context())
+	} else if err == nil {
+		err = tr.Import(identity.NewKey([32]byte{1, byte(number)}))
+	}
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(func() {
+		if err := tr.Close(); err != nil {
+			w.Error(err)
+		}
+	})
+	w.mint(tr.Address, 1)
+	return tr
+}
+
+// served runs the steps of a client against a gate that its user makes for it.
+func (c *client) served(ctx context.Context, tr *clustertest.Trader, modules, program string) result {
+	failed := func(err error) result { return result{problems: []string{err.Error()}} }
+	if err := tr.Gate(ctx); err != nil {
+		return failed(err)
+	}
+	key, err := tr.Key(ctx, kindName(c.kind))
+	if err != nil {
+		return failed(err)
+	}
+	return c.run(ctx, &key, modules, program)
 }
 
 // install makes sure that the packages are there.
@@ -158,8 +196,8 @@ func build(t *testing.T) string {
 	return to
 }
 
-// runClient runs the steps of one client.
-func (w *world) runClient(ctx context.Context, c *client, tr *trader, modules, program string) (r result) {
+// run runs the steps of one client, which trusts the gate as docs/clients.md says.
+func (c *client) run(ctx context.Context, key *clustertest.Key, modules, program string) (r result) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program)
@@ -170,10 +208,10 @@ func (w *world) runClient(ctx context.Context, c *client, tr *trader, modules, p
 		}
 		cmd = exec.CommandContext(ctx, "node", script)
 	}
-	cmd.Env = append(os.Environ(), "NODE_PATH="+modules, "NODE_EXTRA_CA_CERTS="+w.caFile)
+	cmd.Env = append(os.Environ(), "NODE_PATH="+modules, "NODE_EXTRA_CA_CERTS="+key.CA, "SSL_CERT_FILE="+key.CA)
 	input, err := json.Marshal(map[string]string{
-		"base": w.url, "wss": "wss" + strings.TrimPrefix(w.url, "https"), "key": tr.key.ID, "secret": tr.secret,
-		"kind": kindName(c.kind), "exchange": c.exchange, "ca": string(w.ca),
+		"base": key.URL, "wss": "wss" + strings.TrimPrefix(key.URL, "https"), "key": key.ID, "secret": key.Secret + key.Private,
+		"kind": kindName(c.kind), "exchange": c.exchange,
 	})
 	if err != nil {
 		return result{problems: []string{err.Error()}}

@@ -15,7 +15,6 @@ import (
 	"github.com/coder/websocket"
 
 	"souk/exchange/market"
-	"souk/internal/bulk"
 	"souk/web/binance"
 )
 
@@ -56,9 +55,6 @@ func form(pairs ...string) url.Values {
 // one world, which takes a while to start.
 func TestDialect(t *testing.T) {
 	t.Parallel()
-	if !bulk.Whole() {
-		t.Skip("the clients run under the race detector too")
-	}
 	w := newWorld(t, binance.Limits{Weight: 1_000_000, Sockets: 10_000})
 	w.liquidity()
 	for name, test := range map[string]func(*world, *testing.T){

@@ -55,7 +55,7 @@ func TestSoak(t *testing.T) {
 	pid := 0
 	if *soak {
 		length = 10 * time.Minute
-		c := startProcess(t)
+		c := startProcess(t, buildSouk(t))
 		w, pid = worldOf(t, c.Local, limits), c.PID(0)
 	} else {
 		w = newWorld(t, limits)
@@ -93,13 +93,19 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// startProcess starts a server as a process.
-func startProcess(t *testing.T) *cluster.Cluster {
+// buildSouk builds the souk program.
+func buildSouk(t *testing.T) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "souk")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "souk/cmd/souk").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-s -w", "-o", binary, "souk/cmd/souk").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
+	return binary
+}
+
+// startProcess starts a server as a process.
+func startProcess(t *testing.T, binary string) *cluster.Cluster {
+	t.Helper()
 	c, err := cluster.Start(binary, node.LocalSetup{
 		Dir: filepath.Join(t.TempDir(), "fed"), Name: "soak", Servers: 1, Work: sealed.TestWork, Now: time.Now().Add(-time.Second),
 	})

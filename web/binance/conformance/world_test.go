@@ -36,7 +36,7 @@ const (
 	coin             = 100_000_000
 )
 
-// world is a virtual server of one member, in this process, and a gate with many traders.
+// world is a virtual server of one member and, in this process, a gate with many traders.
 type world struct {
 	*testing.T
 	local  *node.Local
@@ -47,8 +47,6 @@ type world struct {
 	door   *binance.Handler
 	url    string // of the gate
 	http   *http.Client
-	ca     []byte // the authority to trust, as PEM
-	caFile string
 	maker  *api.Signer
 	issuer *api.Actor
 }
@@ -93,13 +91,21 @@ func newWorld(t *testing.T, limits binance.Limits) *world {
 	return worldOf(t, local, limits)
 }
 
-// worldOf makes the gate of a virtual server that runs.
-func worldOf(t *testing.T, local *node.Local, limits binance.Limits) *world {
+// ungated is a world without a gate, of a virtual server that runs.
+func ungated(t *testing.T, local *node.Local) *world {
 	t.Helper()
-	w := &world{T: t, local: local, tape: tape.New(), keys: &keys{all: map[string]*binance.Key{}}, maker: api.OwnerOf(identity.NewKey([32]byte{9}))}
+	w := &world{T: t, local: local, maker: api.OwnerOf(identity.NewKey([32]byte{9}))}
 	w.client = w.connect()
 	w.issuer = w.client.As(api.OwnerOf(local.Issuer))
 	w.mint(w.maker.Account, 1_000)
+	return w
+}
+
+// worldOf makes the gate of a virtual server that runs.
+func worldOf(t *testing.T, local *node.Local, limits binance.Limits) *world {
+	t.Helper()
+	w := ungated(t, local)
+	w.tape, w.keys = tape.New(), &keys{all: map[string]*binance.Key{}}
 	markets, err := w.client.Markets(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -126,12 +132,12 @@ func (w *world) serve() {
 	if err != nil {
 		w.Fatal(err)
 	}
-	w.caFile = authority.CertFile()
-	if w.ca, err = os.ReadFile(w.caFile); err != nil {
+	ca, err := os.ReadFile(authority.CertFile())
+	if err != nil {
 		w.Fatal(err)
 	}
 	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(w.ca) {
+	if !roots.AppendCertsFromPEM(ca) {
 		w.Fatal("the authority has no certificate")
 	}
 	l, err := tls.Listen("tcp", "127.0.0.1:0", config)
