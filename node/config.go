@@ -11,6 +11,8 @@ import (
 	"unicode"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"souk/web"
 )
 
 // ErrConfig is returned for a configuration that cannot be used; the text says
@@ -35,6 +37,8 @@ type Config struct {
 type HTTP struct {
 	Listen  string   `toml:"listen"`
 	Hosts   []string `toml:"hosts"`
+	Page    bool     `toml:"page"`
+	Origins []string `toml:"origins"`
 	TLSCert string   `toml:"tls_cert"`
 	TLSKey  string   `toml:"tls_key"`
 	Plain   bool     `toml:"plain"`
@@ -64,7 +68,7 @@ type VirtualConfig struct {
 
 // DefaultConfig is what applies where a config file is silent.
 func DefaultConfig() Config {
-	return Config{HTTP: HTTP{Listen: "127.0.0.1:8640", Conns: 1024}, Admin: Admin{Listen: "admin.sock"}, Log: Log{Level: "info", Format: "text"}, Events: Events{Keep: "24h"}, Archive: ArchiveConfig{Engine: archiveNone}}
+	return Config{HTTP: HTTP{Listen: "127.0.0.1:8640", Page: true, Conns: 1024}, Admin: Admin{Listen: "admin.sock"}, Log: Log{Level: "info", Format: "text"}, Events: Events{Keep: "24h"}, Archive: ArchiveConfig{Engine: archiveNone}}
 }
 
 // defaultVirtual is what applies where a virtual server's section is silent.
@@ -167,6 +171,11 @@ func (c *Config) check() error {
 	if (c.HTTP.TLSCert == "") != (c.HTTP.TLSKey == "") {
 		return bad("http.tls_cert and http.tls_key go together")
 	}
+	for _, o := range c.HTTP.Origins {
+		if plain, ok := web.Origin(o); !ok || plain != o {
+			return bad("http.origins %q: write it as browsers do, like https://trade.example or http://127.0.0.1:5173", o)
+		}
+	}
 	if err := c.Admin.check(); err != nil {
 		return bad("admin.listen %v", err)
 	}
@@ -208,6 +217,11 @@ func configText(c *Config) []byte {
 listen = %s
 # Host names, besides this machine's own, under which clients may ask for it.
 hosts = %s
+# Show browsers the page where people trade.
+page = %t
+# Origins of pages that may use this server besides those of the members' servers, such as
+# https://trade.example. Pages of all others can neither read from it nor send to it.
+origins = %s
 # PEM files of a certificate and its key. SIGHUP reads them again.
 tls_cert = %s
 tls_key = %s
@@ -249,7 +263,7 @@ path = %s
 # For postgres: a file with the DSN in one line, that only this user can read, such as
 # postgres://souk:PASSWORD@localhost/souk. Tables are in a schema for each virtual server.
 dsn_file = %s
-%s`, tomlString(c.HTTP.Listen), tomlList(c.HTTP.Hosts), tomlString(c.HTTP.TLSCert), tomlString(c.HTTP.TLSKey), c.HTTP.Plain, c.HTTP.Conns, tomlString(c.Admin.Listen),
+%s`, tomlString(c.HTTP.Listen), tomlList(c.HTTP.Hosts), c.HTTP.Page, tomlList(c.HTTP.Origins), tomlString(c.HTTP.TLSCert), tomlString(c.HTTP.TLSKey), c.HTTP.Plain, c.HTTP.Conns, tomlString(c.Admin.Listen),
 		tomlString(c.Log.Level), tomlString(c.Log.Format), tomlString(c.Memory.Limit), tomlString(c.Events.Keep),
 		tomlString(c.Archive.Engine), tomlString(c.Archive.Path), tomlString(c.Archive.DSNFile), chainsHelp)
 	for _, network := range slices.Sorted(maps.Keys(c.Chains)) {

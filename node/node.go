@@ -33,6 +33,7 @@ import (
 	"souk/replica"
 	"souk/store/sealed"
 	"souk/web"
+	"souk/web/ui"
 )
 
 // Options are what a server is started with, besides its home.
@@ -107,9 +108,15 @@ func (n *Node) open() (err error) {
 	if err != nil {
 		return err
 	}
+	var page web.Page
+	if n.config.HTTP.Page {
+		if page, err = ui.New(); err != nil {
+			return err
+		}
+	}
 	metrics := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 	n.web = web.New(web.Config{
-		Hosts: n.config.HTTP.Hosts, TLS: tlsConfig, Plain: n.config.HTTP.Plain, Conns: n.config.HTTP.Conns,
+		Hosts: n.config.HTTP.Hosts, Origins: n.config.HTTP.Origins, Page: page, TLS: tlsConfig, Plain: n.config.HTTP.Plain, Conns: n.config.HTTP.Conns,
 		Metrics: metrics, Software: n.opts.Software, Log: n.log(logWeb),
 	})
 	registry.MustRegister(n.web.Collectors()...)

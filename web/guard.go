@@ -42,7 +42,11 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			fail(rec, api.NewError(api.WrongHost, "header.Host", "This server does not answer to the name %q. Use its address, or name it in the server's configuration.", cut(r.Host)))
 			return
 		}
-		if err := origin.Check(r); err != nil {
+		shared := s.share(w.Header(), r)
+		if shared && preflight(rec, r) {
+			return
+		}
+		if err := origin.Check(r); err != nil && !shared {
 			fail(rec, api.NewError(api.CrossOrigin, "header.Origin", "A page of another origin may not do this. Send the request from a program, or from a page of this server."))
 			return
 		}
@@ -108,6 +112,10 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 		return
 	case "/metrics":
 		s.metrics(w, r)
+		return
+	}
+	if s.config.Page != nil && s.config.Page.Serves(p) {
+		s.page(w, r)
 		return
 	}
 	if rest, ok := strings.CutPrefix(p, "/vs/"); ok {

@@ -31,6 +31,7 @@ type virtual struct {
 	text     string // the id in headers
 	name     string // in the founding contract
 	contract []byte
+	founders []string // the URLs of the contract's members
 	self     identity.PublicKey
 	replica  Replica
 	engine   Engine
@@ -43,16 +44,17 @@ type virtual struct {
 	member   atomic.Pointer[string] // this server's member name, as last seen
 	waiting  atomic.Int64           // reads that wait for a block
 
-	admit      func(context.Context, *exchange.Admit) (exchange.Receipt, error)
-	admissions admissions
-	coinCache  coinCache
-	pages      pageCache
-	signatures verdicts
-	derived    derived
-	known      known
-	feed       *feed
-	gone       chan struct{} // closed when the virtual server is not served here any more
-	once       sync.Once     // closes it
+	admit         func(context.Context, *exchange.Admit) (exchange.Receipt, error)
+	admissions    admissions
+	coinCache     coinCache
+	pages         pageCache
+	signatures    verdicts
+	memberOrigins origins
+	derived       derived
+	known         known
+	feed          *feed
+	gone          chan struct{} // closed when the virtual server is not served here any more
+	once          sync.Once     // closes it
 
 	// The engine's status as last seen: asking may take as long as a block does.
 	mu     sync.Mutex
@@ -77,6 +79,9 @@ func newVirtual(s *Server, id exchange.ID, of Virtual) *virtual {
 		replica: of.Replica, engine: of.Engine, health: of.Banks, tape: of.Tape, dialect: of.Dialect, mux: http.NewServeMux(), reads: newReads(),
 		looks: make(chan struct{}, mostLooks), admit: of.Admit, admissions: admissions{sources: map[netip.Prefix]*bucket{}}, coinCache: coinCache{list: map[custody.Bank]*coinList{}}, pages: pageCache{list: map[custody.Bank]*bankPage{}},
 		signatures: verdicts{known: map[[32]byte]bool{}}, derived: newDerived(),
+	}
+	for i := range of.Founding.Members {
+		v.founders = append(v.founders, of.Founding.Members[i].URL)
 	}
 	v.known, v.feed, v.gone = newKnown(), newFeed(v), make(chan struct{})
 	register(v.mux, v)

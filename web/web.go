@@ -6,11 +6,11 @@
 //
 // Where to look: the server and its listeners here, fairness between connections
 // in conns.go, what every request must pass in guard.go, who may read an account
-// in auth.go, commands in commands.go, public things in public.go, an account's
+// in auth.go, pages of other origins in origin.go, commands in commands.go, public things in public.go, an account's
 // own things in private.go, streams of what blocks do in events.go, stream.go and feed.go, banks in bank.go and signing.go, what an account has to do
 // with them in owner.go, new accounts in admission.go, proofs in proof.go, the OpenAPI document in openapi.go.
 //
-// What it says to the world: no cookies, no CORS, and a GET changes nothing. Logs
+// What it says to the world: no cookies, CORS for pages of members only, and a GET changes nothing. Logs
 // carry no IP, address or amount.
 //
 // This is floor 4: it imports api, exchange, values and the consensus port.
@@ -73,6 +73,11 @@ type Config struct {
 	// Hosts are host names, without port, under which the server may be asked for
 	// besides this machine's own names and addresses (H-50).
 	Hosts []string
+	// Origins are those of pages, besides the members' own, that may use this server: as
+	// browsers write them, without a slash at the end (H-53).
+	Origins []string
+	// Page is what browsers are shown at the root; nil: nothing.
+	Page Page
 	// TLS is served if it is set; version 1.3 is the least.
 	TLS *tls.Config
 	// Plain allows listening without TLS where others can reach it: a proxy in front does TLS.

@@ -107,12 +107,13 @@ func rules() []Rule {
 			Imports: with(state, "store", "archive", "api", "tape", "web/binance", "web/wallet"),
 		},
 		{Package: "web/wallet", Floor: 4, Imports: []string{"asset"}},
+		{Package: "web/ui", Floor: 4},
 
 		// Floor 5: assembly. Only node imports adapters.
 		{
 			Package: "node", Floor: 5, Imports: with(state, "archive", "archive/tables", "archive/sqlite", "archive/postgres", "archive/export", "consensus", "consensus/comet",
 				"store", "store/pebble", "store/memstore", "store/sealed", "replica", "tape", "api", "web", "internal/ports",
-				"gate", "tape", "web/binance", "web/wallet",
+				"gate", "tape", "web/binance", "web/wallet", "web/ui",
 				"chain", "chain/rpc", "chain/bitcoin", "chain/litecoin", "chain/namecoin", "chain/neutrino", "signer", "custodian"),
 		},
 		{

@@ -1,0 +1,169 @@
+package web
+
+import (
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"souk/api"
+	"souk/exchange"
+)
+
+// Origin is the origin of a base URL, as browsers write it: the scheme, the host in lower
+// case, and the port unless it is the scheme's own. It answers false for what is no URL of
+// http or https with a plain host. Members choose their URLs, and origins stand in headers.
+func Origin(base string) (string, bool) {
+	u, err := url.Parse(base)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.Opaque != "" {
+		return "", false
+	}
+	host, ok := plainHost(strings.ToLower(u.Hostname()))
+	if !ok || strings.HasSuffix(u.Host, ":") {
+		return "", false
+	}
+	port := u.Port()
+	if port == "" {
+		return u.Scheme + "://" + host, true
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	switch {
+	case err != nil || n == 0:
+		return "", false
+	case n == 80 && u.Scheme == "http", n == 443 && u.Scheme == "https":
+		return u.Scheme + "://" + host, true
+	}
+	return u.Scheme + "://" + host + ":" + strconv.FormatUint(n, 10), true
+}
+
+// plainHost is a host as it stands in an origin: an address, or a name of letters, digits
+// and dashes. A name that browsers would read as an address is none.
+func plainHost(host string) (string, bool) {
+	if a, err := netip.ParseAddr(host); err == nil {
+		switch {
+		case a.Zone() != "" || a.Is4In6():
+			return "", false
+		case a.Is6():
+			return "[" + a.String() + "]", true
+		}
+		return a.String(), true
+	}
+	if len(host) > 253 {
+		return "", false
+	}
+	labels := strings.Split(host, ".")
+	for _, l := range labels {
+		if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' || strings.ContainsFunc(l, notOfName) {
+			return "", false
+		}
+	}
+	last := labels[len(labels)-1]
+	if _, err := strconv.ParseUint(last, 0, 64); err == nil || !strings.ContainsFunc(last, notDigit) {
+		return "", false
+	}
+	return host, true
+}
+
+func notOfName(c rune) bool { return (c < 'a' || c > 'z') && notDigit(c) && c != '-' }
+
+func notDigit(c rune) bool { return c < '0' || c > '9' }
+
+// origins are those of a virtual server's members, as of a block.
+type origins struct {
+	mu     sync.Mutex
+	height uint64
+	list   []string
+}
+
+// origins are those of the members, and those that the operator has named: their pages may
+// use this server (H-53).
+func (v *virtual) origins() []string {
+	o := &v.memberOrigins
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	height := v.replica.Height()
+	if o.list != nil && o.height == height {
+		return o.list
+	}
+	var urls []string
+	if err := v.replica.View(func(s *exchange.State) {
+		for m := range s.Roster().Members {
+			urls = append(urls, m.URL)
+		}
+	}); err != nil {
+		urls = v.founders
+	}
+	list := slices.Clone(v.server.config.Origins)
+	for _, u := range urls {
+		if origin, ok := Origin(u); ok && !slices.Contains(list, origin) {
+			list = append(list, origin)
+		}
+	}
+	o.list, o.height = list, height
+	return list
+}
+
+// What pages of other origins may send and read. They never send cookies: there are none.
+const (
+	corsMethods = "GET, HEAD, POST"
+	corsSends   = api.ReadHeader + ", " + api.AfterHeader + ", " + api.SilentHeader + ", Content-Type, " + api.LastEventHeader
+	corsReads   = api.ServerHeader + ", " + api.MemberHeader + ", Retry-After"
+	corsKept    = "600" // seconds
+)
+
+// admits tells whether a request is from a page of another origin that may use this server.
+func (v *virtual) admits(r *http.Request) bool {
+	from := r.Header.Values("Origin")
+	return len(from) == 1 && slices.Contains(v.origins(), from[0])
+}
+
+// share says in the headers of a response whether a page of another origin may have it, and
+// tells whether it may. What is no part of an interface is for nobody else.
+func (s *Server) share(h http.Header, r *http.Request) bool {
+	v := s.addressed(r.URL.Path)
+	if v == nil {
+		return false
+	}
+	h.Add("Vary", "Origin")
+	if !v.admits(r) {
+		return false
+	}
+	h.Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
+	h.Set("Access-Control-Expose-Headers", corsReads)
+	return true
+}
+
+// addressed is the virtual server below whose /v1 a path is; nil if there is none.
+func (s *Server) addressed(path string) *virtual {
+	v := s.root()
+	if rest, ok := strings.CutPrefix(path, "/vs/"); ok {
+		text, of, _ := strings.Cut(rest, "/")
+		id, err := api.ParseServerID(text)
+		if err != nil {
+			return nil
+		}
+		v, _ = s.find(id)
+		path = "/" + of
+	}
+	if !strings.HasPrefix(path, api.Prefix+"/") {
+		return nil
+	}
+	return v
+}
+
+// preflight answers the question of a browser whether a page may send a request.
+func preflight(w http.ResponseWriter, r *http.Request) bool {
+	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+		return false
+	}
+	label(w, "preflight")
+	h := w.Header()
+	h.Set("Access-Control-Allow-Methods", corsMethods)
+	h.Set("Access-Control-Allow-Headers", corsSends)
+	h.Set("Access-Control-Max-Age", corsKept)
+	w.WriteHeader(http.StatusNoContent)
+	return true
+}
