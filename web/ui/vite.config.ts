@@ -1,5 +1,8 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
+
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 // The page is built into dist, which is committed and embedded in the binary; a test compares
 // it with what its sources build. So nothing in here may depend on the time or the machine.
@@ -7,6 +10,8 @@ export default defineConfig({
   base: "/",
   publicDir: "public",
   plugins: [svelte()],
+  // The client of the API lies outside of this folder, where its own import would not be found.
+  resolve: { alias: { "souk-api": here("../../api/ts/index.ts"), "openapi-fetch": here("node_modules/openapi-fetch") } },
   build: {
     target: "es2022",
     outDir: "dist",
