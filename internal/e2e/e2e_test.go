@@ -53,7 +53,9 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // temporary
 	binary = filepath.Join(dir, "souk")
-	if out, err := exec.Command("go", "build", "-o", binary, "souk/cmd/souk").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-o", binary, "souk/cmd/souk")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is shipped
+	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
 		return 1
 	}
