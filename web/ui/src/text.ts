@@ -429,6 +429,7 @@ export const text = {
       souk: "This is an account on Souk, not an address of a chain. Send pays it, at once and without a fee of the chain.",
       own: "This is a deposit address of your own: the coins would come back to you, less the fee. Name an address of another wallet.",
       ownUnknown: "It could not be checked whether this is a deposit address of your own.",
+      early: (title: string, height: number) => `This kind of address is protected on ${title} from block ${height} on only.`,
       good: (title: string) => `An address of ${title}, its checksum is right`,
       amount: "Amount that arrives",
       share: "Share of what is available",
