@@ -103,7 +103,7 @@ export function kindOf(number: number): Kind | undefined {
 export const scopes = { read: 1, trade: 2, transfer: 4, withdraw: 8, server: 16 } as const;
 
 /** Limits of texts and lists in bodies. */
-export const limits = { memo: 128, client: 36, markets: 64, preimage: 64, output: 64, allowed: 32, salt: 16 } as const;
+export const limits = { memo: 128, client: 36, markets: 64, preimage: 64, output: 64, allowed: 16, salt: 16 } as const;
 
 const sides: readonly Side[] = ["buy", "sell"];
 const orders: readonly OrderKind[] = ["limit", "market", "stop", "stop-limit", "take-profit", "take-profit-limit"];
