@@ -44,6 +44,89 @@ export const text = {
     yes: "Send",
     sign: "Sign and send",
   },
+  start: {
+    step: (n: number, of: number) => `Step ${n} of ${of}`,
+    who: "Who can take the money:",
+    create: {
+      title: "Create your account",
+      lead: "No name, no mail, no permission. Your keys are made in this browser and stay in it.",
+      action: "Create my keys",
+      who: "only you. The keys lie in this browser under your passphrase; no server ever sees either.",
+      restore: "I have an account: restore it from its words",
+    },
+    passphrase: {
+      label: "Passphrase",
+      again: "The same again",
+      show: "Show",
+      hide: "Hide",
+      hint: "Four words that do not belong together are good.",
+      short: (least: number) => `At least ${least} characters.`,
+      differs: "That is not the same.",
+      strength: {
+        weak: (span: string) => `Weak: a thief with a copy of this browser guesses it in ${span}.`,
+        fair: (span: string) => `Fair: a thief with a copy of this browser needs ${span}.`,
+        good: (span: string) => `Good: a thief with a copy of this browser needs ${span}.`,
+        strong: (span: string) => `Strong: a thief with a copy of this browser needs ${span}.`,
+      },
+      span: (s: { unit: "minutes" | "hours" | "days" | "years" | "ages"; count: number }) =>
+        s.unit === "ages" ? "longer than anybody will try" : `about ${s.count.toLocaleString("en")} ${s.count === 1 ? s.unit.slice(0, -1) : s.unit}`,
+    },
+    words: {
+      title: (n: number) => `Write down these ${n === 12 ? "twelve" : n} words`,
+      lead: "On paper, in this order. They are your account: with them you get it back on any machine, and on any member's server.",
+      who: "whoever reads these words. They are shown on this machine only; no server has them, and nobody can send them to you again.",
+      later: "Later",
+      check: "I have them: check",
+      checkTitle: "Check what you wrote",
+      checkLead: "Look at your paper, not at the screen before.",
+      word: (n: number) => `Word ${n}`,
+      wrong: "That is not what was shown. Look at the words once more.",
+      compare: "Compare",
+      back: "Show them again",
+      checked: "Your words are checked.",
+      askTitle: "Your words",
+      askLead: "Whoever reads them can take the account's money. Look whether somebody looks over your shoulder.",
+      show: "Show my words",
+    },
+    fund: {
+      title: "Bring money in",
+      lead: "The address is derived from the members' keys and checked in your browser before it is shown.",
+      deposit: (symbol: string) => `Deposit ${symbol}`,
+      noBanks: "This exchange keeps no coins of chains.",
+      who: "on this exchange only your key. The coins on the chain can be moved by more than two thirds of the members together, and by no single one.",
+      look: "Look around first",
+    },
+    practice: {
+      title: "Just try it",
+      lead: "An account with play money in one click. It trades in the same books, by the same rules.",
+      action: "Practice with play money",
+      what: (gifts: { symbol: string; amount: string }[]) => `You get ${gifts.map((g) => `${trimmed(g.amount)} ${g.symbol}`).join(" and ")}.`,
+      given: (gifts: { symbol: string; amount: string }[]) => `Play money is there: ${gifts.map((g) => `${trimmed(g.amount)} ${g.symbol}`).join(", ")}.`,
+      who: "whoever uses this browser: a practice account has no passphrase. Do not send real coins to it before it has one.",
+    },
+    secure: {
+      title: "Choose a passphrase",
+      lead: "Your practice account lies in this browser without one. With it, and with its words on paper, it may hold real money.",
+      action: "Protect my keys",
+    },
+    restore: {
+      title: "Restore from words",
+      lead: "The twelve or twenty-four words in their order. They do not leave this browser.",
+      label: "Words",
+      none: "Write the words first.",
+      action: "Restore my account",
+      who: "only you and who else has these words. Whatever this browser kept before is replaced.",
+    },
+    unlock: {
+      title: "Unlock",
+      label: "Passphrase",
+      open: "Unlock",
+      passkey: "Unlock with a passkey",
+      forgot: "Forgotten: restore from words",
+      leave: "Sign out",
+      who: "nobody, while it is locked. Look at the books meanwhile: they need no key.",
+    },
+  },
   trade: {
     title: (symbol: string) => `Trade ${symbol}`,
     loading: "Reading the book…",
@@ -378,6 +461,7 @@ export const text = {
       asset: "Coin",
       noBanks: "This exchange has no bank: coins cannot be deposited. Assets come by payments on Souk.",
       practice: "Nothing of value must ever be paid to a practice account: its words lie in this browser unprotected. Put it under a passphrase first.",
+      secure: "Take a passphrase",
       show: "Show my address",
       another: "New address",
       finding: "Your browser derives the address from the members' keys and checks that it is yours…",
@@ -678,3 +762,8 @@ export const text = {
     },
   },
 } as const;
+
+/** An amount without the zeros at its end. */
+function trimmed(amount: string): string {
+  return amount.includes(".") ? amount.replace(/\.?0+$/, "") : amount;
+}

@@ -11,7 +11,7 @@ import { checkWords, keyOf, newWords, type Key } from "../souk/keys.ts";
 import { signRead } from "../souk/read.ts";
 import * as vault from "../souk/vault.ts";
 import { confirmations } from "./confirm.svelte.ts";
-import { facts } from "./facts.ts";
+import { facts, proveFor } from "./facts.ts";
 import { Nonces } from "./nonces.ts";
 import { settings } from "./settings.svelte.ts";
 import { Tabs, wipeAll } from "./tabs.ts";
@@ -255,6 +255,7 @@ class Session {
     this.address = key.name;
     this.#nonces.forget();
     this.#api = undefined;
+    proveFor(this.sign);
     this.phase = "open";
   }
 
@@ -276,6 +277,7 @@ class Session {
     this.#key = undefined;
     this.#words = "";
     this.#api = undefined;
+    proveFor(undefined);
     confirmations.pending?.answer(false);
     this.phase = to;
     if (to === "locked") return;
