@@ -5,6 +5,8 @@
  * kept, and a server of another id is refused from then on.
  */
 import { Souk, type EventsRequest, type Schemas } from "souk-api";
+import { fromHex } from "../souk/bytes.ts";
+import { readFounding, type Founding } from "../souk/founding.ts";
 import { base64Of, bytesOf, dropPin, idOf, keepPin, readPin, type Pin } from "./pin.ts";
 import { openStream } from "./socket.ts";
 import { submitTo } from "./submit.ts";
@@ -82,8 +84,9 @@ export class Connection {
   /** The network view is shown: all servers are looked at often. */
   watched = $state(false);
 
-  /** The founding contract, canonical bytes. */
+  /** The founding contract: its bytes, whose hash is the id, and what they say. */
   founding: Uint8Array = new Uint8Array();
+  contract = $state.raw<Founding | undefined>(undefined);
   /** The page's own server. */
   readonly origin: string;
   #ways: Ways<Server> | undefined;
@@ -240,18 +243,22 @@ export class Connection {
     const founding = new Uint8Array(await response.arrayBuffer());
     const id = idOf(founding);
     if (response.headers.get("Souk-Server") !== id) throw new Error(`${this.origin} shows a founding contract that is not its own`);
-    const pin: Pin = { id, name: "", founding: base64Of(founding), servers: [this.origin] };
+    const pin: Pin = { id, founding: base64Of(founding), servers: [this.origin] };
     keepPin(pin);
     return pin;
   }
 
   #adopt(pin: Pin): void {
     this.id = pin.id;
-    this.name = pin.name;
     this.founding = bytesOf(pin.founding);
+    this.contract = readFounding(fromHex(pin.id, 32), this.founding);
+    this.name = this.contract.name;
     this.#public = undefined;
     this.#ways = new Ways<Server>({ id: pin.id, fetch: this.#fetch, make: (url) => new Server(url), changed: (s) => this.#changed(s) });
-    for (const url of [this.origin, ...pin.servers]) this.#ways.add(url);
+    this.#ways.add(this.origin);
+    // The founders' servers stand in the contract; those of later members were told of.
+    for (const member of this.contract.members) this.#member(member.url, member.name);
+    for (const url of pin.servers) this.#ways.add(url);
     this.servers = [...this.#ways.list];
     this.current = this.servers[0];
     this.phase = "ready";
@@ -291,17 +298,18 @@ export class Connection {
   #told(status: Schemas["Status"]): void {
     const ways = this.#known();
     this.status = status;
-    this.name = status.name;
-    for (const member of status.members) {
-      const url = baseOf(member.url);
-      if (!url) continue;
-      const server = ways.add(url);
-      server.member = member.name;
-      server.number = member.id;
-    }
+    for (const member of status.members) this.#member(member.url, member.name, member.id);
     if (ways.list.length !== this.servers.length) this.servers = [...ways.list];
     this.heardOf(status.height);
-    keepPin({ id: this.id, name: this.name, founding: base64Of(this.founding), servers: ways.list.map((s) => s.url).slice(0, 64) });
+    keepPin({ id: this.id, founding: base64Of(this.founding), servers: ways.list.map((s) => s.url).slice(0, 64) });
+  }
+
+  #member(url: string, name: string, number = 0): void {
+    const base = baseOf(url);
+    if (!base) return;
+    const server = this.#known().add(base);
+    server.member = name;
+    if (number > 0) server.number = number;
   }
 
   private heardOf(height: number): void {

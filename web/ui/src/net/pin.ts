@@ -1,11 +1,11 @@
 /** What this browser keeps of the exchange that it first met here: which one it is, and who serves it. */
-import { sha256 } from "@noble/hashes/sha2.js";
+import { hex } from "../souk/bytes.ts";
+import { foundingId } from "../souk/founding.ts";
 
 /** Kept in localStorage. Nothing in it is secret. */
 export interface Pin {
   /** 64 hexadecimal digits: the hash of the founding contract. */
   id: string;
-  name: string;
   /** The founding contract, canonical bytes in base64. */
   founding: string;
   /** Base URLs of servers that were told of. */
@@ -21,7 +21,7 @@ export function readPin(): Pin | undefined {
     if (!value || typeof value.id !== "string" || typeof value.founding !== "string") return undefined;
     if (idOf(bytesOf(value.founding)) !== value.id) return undefined;
     const servers = Array.isArray(value.servers) ? value.servers.filter((s) => typeof s === "string") : [];
-    return { id: value.id, founding: value.founding, name: typeof value.name === "string" ? value.name : "", servers };
+    return { id: value.id, founding: value.founding, servers };
   } catch {
     return undefined;
   }
@@ -37,7 +37,7 @@ export function dropPin(): void {
 
 /** The id of the exchange that a founding contract founds. */
 export function idOf(founding: Uint8Array): string {
-  return Array.from(sha256(founding), (b) => b.toString(16).padStart(2, "0")).join("");
+  return hex(foundingId(founding));
 }
 
 export function base64Of(bytes: Uint8Array): string {

@@ -4,7 +4,8 @@
  */
 import { connection, type Server } from "../net/connection.ts";
 import { Prover } from "../proof/proof.ts";
-import type { World } from "../souk/describe.ts";
+import { decodeSignBytes, type Body } from "../souk/command.ts";
+import type { AssetFacts, BankFacts, MarketFacts, World } from "../souk/describe.ts";
 import type { Key } from "../souk/keys.ts";
 
 type Sign = (method: string, target: string) => string | Promise<string>;
@@ -31,11 +32,81 @@ export function prover(): Prover {
   return current.prover;
 }
 
+/** What a body names by number. */
+interface Named {
+  assets: number[];
+  markets: number[];
+  banks: number[];
+}
+
+function named(body: Body): Named {
+  const names: Named = { assets: [], markets: [], banks: [] };
+  if ("asset" in body) names.assets.push(body.asset);
+  if ("market" in body && body.market !== 0) names.markets.push(body.market);
+  if ("markets" in body) names.markets.push(...body.markets);
+  if ("bank" in body) names.banks.push(body.bank);
+  if ("allowed" in body) names.banks.push(...body.allowed.map((a) => a.bank));
+  return names;
+}
+
 class Facts {
-  /** The world in which sign bytes are read: all that they name, proven. */
-  async world(_toSign: Uint8Array, _key: Key): Promise<World> {
-    throw new Error("nothing is proven yet");
+  #assets = new Map<number, AssetFacts>();
+  #markets = new Map<number, MarketFacts>();
+  #banks = new Map<number, BankFacts>();
+  #of = "";
+
+  /** An asset by its number, or undefined if nothing is proven of it yet. None of this ever changes, so it is kept. */
+  asset(number: number): AssetFacts | undefined {
+    this.#begin();
+    return this.#assets.get(number);
   }
+
+  market(number: number): MarketFacts | undefined {
+    this.#begin();
+    return this.#markets.get(number);
+  }
+
+  bank(number: number): BankFacts | undefined {
+    this.#begin();
+    return this.#banks.get(number);
+  }
+
+  /** The world in which sign bytes are read: all that they name, as far as it can be proven. */
+  async world(toSign: Uint8Array, key: Key): Promise<World> {
+    const { vsid, command } = decodeSignBytes(toSign);
+    const names = named(command.body);
+    await Promise.all([...names.assets.map((n) => this.#proveAsset(n)), ...names.markets.map((n) => this.#proveMarket(n))]);
+    return {
+      vsid,
+      account: key.address,
+      now: Date.now(),
+      asset: (n) => this.asset(n),
+      market: (n) => this.market(n),
+      bank: (n) => this.bank(n),
+    };
+  }
+
+  /** Begins with the founding contract, unless it goes on from another state: then its numbers are others. */
+  #begin(): void {
+    if (this.#of === connection.id) return;
+    this.#of = connection.id;
+    for (const map of [this.#assets, this.#markets, this.#banks]) map.clear();
+    const contract = connection.contract;
+    if (!contract || contract.origin) return;
+    for (const { number, symbol, decimals } of contract.assets) this.#assets.set(number, { number, symbol, decimals });
+    for (const { number, base, quote } of contract.markets) this.#markets.set(number, { number, base: bare(base), quote: bare(quote) });
+    for (const { number, symbol, network } of contract.banks) {
+      const asset = contract.assets.find((a) => a.symbol === symbol);
+      if (asset) this.#banks.set(number, { number, asset: bare(asset), network });
+    }
+  }
+
+  async #proveAsset(_number: number): Promise<void> {}
+  async #proveMarket(_number: number): Promise<void> {}
+}
+
+function bare({ number, symbol, decimals }: AssetFacts): AssetFacts {
+  return { number, symbol, decimals };
 }
 
 export const facts = new Facts();
