@@ -43,8 +43,10 @@ func NewTrader(binary, dir string, local *node.Local) (*Trader, error) {
 	return tr, os.WriteFile(tr.pass(), []byte("correct horse battery staple\n"), 0o600)
 }
 
-func (tr *Trader) pass() string  { return filepath.Join(tr.dir, "passphrase") }
-func (tr *Trader) purse() string { return filepath.Join(tr.dir, "purse") }
+func (tr *Trader) pass() string { return filepath.Join(tr.dir, "passphrase") }
+
+// Purse is the folder of his purse.
+func (tr *Trader) Purse() string { return filepath.Join(tr.dir, "purse") }
 
 // Home is the folder of his gate.
 func (tr *Trader) Home() node.GateHome { return node.GateHome(filepath.Join(tr.dir, "gate")) }
@@ -69,7 +71,7 @@ func (tr *Trader) Souk(ctx context.Context, into any, args ...string) error {
 // New makes his purse, as people do: with new words, which takes a second.
 func (tr *Trader) New(ctx context.Context) error {
 	var made struct{ Address string }
-	if err := tr.Souk(ctx, &made, "account", "new", "--purse", tr.purse(), "--server", tr.local.URLs[0]); err != nil {
+	if err := tr.Souk(ctx, &made, "account", "new", "--purse", tr.Purse(), "--server", tr.local.URLs[0]); err != nil {
 		return err
 	}
 	var err error
@@ -83,7 +85,7 @@ func (tr *Trader) Import(key identity.PrivateKey) error {
 	id, pass := tr.local.Founding.ID(), sealed.FromFile(tr.pass())
 	book := purse.Book{Server: hex.EncodeToString(id[:]), Servers: tr.local.URLs}
 	var err error
-	if tr.Address, err = purse.Purse(tr.purse()).Import(key, book, pass, sealed.TestWork); err != nil {
+	if tr.Address, err = purse.Purse(tr.Purse()).Import(key, book, pass, sealed.TestWork); err != nil {
 		return err
 	}
 	terms := &node.GateTerms{ID: id, Servers: tr.local.URLs, Account: tr.Address}
@@ -98,7 +100,7 @@ func (tr *Trader) Gate(ctx context.Context, more ...string) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"gate", "init", "--purse", tr.purse(), "--home", string(tr.Home()), "--gate-passphrase-file", tr.pass(), "--listen", ports.Address(free[0])}
+	args := []string{"gate", "init", "--purse", tr.Purse(), "--home", string(tr.Home()), "--gate-passphrase-file", tr.pass(), "--listen", ports.Address(free[0])}
 	if err := tr.Souk(ctx, nil, append(args, more...)...); err != nil {
 		return err
 	}
