@@ -359,6 +359,34 @@ type Receipt struct {
 	Status  string `json:"status,omitempty" enum:"gone,staged,resting,waiting" doc:"Where the order was after that block."`
 }
 
+// Gift is what a practice market gives of one asset.
+type Gift struct {
+	Asset  uint32 `json:"asset" doc:"Number of the asset."`
+	Symbol string `json:"symbol"`
+	Amount string `json:"amount"`
+}
+
+// Practice says whether a server gives play money.
+type Practice struct {
+	At
+	Offered bool   `json:"offered" doc:"Whether play money is given here now."`
+	Gifts   []Gift `json:"gifts" nullable:"false" doc:"What is given to an address, once; empty if nothing is."`
+}
+
+// What became of a request for play money.
+const (
+	PracticeGiven  = "given"
+	PracticeBefore = "before"
+)
+
+// Practiced says what became of a request for play money.
+type Practiced struct {
+	At
+	State    string    `json:"state" enum:"given,before" doc:"given: now; before: this server has given it already, or the account has as much of everything."`
+	Gifts    []Gift    `json:"gifts" nullable:"false" doc:"What is given to an address, once."`
+	Receipts []Receipt `json:"receipts" nullable:"false" doc:"Of the transfers, one for each gift; empty if it was given before."`
+}
+
 // Fates of a command.
 const (
 	FateCommitted = "committed" // a block executed it; the receipt is that of the block

@@ -8,6 +8,7 @@ import (
 
 	"souk/chain"
 	"souk/exchange"
+	"souk/identity"
 	"souk/replica"
 	"souk/script"
 	"souk/store/sealed"
@@ -88,3 +89,8 @@ var (
 	CheckCertificate = checkCertificate
 	CompareVersions  = compareVersions
 )
+
+// PracticeKey opens the key with which a home's server gives play money.
+func PracticeKey(h Home, pass sealed.Passphrase) (identity.PrivateKey, error) {
+	return openKey(h.in(practiceKey), rolePractice, pass)
+}

@@ -49,6 +49,10 @@ type Local struct {
 	Homes    []Home
 	URLs     []string
 	Issuer   identity.PrivateKey // of the practice assets
+	// Practice owns the account out of which the servers give play money, if they do; it has to
+	// be filled, and to let PracticeKeys act with the scope transfer.
+	Practice     identity.PrivateKey
+	PracticeKeys []identity.PublicKey
 }
 
 // LocalSetup says what FoundLocal makes.
@@ -71,6 +75,8 @@ type LocalSetup struct {
 	Banks []BankTerms
 	// Chains are written into every home's configuration.
 	Chains map[string]ChainConfig
+	// Give makes every server give play money, so much to each address.
+	Give []string
 }
 
 // FoundLocal makes the homes of a whole federation on this machine, each with a
@@ -94,6 +100,11 @@ func FoundLocal(s LocalSetup) (made *Local, err error) {
 		}
 	}()
 	l := &Local{Issuer: issuer}
+	if len(s.Give) > 0 {
+		if l.Practice, err = identity.GenerateKey(rand.Reader); err != nil {
+			return nil, fmt.Errorf("make a key for play money: %w", err)
+		}
+	}
 	free, err := ports.Claim(2 * s.Servers)
 	if err != nil {
 		return nil, err
@@ -184,10 +195,20 @@ func (l *Local) addHome(s *LocalSetup, i, http int, listen string) (exchange.Car
 		s.Work = sealed.TestWork
 	}
 	addr := ports.Address(http)
-	card, err := Init(h, Setup{
-		Name: name, URL: "http://" + addr, P2P: p2p, Listen: addr, Pass: sealed.FromFile(h.PassphraseFile()), Work: s.Work, Now: s.Now,
+	pass := sealed.FromFile(h.PassphraseFile())
+	setup := Setup{
+		Name: name, URL: "http://" + addr, P2P: p2p, Listen: addr, Pass: pass, Work: s.Work, Now: s.Now,
 		Chains: s.Chains,
-	})
+	}
+	if len(s.Give) > 0 {
+		setup.Practice = PracticeConfig{Account: identity.AddressOf(l.Practice.Public()).String(), Give: s.Give}
+		key, err := NewPracticeKey(h, pass, s.Work)
+		if err != nil {
+			return exchange.Card{}, err
+		}
+		l.PracticeKeys = append(l.PracticeKeys, key)
+	}
+	card, err := Init(h, setup)
 	l.Homes = append(l.Homes, h)
 	l.URLs = append(l.URLs, "http://"+addr)
 	return card, err

@@ -64,6 +64,8 @@ type Setup struct {
 	// Chains say how the server sees the chains of banks; more can be added to the
 	// configuration later.
 	Chains map[string]ChainConfig
+	// Practice makes the server give play money, with a key that is made.
+	Practice PracticeConfig
 }
 
 // ErrHome is returned by Init for a folder that has a server in it.
@@ -136,6 +138,15 @@ func Init(h Home, s Setup) (exchange.Card, error) {
 	}
 	c := DefaultConfig()
 	c.Chains = s.Chains
+	if s.Practice.Account != "" {
+		c.Practice = s.Practice
+		if c.Practice.Key == "" {
+			c.Practice.Key = practiceKey
+		}
+		if _, err := NewPracticeKey(h, s.Pass, s.Work); err != nil {
+			return exchange.Card{}, err
+		}
+	}
 	if s.Listen != "" {
 		c.HTTP.Listen = s.Listen
 	}

@@ -26,13 +26,18 @@ type federation struct {
 
 func start(t *testing.T, servers int) *federation {
 	t.Helper()
-	local, err := node.FoundLocal(node.LocalSetup{
-		Dir: filepath.Join(t.TempDir(), "fed"), Name: "test", Servers: servers, Work: sealed.TestWork, Now: time.Now().Add(-time.Second),
-	})
+	return startSetup(t, node.LocalSetup{Servers: servers})
+}
+
+// startSetup starts a federation that is made as a setup says.
+func startSetup(t *testing.T, s node.LocalSetup) *federation {
+	t.Helper()
+	s.Dir, s.Name, s.Work, s.Now = filepath.Join(t.TempDir(), "fed"), "test", sealed.TestWork, time.Now().Add(-time.Second)
+	local, err := node.FoundLocal(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &federation{Local: local, nodes: make([]*node.Node, servers), log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	f := &federation{Local: local, nodes: make([]*node.Node, s.Servers), log: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	t.Cleanup(func() {
 		for _, n := range f.nodes {
 			if n != nil {
@@ -42,7 +47,7 @@ func start(t *testing.T, servers int) *federation {
 			}
 		}
 	})
-	for i := range servers {
+	for i := range s.Servers {
 		f.open(t, i)
 	}
 	f.client, err = api.NewClient(api.Config{Servers: local.URLs, ID: local.Founding.ID()})

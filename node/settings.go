@@ -69,6 +69,7 @@ func Settings(h Home) ([]Setting, error) {
 	all = append(all, section("memory", "memory", c.Memory, table("memory"))...)
 	all = append(all, section("events", "events", c.Events, table("events"))...)
 	all = append(all, section("archive", "archive", c.Archive, table("archive"))...)
+	all = append(all, section("practice", "practice", c.Practice, table("practice"))...)
 	chains := table("chains")
 	for _, network := range slices.Sorted(maps.Keys(c.Chains)) {
 		m, _ := chains[network].(map[string]any)

@@ -26,17 +26,18 @@ import (
 
 // virtual is one virtual server at work on this server.
 type virtual struct {
-	node     *Node
-	config   *VirtualConfig
-	founding *exchange.Founding
-	id       exchange.ID
-	dir      string
-	log      *slog.Logger
-	key      identity.PrivateKey // signs blocks
-	nodeKey  identity.PrivateKey // names this server among its peers
-	signer   *signer.Signer      // signs for banks; nil without banks
-	own      ownCommands
-	looked   atomic.Int64 // when watch last began to look, ms; 0: it starts the virtual server, which takes its time
+	node        *Node
+	config      *VirtualConfig
+	founding    *exchange.Founding
+	id          exchange.ID
+	dir         string
+	log         *slog.Logger
+	key         identity.PrivateKey // signs blocks
+	nodeKey     identity.PrivateKey // names this server among its peers
+	signer      *signer.Signer      // signs for banks; nil without banks
+	own         ownCommands
+	practiceKey identity.PrivateKey // gives play money; zero if none is given
+	looked      atomic.Int64        // when watch last began to look, ms; 0: it starts the virtual server, which takes its time
 
 	mu     sync.Mutex // guards what start and close change
 	parts  *parts     // nil while it is down
@@ -54,6 +55,7 @@ type parts struct {
 	// archivist is nil if no archive is configured.
 	archivist *archivist
 	market    *recorder
+	practice  *practice // nil if it gives no play money
 }
 
 func (n *Node) newVirtual(c *VirtualConfig) (*virtual, error) {
@@ -70,8 +72,14 @@ func (n *Node) newVirtual(c *VirtualConfig) (*virtual, error) {
 			return nil, err
 		}
 	}
+	if n.config.Practice.Account != "" && c == &n.config.Virtual[0] {
+		if v.practiceKey, err = openKey(n.home.in(n.config.Practice.Key), rolePractice, n.opts.Pass); err != nil {
+			wipe(v.key, v.nodeKey)
+			return nil, fmt.Errorf("%w (souk practice key makes it)", err)
+		}
+	}
 	if err := v.openSigner(); err != nil {
-		wipe(v.key, v.nodeKey)
+		wipe(v.key, v.nodeKey, v.practiceKey)
 		return nil, err
 	}
 	return v, nil
@@ -97,10 +105,14 @@ func (v *virtual) start() error {
 	p.keeper = v.keep(p)
 	p.archivist = v.archive(p.replica)
 	p.market = record(p.replica, v.log)
-	return v.node.web.Add(web.Virtual{
+	served := web.Virtual{
 		Founding: v.founding, Replica: face{p.replica}, Engine: p.engine, Self: v.key.Public(), Banks: v.health, Admit: v.mayAdmit(),
 		Tape: p.market.tape, Dialect: p.market.public,
-	})
+	}
+	if p.practice != nil {
+		served.Practice = p.practice
+	}
+	return v.node.web.Add(served)
 }
 
 func (v *virtual) openParts() (p *parts, err error) {
@@ -147,7 +159,8 @@ func (v *virtual) openParts() (p *parts, err error) {
 		return p, fmt.Errorf("start consensus: %w", err)
 	}
 	p.replica.Attach(p.engine)
-	return p, nil
+	p.practice, err = v.practising(p.replica)
+	return p, err
 }
 
 func (v *virtual) engineConfig(r *replica.Replica) (comet.Config, error) {
@@ -257,7 +270,7 @@ func (v *virtual) close() error {
 	if v.signer != nil {
 		err = errors.Join(err, v.signer.Close())
 	}
-	wipe(v.key, v.nodeKey)
+	wipe(v.key, v.nodeKey, v.practiceKey)
 	return err
 }
 
@@ -269,6 +282,9 @@ func (p *parts) close() error {
 	}
 	if p.archivist != nil {
 		p.archivist.close()
+	}
+	if p.practice != nil {
+		errs = append(errs, p.practice.close())
 	}
 	if p.keeper != nil {
 		errs = append(errs, p.keeper.close())

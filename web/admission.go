@@ -16,7 +16,7 @@ import (
 	"souk/identity"
 )
 
-// Admissions an hour, of all and of one source. Each opens an account for ever.
+// Admissions an hour, of all and of one source, and as many gifts of play money. Each opens an account for ever.
 const (
 	admitsPerHour       = 1000
 	admitsPerSourceHour = 6
@@ -87,6 +87,8 @@ type admissions struct {
 	all     bucket
 	sources map[netip.Prefix]*bucket
 }
+
+func newAdmissions() admissions { return admissions{sources: map[netip.Prefix]*bucket{}} }
 
 // mostSources is how many sources are told apart; when there are more, those that have
 // saved up everything are forgotten.

@@ -15,7 +15,7 @@ type Admissions struct{ admissions }
 
 // NewAdmissions begins to count.
 func NewAdmissions() *Admissions {
-	return &Admissions{admissions{sources: map[netip.Prefix]*bucket{}}}
+	return &Admissions{newAdmissions()}
 }
 
 // Take counts an account.
@@ -64,4 +64,10 @@ func (s *Streams) Begin(address string) (cut <-chan struct{}, leave func(), e *a
 		return nil, nil, e
 	}
 	return p.cut, p.leave, nil
+}
+
+// Practise counts a gift of play money.
+func (s *Server) Practise(id exchange.ID, from string, now time.Time) bool {
+	v, _ := s.find(id)
+	return v.practiced.take(netip.MustParsePrefix(from), now)
 }

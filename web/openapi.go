@@ -88,6 +88,7 @@ func register(mux *http.ServeMux, v *virtual) huma.API {
 	get(h, "getCommand", "/commands/{id}", "What became of a command", v.fate)
 	v.registerPost(h, mux)
 	v.registerAdmission(h)
+	v.registerPractice(h)
 	v.registerEvents(h, mux)
 	registerViewer(mux)
 	mux.HandleFunc("GET "+api.Prefix+"/openapi.json", func(w http.ResponseWriter, r *http.Request) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -46,6 +45,8 @@ type virtual struct {
 
 	admit         func(context.Context, *exchange.Admit) (exchange.Receipt, error)
 	admissions    admissions
+	practice      Practice
+	practiced     admissions
 	coinCache     coinCache
 	pages         pageCache
 	signatures    verdicts
@@ -77,7 +78,7 @@ func newVirtual(s *Server, id exchange.ID, of Virtual) *virtual {
 	v := &virtual{
 		server: s, id: id, text: serverText(id), name: of.Founding.Name, contract: of.Founding.Append(nil), self: of.Self,
 		replica: of.Replica, engine: of.Engine, health: of.Banks, tape: of.Tape, dialect: of.Dialect, mux: http.NewServeMux(), reads: newReads(),
-		looks: make(chan struct{}, mostLooks), admit: of.Admit, admissions: admissions{sources: map[netip.Prefix]*bucket{}}, coinCache: coinCache{list: map[custody.Bank]*coinList{}}, pages: pageCache{list: map[custody.Bank]*bankPage{}},
+		looks: make(chan struct{}, mostLooks), admit: of.Admit, admissions: newAdmissions(), practice: of.Practice, practiced: newAdmissions(), coinCache: coinCache{list: map[custody.Bank]*coinList{}}, pages: pageCache{list: map[custody.Bank]*bankPage{}},
 		signatures: verdicts{known: map[[32]byte]bool{}}, derived: newDerived(),
 	}
 	for i := range of.Founding.Members {

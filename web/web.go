@@ -8,7 +8,7 @@
 // in conns.go, what every request must pass in guard.go, who may read an account
 // in auth.go, pages of other origins in origin.go, commands in commands.go, public things in public.go, an account's
 // own things in private.go, streams of what blocks do in events.go, stream.go and feed.go, banks in bank.go and signing.go, what an account has to do
-// with them in owner.go, new accounts in admission.go, proofs in proof.go, the OpenAPI document in openapi.go.
+// with them in owner.go, new accounts in admission.go, play money in practice.go, the page in page.go, proofs in proof.go, the OpenAPI document in openapi.go.
 //
 // What it says to the world: no cookies, CORS for pages of members only, and a GET changes nothing. Logs
 // carry no IP, address or amount.
@@ -122,6 +122,8 @@ type Virtual struct {
 	// Admit opens an account by this member's server and waits for the receipt; nil: it
 	// opens none. It is called for at most 1,000 accounts an hour (H-104).
 	Admit func(ctx context.Context, body *exchange.Admit) (exchange.Receipt, error)
+	// Practice gives play money to who asks; nil: there is none (H-133).
+	Practice Practice
 	// Tape has the market data, which KeepTape feeds; nil: this server keeps none.
 	Tape *tape.Tape
 	// Dialect answers the paths of an API of others that it knows; nil: there is none.

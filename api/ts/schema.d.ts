@@ -577,6 +577,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/practice": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether play money is given here, and how much */
+        get: operations["getPractice"];
+        put?: never;
+        /**
+         * Get play money, once
+         * @description For the key of an account, or of an address that nobody has paid yet. Answers when the transfers are in a block. Asking again is safe: an address has play money once from a server.
+         */
+        post: operations["postPractice"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/status": {
         parameters: {
             query?: never;
@@ -1643,6 +1664,17 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        Gift: {
+            amount: string;
+            /**
+             * Format: int32
+             * @description Number of the asset.
+             */
+            asset: number;
+            symbol: string;
+        } & {
+            [key: string]: unknown;
+        };
         Halt: {
             /**
              * Format: int32
@@ -2136,6 +2168,47 @@ export interface components {
             height: number;
             /** Format: int32 */
             version: number;
+        } & {
+            [key: string]: unknown;
+        };
+        Practice: {
+            /** @description What is given to an address, once; empty if nothing is. */
+            gifts: components["schemas"]["Gift"][];
+            /**
+             * Format: int64
+             * @description Newest block that executed something when the response was made.
+             */
+            height: number;
+            /** @description Whether play money is given here now. */
+            offered: boolean;
+            /**
+             * Format: int64
+             * @description Time of that block, ms.
+             */
+            time: number;
+        } & {
+            [key: string]: unknown;
+        };
+        Practiced: {
+            /** @description What is given to an address, once. */
+            gifts: components["schemas"]["Gift"][];
+            /**
+             * Format: int64
+             * @description Newest block that executed something when the response was made.
+             */
+            height: number;
+            /** @description Of the transfers, one for each gift; empty if it was given before. */
+            receipts: components["schemas"]["Receipt"][];
+            /**
+             * @description given: now; before: this server has given it already, or the account has as much of everything.
+             * @enum {string}
+             */
+            state: "given" | "before";
+            /**
+             * Format: int64
+             * @description Time of that block, ms.
+             */
+            time: number;
         } & {
             [key: string]: unknown;
         };
@@ -3869,6 +3942,67 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Params"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getPractice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Practice"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    postPractice: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Who asks, signed: v1 address=...;key=...;time=...;signature=... (docs/spec/10-http.md, H-20) */
+                "Souk-Read"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Practiced"];
                 };
             };
             /** @description Problem */

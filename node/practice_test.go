@@ -1,0 +1,238 @@
+package node_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"souk/api"
+	"souk/asset"
+	"souk/exchange"
+	"souk/exchange/ledger"
+	"souk/identity"
+	"souk/node"
+	"souk/store/sealed"
+)
+
+var playMoney = []string{"0.1 BTC", "10000 EUR"}
+
+// funded makes the account of the practice market, with enough for so many, and lets the
+// servers give out of it.
+func (f *federation) funded(ctx context.Context, t *testing.T, people int) *api.Actor {
+	t.Helper()
+	owner := signer(f.Practice)
+	n := asset.Amount(people)
+	r, err := f.client.As(signer(f.Issuer)).Do(ctx,
+		&exchange.Mint{Asset: 1, Amount: n * 1e7, To: owner.Account}, &exchange.Mint{Asset: 2, Amount: n * 10_000e8, To: owner.Account})
+	must(t, r, err)
+	actor := f.client.As(owner)
+	for _, key := range f.PracticeKeys {
+		r, err := actor.Do(ctx, &exchange.AddDelegate{Key: key, Scopes: ledger.Transfer})
+		must(t, r, err)
+	}
+	return actor
+}
+
+// key is that of somebody.
+func key(i byte) identity.PrivateKey { return identity.NewKey([32]byte{i}) }
+
+// has looks what somebody has.
+func (f *federation) has(ctx context.Context, t *testing.T, who identity.PrivateKey, want ...string) {
+	t.Helper()
+	a, err := f.client.Account(ctx, signer(who))
+	if err != nil || len(a.Balances) != len(want) {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	for i, x := range want {
+		if a.Balances[i].Available != x {
+			t.Errorf("%+v, want %s", a.Balances[i], x)
+		}
+	}
+}
+
+// A server gives an address play money once, whoever asks how often, also after it has been
+// started again; and says when there is none (H-133 to H-135).
+func TestPractice(t *testing.T) {
+	f := startSetup(t, node.LocalSetup{Servers: 1, Give: playMoney})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	offered := func(want bool) {
+		t.Helper()
+		if o, err := f.client.Practice(ctx); err != nil || o.Offered != want || want != (len(o.Gifts) == 2) {
+			t.Fatalf("%+v, %v", o, err)
+		}
+	}
+	offered(false)
+	alice, bob, carol, dave := key(1), key(2), key(3), key(4)
+	if _, err := f.client.AskPractice(ctx, signer(alice)); !api.IsNotFound(err) {
+		t.Fatalf("before there is an account: %v", err)
+	}
+	owner := f.funded(ctx, t, 3)
+	offered(true)
+	var wait sync.WaitGroup
+	for range 4 { // at once
+		wait.Go(func() {
+			if _, err := f.client.AskPractice(ctx, signer(alice)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	f.has(ctx, t, alice, "0.10000000", "10000.00000000")
+	r, err := f.client.AskPractice(ctx, signer(bob))
+	if err != nil || r.State != api.PracticeGiven || len(r.Receipts) != 2 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	// Who has spent it gets no more.
+	a := f.client.As(signer(alice))
+	receipts, err := a.Do(ctx, &exchange.Transfer{To: signer(carol).Account, Asset: 1, Amount: 1e7}, &exchange.Transfer{To: signer(carol).Account, Asset: 2, Amount: 10_000e8})
+	must(t, receipts, err)
+	f.close(t, 0)
+	f.open(t, 0)
+	if r, err = f.client.AskPractice(ctx, signer(alice)); err != nil || r.State != api.PracticeBefore || len(r.Gifts) != 2 {
+		t.Errorf("again: %+v, %v", r, err)
+	}
+	// Nor does who has as much from elsewhere.
+	if r, err = f.client.AskPractice(ctx, signer(carol)); err != nil || r.State != api.PracticeBefore {
+		t.Errorf("who has it anyway: %+v, %v", r, err)
+	}
+	receipts, err = owner.Do(ctx, &exchange.RemoveDelegate{Key: f.PracticeKeys[0]})
+	must(t, receipts, err)
+	offered(false)
+	receipts, err = owner.Do(ctx, &exchange.AddDelegate{Key: f.PracticeKeys[0], Scopes: ledger.Transfer})
+	must(t, receipts, err)
+	if r, err = f.client.AskPractice(ctx, signer(dave)); err != nil || r.State != api.PracticeGiven {
+		t.Errorf("%+v, %v", r, err)
+	}
+	offered(false)
+	if _, err = f.client.AskPractice(ctx, signer(key(5))); !api.IsNotFound(err) {
+		t.Errorf("empty: %v", err)
+	}
+	audit, err := f.client.Audit(ctx)
+	if err != nil || !audit.Balanced {
+		t.Errorf("%+v, %v", audit, err)
+	}
+}
+
+// A server that died behind the note and before the commands makes them anew when they can
+// not be executed any more, and sends the very same while they can; one that died behind the
+// commands gives nothing more (H-134).
+func TestPracticeAfterCrash(t *testing.T) {
+	f := startSetup(t, node.LocalSetup{Servers: 1, Give: playMoney})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	f.funded(ctx, t, 10)
+	id := f.Founding.ID()
+	notes := filepath.Join(string(f.Homes[0]), "vs", fmt.Sprintf("%x", id[:8]), "practice")
+	lines := func() []string {
+		data, err := os.ReadFile(notes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Split(strings.TrimSpace(string(data)), "\n")
+	}
+	ask := func(who identity.PrivateKey, want string) {
+		t.Helper()
+		if r, err := f.client.AskPractice(ctx, signer(who)); err != nil || r.State != want {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		f.has(ctx, t, who, "0.10000000", "10000.00000000")
+	}
+	crash := func(text string) {
+		t.Helper()
+		f.close(t, 0)
+		if err := os.WriteFile(notes, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f.open(t, 0)
+	}
+	alice, bob, carol := key(1), key(2), key(3)
+	ask(alice, api.PracticeGiven)
+	all := lines()
+	if len(all) != 3 || !strings.HasPrefix(all[1], "sent ") || !strings.HasPrefix(all[2], "given ") {
+		t.Fatalf("%q", all)
+	}
+	r, err := f.client.As(signer(alice)).Do(ctx,
+		&exchange.Transfer{To: signer(key(9)).Account, Asset: 1, Amount: 1e7}, &exchange.Transfer{To: signer(key(9)).Account, Asset: 2, Amount: 10_000e8})
+	must(t, r, err)
+	// It died behind the commands: the note that they were executed is missing.
+	crash(all[0] + "\n" + all[1] + "\ngiven sou")
+	if r, err := f.client.AskPractice(ctx, signer(alice)); err != nil || r.State != api.PracticeBefore {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	f.has(ctx, t, alice)
+	if all = lines(); !strings.HasPrefix(all[len(all)-1], "given ") {
+		t.Errorf("%q", all)
+	}
+	// It died before the commands, which another nonce of this key has not overtaken.
+	sign := func(to identity.PrivateKey, nonce uint64, life time.Duration) string {
+		pass := sealed.FromFile(f.Homes[0].PassphraseFile())
+		own, err := node.PracticeKey(f.Homes[0], pass)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer own.Wipe()
+		s := &api.Signer{Account: signer(f.Practice).Account, Key: own}
+		text := "sent " + signer(to).Account.String() + " "
+		for i, body := range []*exchange.Transfer{{Asset: 1, Amount: 1e7}, {Asset: 2, Amount: 10_000e8}} {
+			body.To = signer(to).Account
+			c, err := s.Command(f.Founding.ID(), body, nonce+uint64(i), uint64(time.Now().Add(life).UnixMilli()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			text += fmt.Sprintf("%x", c.Append(nil))
+		}
+		return text + "\n"
+	}
+	crash("nonce 2\n" + sign(bob, 3, time.Minute))
+	ask(bob, api.PracticeGiven)
+	crash("nonce 4\n" + sign(carol, 5, -time.Minute))
+	ask(carol, api.PracticeGiven)
+	for _, text := range []string{"given\n", "taken souk1x\n", "sent souk1x 00\n", "nonce x\n"} {
+		f.close(t, 0)
+		if err := os.WriteFile(notes, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		n, err := node.Open(f.Homes[0], node.Options{Pass: sealed.FromFile(f.Homes[0].PassphraseFile())})
+		if err == nil || !strings.Contains(err.Error(), "line 1") {
+			t.Errorf("%q: %v", text, err)
+			_ = n.Close()
+		}
+		if err := os.Remove(notes); err != nil {
+			t.Fatal(err)
+		}
+		f.open(t, 0)
+	}
+}
+
+// What is given is checked when the config is read.
+func TestPracticeConfig(t *testing.T) {
+	address := signer(key(1)).Account.String()
+	good := "[practice]\naccount = \"" + address + "\"\ngive = [\"0.1 BTC\", \"10000 EUR\"]\n"
+	if c, err := node.ParseConfig([]byte(good)); err != nil || c.Practice.Key != "keys/practice.age" || len(c.Practice.Give) != 2 {
+		t.Fatalf("%+v, %v", c.Practice, err)
+	}
+	for bad, say := range map[string]string{
+		strings.Replace(good, address, "souk1x", 1):          "practice.account",
+		strings.Replace(good, "0.1 BTC", "BTC 0.1", 1):       "write an amount and a symbol",
+		strings.Replace(good, "0.1 BTC", "0 BTC", 1):         "above zero",
+		strings.Replace(good, "0.1 BTC", "-1 BTC", 1):        "above zero",
+		strings.Replace(good, "0.1 BTC", "1 EUR", 1):         "EUR stands there twice",
+		strings.Split(good, "give")[0]:                       "say what is given",
+		"[http]\norigins = [\"https://a.example/\"]\n":       "http.origins",
+		"[http]\norigins = [\"*\"]\n":                        "http.origins",
+		"[http]\norigins = [\"https://A.example\"]\n":        "http.origins",
+		"[http]\norigins = [\"https://a.example:443\"]\n":    "http.origins",
+		"[http]\norigins = [\"https://a b;script-src *\"]\n": "http.origins",
+	} {
+		if _, err := node.ParseConfig([]byte(bad)); !errors.Is(err, node.ErrConfig) || !strings.Contains(err.Error(), say) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
