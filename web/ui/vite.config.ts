@@ -1,6 +1,7 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
+import { shell } from "./vite.shell.ts";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -9,7 +10,7 @@ const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 export default defineConfig({
   base: "/",
   publicDir: "public",
-  plugins: [svelte()],
+  plugins: [svelte(), shell()],
   // The client of the API lies outside of this folder, where its own import would not be found.
   resolve: { alias: { "souk-api": here("../../api/ts/index.ts"), "openapi-fetch": here("node_modules/openapi-fetch") } },
   build: {
@@ -21,7 +22,13 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     sourcemap: false,
     chunkSizeWarningLimit: 300,
+    rolldownOptions: {
+      input: { index: here("index.html"), sw: here("src/sw.ts") },
+      // A service worker's address stays the same; so the browser sees that there is a newer one.
+      output: { entryFileNames: (chunk: { name: string }) => (chunk.name === "sw" ? "sw.js" : "assets/[name]-[hash].js") },
+    },
   },
-  worker: { format: "es" },
+  // Workers have a policy of their own response, so servers tell them by their names.
+  worker: { format: "es", rolldownOptions: { output: { entryFileNames: "assets/worker-[name]-[hash].js" } } },
   test: { include: ["src/**/*.test.ts"], environment: "node", testTimeout: 20_000 },
 } as Parameters<typeof defineConfig>[0]);

@@ -1,0 +1,2 @@
+/** Whether the shortcuts are shown. */
+export const help = $state({ open: false });
