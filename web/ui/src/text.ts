@@ -63,7 +63,7 @@ export const text = {
   network: {
     title: "Network",
     members: "Members",
-    membersHelp: "Each runs a server with the whole exchange on it. Any two thirds of them go on without the others.",
+    membersHelp: "Each runs a server with the whole exchange on it. More than two thirds of them together go on without the others.",
     member: "Member",
     power: "Power",
     block: "Block",

@@ -4,6 +4,7 @@
  */
 import type { Schemas } from "souk-api";
 import { connection } from "../net/connection.ts";
+import { parseUnits } from "../souk/amount.ts";
 import { Book, snapshotDepth, type Level } from "../trade/book.ts";
 import { Frames } from "../trade/frames.ts";
 import { printed, readPrint, tapeLength, type Print } from "../trade/tape.ts";
@@ -51,6 +52,8 @@ class MarketState {
   phase = $state<MarketPhase>("none");
   book = $state.raw<Shown>(empty);
   tape = $state.raw<readonly Print[]>([]);
+  /** What every command costs (B-8); undefined: nothing, or not known yet. */
+  commandFee = $state.raw<{ symbol: string; units: bigint } | undefined>(undefined);
   /** The last price, before the first trade that of the terms (M-8). */
   reference = $state.raw(0n);
   /** The last 24 hours, its last price kept up with the trades. */
@@ -78,6 +81,7 @@ class MarketState {
       try {
         if (Date.now() - markets > every.markets) {
           await this.#readList();
+          await this.#readFee();
           markets = Date.now();
         }
         await this.#readDays();
@@ -151,6 +155,13 @@ class MarketState {
     // Fees, the band and a pause are up to the members; numbers and steps never change.
     const now = list.find((m) => m.terms.id === this.current?.id)?.terms;
     if (now && this.current && differs(now, this.current)) this.current = now;
+  }
+
+  async #readFee(): Promise<void> {
+    const { data } = await connection.api.GET("/v1/params");
+    // The text has exactly the asset's decimals (H-30).
+    const units = parseUnits((data?.fee ?? "0").replace(".", ""), 0);
+    this.commandFee = data?.fee_asset && units > 0n ? { symbol: data.fee_asset, units } : undefined;
   }
 
   async #readDays(): Promise<void> {

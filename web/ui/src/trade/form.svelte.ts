@@ -1,0 +1,141 @@
+/** What stands in the order form: kept over reloads, shared with the ladder, the charts and the keys. */
+import { account } from "../state/account.svelte.ts";
+import { market } from "../state/market.svelte.ts";
+import { session } from "../state/session.svelte.ts";
+import { check, type Checked, type World } from "./order.ts";
+import { sized } from "./portion.ts";
+import { atMarket, emptyDraft, fitted, formKinds, type Draft, type FormKind } from "./shape.ts";
+import { plain } from "./show.ts";
+import type { Side } from "./terms.ts";
+
+const place = "souk.form";
+
+/** What is used again next time. Prices are not: they would be of yesterday. */
+type Kept = Pick<Draft, "kind" | "tif" | "by" | "postOnly" | "stopLimit"> & { sizes: Record<string, { quantity: string; amount: string }> };
+
+/** Reads what was kept; what is missing or nonsense is as in an empty draft. */
+export function readKept(text: string | null): Kept {
+  let kept: Partial<Record<keyof Kept, unknown>> = {};
+  try {
+    const value: unknown = JSON.parse(text ?? "{}");
+    if (typeof value === "object" && value !== null) kept = value;
+  } catch {
+    // Somebody else wrote there.
+  }
+  const kind = formKinds.find((k) => k === kept.kind) ?? emptyDraft.kind;
+  const tif = (["gtc", "gtd", "ioc", "fok"] as const).find((x) => x === kept.tif) ?? emptyDraft.tif;
+  const draft = fitted({ ...emptyDraft, kind, tif, by: kept.by === "amount" ? "amount" : "quantity", postOnly: kept.postOnly === true });
+  const sizes: Kept["sizes"] = {};
+  if (typeof kept.sizes === "object" && kept.sizes !== null) {
+    for (const [symbol, size] of Object.entries(kept.sizes).slice(0, 100)) {
+      const { quantity, amount } = (size ?? {}) as { quantity?: unknown; amount?: unknown };
+      if (typeof quantity === "string" && typeof amount === "string") sizes[symbol] = { quantity: quantity.slice(0, 40), amount: amount.slice(0, 40) };
+    }
+  }
+  return { kind: draft.kind, tif: draft.tif, by: draft.by, postOnly: draft.postOnly, stopLimit: kept.stopLimit === true, sizes };
+}
+
+class Form {
+  draft = $state<Draft>({ ...emptyDraft });
+  /** Somebody tried to send: what is missing is said as well. */
+  tried = $state(false);
+  /** Whom the keys B and S give the focus to. */
+  focus = $state(0);
+  #symbol = "";
+  #kept: Kept | undefined;
+
+  /** The draft looked at against the book, the balances and the clock. */
+  checked = $derived.by((): Checked | undefined => {
+    const world = this.world;
+    return world && check(this.draft, world);
+  });
+
+  world = $derived.by((): World | undefined => {
+    const terms = market.current;
+    if (!terms) return undefined;
+    const mine = session.phase === "open" && account.ready;
+    const fee = market.commandFee;
+    return {
+      terms: { ...terms, reference: market.reference },
+      bids: market.book.bids,
+      asks: market.book.asks,
+      ...(mine ? { available: { base: account.of(terms.baseId)?.available ?? 0n, quote: account.of(terms.quoteId)?.available ?? 0n } } : {}),
+      fee: { base: fee?.symbol === terms.base ? fee.units : 0n, quote: fee?.symbol === terms.quote ? fee.units : 0n },
+      clients: new Set(account.orders.map((o) => o.client).filter((c) => c !== "")),
+      own: account.orders.filter((o) => o.market === terms.id && o.status === "resting"),
+      now: Date.now(),
+    };
+  });
+
+  /** Starts with what was used last in this market. */
+  enter(symbol: string): void {
+    if (this.#symbol === symbol) return;
+    this.#symbol = symbol;
+    this.#kept ??= readKept(localStorage.getItem(place));
+    const { sizes, ...last } = this.#kept;
+    this.draft = { ...emptyDraft, ...last, side: this.draft.side, ...(sizes[symbol] ?? {}) };
+    this.tried = false;
+  }
+
+  /** Changes parts of the draft, and makes the others go with them. */
+  set(some: Partial<Draft>): void {
+    this.draft = fitted({ ...this.draft, ...some });
+  }
+
+  kind(kind: FormKind): void {
+    if (kind === this.draft.kind) return;
+    // A limit is not a worst price: what was written for the one does not mean the other.
+    this.set({ kind, price: "", trigger: "", stopPrice: "" });
+    this.tried = false;
+  }
+
+  /** Chooses the side and goes to the first field. */
+  go(side: Side): void {
+    this.set({ side });
+    this.focus++;
+  }
+
+  /** Takes a price from ladder or chart: the trigger of kinds that wait for one, else the price. */
+  price(units: bigint): void {
+    const terms = market.current;
+    if (!terms) return;
+    const written = plain(units, terms.quoteDecimals);
+    if (this.draft.kind === "stop" || this.draft.kind === "take-profit") this.set({ trigger: written });
+    else this.set({ price: written });
+  }
+
+  /** Fills in a share of what is available. Answers whether there is a price to count with. */
+  share(percent: bigint): boolean {
+    const world = this.world;
+    const terms = market.current;
+    if (!world || !terms) return false;
+    if (this.draft.price === "" && !atMarket(this.draft.kind)) this.set({ price: plain(this.best(), terms.quoteDecimals) });
+    const units = sized(this.draft, world, percent);
+    if (units === undefined) return false;
+    if (this.draft.by === "amount") this.set({ amount: plain(units, terms.quoteDecimals) });
+    else this.set({ quantity: plain(units, terms.baseDecimals) });
+    return true;
+  }
+
+  /** The best price of who the draft would trade with, or the last one. */
+  best(): bigint {
+    return (this.draft.side === "buy" ? market.book.asks : market.book.bids)[0]?.price ?? market.reference;
+  }
+
+  /** Keeps what was used, after it was sent. */
+  keep(): void {
+    const { kind, tif, by, postOnly, stopLimit, quantity, amount } = this.draft;
+    const sizes = { ...this.#kept?.sizes, [this.#symbol]: { quantity, amount } };
+    this.#kept = { kind, tif, by, postOnly, stopLimit, sizes };
+    localStorage.setItem(place, JSON.stringify(this.#kept));
+    this.tried = false;
+  }
+
+  clear(): void {
+    const { side, kind, tif } = this.draft;
+    this.draft = fitted({ ...emptyDraft, side, kind, tif });
+    this.tried = false;
+  }
+}
+
+export const form = new Form();
