@@ -362,7 +362,7 @@ export const text = {
       optional: "optional",
       available: "Available",
       now: "Trades now",
-      nowValue: (quantity: string, average: string) => `${quantity} at about ${average}`,
+      nowValue: (quantity: string, average: string) => `${quantity} at ≈ ${average}`,
       nothingNow: "nothing at this price",
       rests: "Rests in the book",
       cancelled: "Not to be had now",
@@ -472,6 +472,7 @@ export const text = {
       roles: { maker: "maker", taker: "taker" },
       block: "Block",
       why: "Why this price",
+      whyShort: "Why?",
       whyOf: (id: number) => `Why this price: trade ${id}`,
       more: "Older fills",
     },
@@ -773,7 +774,8 @@ export const text = {
       what: "What was checked",
       whatHeaders: (height: number, at: string) => `Block ${height} of ${at}: its header is signed by more than two thirds of the members' power.`,
       whatBooks: (amount: string) => `The bank's own books, ${amount}, and the supply of the asset in the ledger are the same, by proven leaves.`,
-      whatCoins: (n: number) => `${n} ${n === 1 ? "coin" : "coins"}, each by the proof of its own leaf; members have attested each on its chain.`,
+      whatCoins: (coins: number, batches: number) =>
+        `${coins} ${coins === 1 ? "coin" : "coins"}, each by the proof of its own leaf; members have attested each on its chain.${batches > 0 ? ` And ${batches} ${batches === 1 ? "transaction" : "transactions"} under way, for the change.` : ""}`,
       whatNot: "The proof is of what the members agree on. To compare it with the chain itself: souk audit, with a node of your own.",
       bad: "The coins are less than what is owed.",
       balanced: "Covered",
@@ -878,22 +880,21 @@ export const text = {
     },
     escrows: {
       heading: "Escrows",
-      none: "No escrows.",
       payer: "You pay",
       payee: "You are paid",
-      arbiter: "You decide",
-      deadline: "Deadline",
+      arbiter: "You decide on",
+      deadline: "until",
       disputed: "disputed",
-      refund: "Take back",
-      dispute: "Dispute",
-      pay: "Pay the payee",
-      back: "Give back",
+      secret: "Secret, 64 hexadecimal digits",
+      acts: { claim: "Claim", refund: "Take back", giveUp: "Give up", dispute: "Dispute", pay: "Pay the payee", return: "Give back" },
+      done: (id: number) => `Escrow ${id}: done`,
       caption: "Your escrows",
     },
   },
 } as const;
 
-/** An amount without the zeros at its end. */
+/** An amount without the zeros at its end, its digits in groups. */
 function trimmed(amount: string): string {
-  return amount.includes(".") ? amount.replace(/\.?0+$/, "") : amount;
+  const short = amount.includes(".") ? amount.replace(/\.?0+$/, "") : amount;
+  return short.replace(/^\d+/, (whole) => whole.replace(/\B(?=(\d{3})+$)/g, ","));
 }

@@ -58,9 +58,9 @@ export class Server implements Way {
 }
 
 /** How often servers are looked at, ms: the one that is used, the others, and when nobody looks at the page. */
-const beats = { used: 3_000, others: 12_000, watched: 3_000, hidden: 30_000 };
+const beats = { used: 2_000, others: 12_000, watched: 3_000, hidden: 30_000 };
 /** How long a server may take to say how it is, ms. */
-const probeLimit = 2_500;
+const probeLimit = 1_500;
 /** Which of the addresses of the API only one server at a time is asked, and how long, ms: these open something. */
 const alone = 6_000;
 /** For so long after a block was heard of, reads wait for it, ms (H-33). */
@@ -219,7 +219,7 @@ export class Connection {
     for (const server of ways.order()) {
       this.#streams.set(cut, server);
       try {
-        const response = await openStream(server, ways, { ...ask, signal, stream: true }, { ended: () => this.#streams.delete(cut), sign });
+        const response = await openStream(server, ways, { ...ask, signal, stream: true }, { ended: () => this.#ended(cut, server), sign });
         this.#use(server);
         return response;
       } catch (error) {
@@ -230,6 +230,12 @@ export class Connection {
       }
     }
     throw last;
+  }
+
+  /** A stream broke off: perhaps its server is gone, and the others want to know at once. */
+  #ended(cut: AbortController, server: Server): void {
+    this.#streams.delete(cut);
+    if (!cut.signal.aborted && server.up) void this.probe(server);
   }
 
   #use(server: Server): void {
