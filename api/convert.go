@@ -3,6 +3,8 @@ package api
 import (
 	"encoding/hex"
 	"fmt"
+	"math/big"
+	"math/bits"
 	"strconv"
 
 	"souk/asset"
@@ -123,6 +125,40 @@ func (p *Pair) Trade(t *exchange.Trade) Trade {
 		ID: uint64(t.ID), Market: uint32(t.Market), Symbol: p.Symbol(), Price: p.FormatPrice(t.Price), Quantity: p.FormatBase(t.Quantity),
 		Maker: uint64(t.Maker), Taker: uint64(t.Taker), Side: SideName(t.Taking), Inner: t.Inner, Height: t.Height, Time: t.Time,
 	}
+}
+
+// Auction is an auction of the pair as it stands in JSON.
+func (p *Pair) Auction(a *exchange.Auction) Auction {
+	v := Auction{Market: uint32(a.Market), Symbol: p.Symbol(), Height: a.Height, Time: a.Time, Reference: p.FormatPrice(a.Reference)}
+	if a.Bid != 0 {
+		v.Bid = p.FormatPrice(a.Bid)
+	}
+	if a.Ask != 0 {
+		v.Ask = p.FormatPrice(a.Ask)
+	}
+	if a.Price != 0 {
+		v.Cross = &Cross{
+			Price: p.FormatPrice(a.Price), Volume: p.formatLots(a.Volume), Demand: p.formatLots(a.Demand), Supply: p.formatLots(a.Supply),
+			Surplus: p.formatLots(max(a.Demand, a.Supply) - a.Volume),
+		}
+	}
+	return v
+}
+
+// formatLots writes lots in the base asset. What orders want together may be more than an
+// amount can be, which 128 bits hold.
+func (p *Pair) formatLots(lots uint64) string {
+	high, low := bits.Mul64(lots, uint64(p.Lot))
+	if high == 0 {
+		return p.FormatBase(asset.Amount(low))
+	}
+	n := new(big.Int).Add(new(big.Int).Lsh(new(big.Int).SetUint64(high), 64), new(big.Int).SetUint64(low))
+	text := n.String() // has more digits than an asset has decimals
+	if p.BaseDecimals == 0 {
+		return text
+	}
+	at := len(text) - int(p.BaseDecimals)
+	return text[:at] + "." + text[at:]
 }
 
 // Order is an order of the pair as it stands in JSON.

@@ -174,6 +174,29 @@ type Trade struct {
 	Proof    *Proof `json:"proof,omitempty"`
 }
 
+// Auction says why the trades of a block in a market have the prices they have (M-90).
+type Auction struct {
+	Market    uint32 `json:"market"`
+	Symbol    string `json:"symbol"`
+	Height    uint64 `json:"height"`
+	Time      uint64 `json:"time" doc:"ms"`
+	Reference string `json:"reference" doc:"Price before the block, from which ties are measured."`
+	Bid       string `json:"bid,omitempty" doc:"Best price that somebody waited to buy at before the auction; absent: nobody did."`
+	Ask       string `json:"ask,omitempty" doc:"Best price that somebody waited to sell at before the auction; absent: nobody did."`
+	Cross     *Cross `json:"cross,omitempty" doc:"Where new orders met each other; absent: they traded with waiting ones only."`
+	Proof     *Proof `json:"proof,omitempty"`
+}
+
+// Cross is the inner cross of an auction: the one price at which new orders met.
+type Cross struct {
+	Price  string `json:"price"`
+	Volume string `json:"volume" doc:"What traded at it, in the base asset."`
+	// Demand and Supply may be more than there is of an asset.
+	Demand  string `json:"demand" doc:"What new orders wanted to buy at it, in the base asset."`
+	Supply  string `json:"supply" doc:"What new orders wanted to sell at it, in the base asset."`
+	Surplus string `json:"surplus" doc:"The difference of the two, which no other price with that volume makes smaller."`
+}
+
 // Trades is a list of trades, newest first.
 type Trades struct {
 	At

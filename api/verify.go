@@ -276,6 +276,24 @@ func (v *Verifier) Trade(ctx context.Context, id market.TradeID, p *Proof) (exch
 	return t, at, nil
 }
 
+// Auction checks a proof of what the prices of a market's trades in a block come from (M-90).
+func (v *Verifier) Auction(ctx context.Context, id market.ID, height uint64, p *Proof) (exchange.Auction, Proven, error) {
+	item, clock, at, err := v.Item(ctx, p)
+	if err != nil {
+		return exchange.Auction{}, Proven{}, err
+	}
+	a, err := exchange.ParseAuction(item)
+	switch {
+	case err != nil:
+		return exchange.Auction{}, Proven{}, fmt.Errorf("the entry is no auction: %w: %w", ErrProof, err)
+	case a.Market != id || a.Height != height:
+		return exchange.Auction{}, Proven{}, fmt.Errorf("it is the auction of market %d in block %d: %w", a.Market, a.Height, ErrProof)
+	case a.Height != clock.Height || a.Time != clock.Time:
+		return exchange.Auction{}, Proven{}, fmt.Errorf("auction and clock are of different blocks: %w", ErrProof)
+	}
+	return a, at, nil
+}
+
 // proven fetches a thing with its proof and checks it; a server whose proof does
 // not hold, or is old, is left for the next one.
 func proven[T, V any](ctx context.Context, c *Client, target string, sign *Signer, proof func(*T) *Proof, check func(context.Context, *Proof) (V, Proven, error)) (V, Proven, error) {
@@ -375,6 +393,15 @@ func (c *Client) VerifiedTrade(ctx context.Context, v *Verifier, known *Trade) (
 				return exchange.Trade{}, Proven{}, fmt.Errorf("trade %d is one of market %d, not %d: %w", id, t.Market, known.Market, ErrProof)
 			}
 			return t, at, err
+		})
+}
+
+// VerifiedAuction is what the prices of a market's trades in a block come from, proven.
+func (c *Client) VerifiedAuction(ctx context.Context, v *Verifier, id market.ID, height uint64) (exchange.Auction, Proven, error) {
+	target := fmt.Sprintf("%s/auctions/%d/%d%s", Prefix, id, height, proofQuery(true))
+	return proven(ctx, c, target, nil, func(a *Auction) *Proof { return a.Proof },
+		func(ctx context.Context, p *Proof) (exchange.Auction, Proven, error) {
+			return v.Auction(ctx, id, height, p)
 		})
 }
 

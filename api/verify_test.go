@@ -196,7 +196,7 @@ func TestVerifyResults(t *testing.T) {
 			}
 		}
 	}
-	if found != 2 || len(proofs) != 3 {
+	if found != 2 || len(proofs) != 4 {
 		t.Fatalf("%d receipts of 2 were proven by %d proofs", found, len(proofs))
 	}
 	trade := proofs[2]
@@ -206,6 +206,16 @@ func TestVerifyResults(t *testing.T) {
 	}
 	if _, _, err := v.Trade(ctx, 2, trade); !errors.Is(err, api.ErrProof) {
 		t.Errorf("another trade: %v", err)
+	}
+
+	auction, _, err := v.Auction(ctx, 1, res.Height, proofs[3])
+	if want := (market.Auction{Market: 1, Reference: auction.Reference, Ask: 50_000e8}); err != nil || auction.Auction != want || auction.Reference == 0 {
+		t.Errorf("auction %+v, %v", auction, err)
+	}
+	for _, p := range proofs[:3] {
+		if a, _, err := v.Auction(ctx, 1, res.Height, p); !errors.Is(err, api.ErrProof) {
+			t.Errorf("an auction out of something else: %+v, %v", a, err)
+		}
 	}
 
 	// What was never in the list is not proven by it, however well it reads.

@@ -542,9 +542,15 @@ func TestResultList(t *testing.T) {
 				}
 				continue
 			}
+			if a, err := exchange.ParseAuction(leaf); err == nil {
+				if string(a.Append(nil)) != string(leaf) {
+					t.Fatal("auction is not canonical")
+				}
+				continue
+			}
 			tr, err := exchange.ParseTrade(leaf)
 			if err != nil || string(tr.Append(nil)) != string(leaf) {
-				t.Fatalf("neither receipt nor trade: %x", leaf)
+				t.Fatalf("neither receipt nor trade nor auction: %x", leaf)
 			}
 			trades++
 		}

@@ -39,7 +39,8 @@ type Result struct {
 	Receipts []Receipt // one per command, in the order of Block.Commands
 	Events   []Event   // in the order in which they happened
 	// Results are the leaves of the block's result list: the receipts of the
-	// commands in sorted order, each id once, then the trades by id.
+	// commands in sorted order, each id once, then the trades by id, then the auctions
+	// that had trades, in the order of these (K-9).
 	Results [][]byte
 	// Changes are all changed state leaves, sorted by key, each once.
 	Changes    []merkle.Change
@@ -97,6 +98,7 @@ func ParseReceipt(data []byte) (r Receipt, err error) {
 const (
 	resultReceipt = 1
 	resultTrade   = 2
+	resultAuction = 3
 )
 
 // Trade is the public record of a fill. It names orders, not accounts.
@@ -142,6 +144,44 @@ func ParseTrade(data []byte) (t Trade, err error) {
 	}
 	t.Taking = market.Side(side)
 	return t, nil
+}
+
+// Auction is the public record of why the trades of a block in one market have the
+// prices they have (M-90).
+type Auction struct {
+	market.Auction
+	Height uint64
+	Time   uint64
+}
+
+// auctionSize is the length of an auction's encoding in bytes.
+const auctionSize = 1 + 4 + 7*8 + 8 + 8
+
+// Append appends the auction's one encoding.
+func (a *Auction) Append(dst []byte) []byte {
+	dst = binary.BigEndian.AppendUint32(append(dst, resultAuction), uint32(a.Market))
+	for _, n := range []uint64{
+		uint64(a.Reference), uint64(a.Bid), uint64(a.Ask), uint64(a.Price), a.Volume, a.Demand, a.Supply, a.Height, a.Time,
+	} {
+		dst = binary.BigEndian.AppendUint64(dst, n)
+	}
+	return dst
+}
+
+// ParseAuction reads an auction's encoding.
+func ParseAuction(data []byte) (a Auction, err error) {
+	s := cryptobyte.String(data)
+	var kind uint8
+	ok := s.ReadUint8(&kind) && kind == resultAuction && s.ReadUint32((*uint32)(&a.Market))
+	for _, n := range []*uint64{
+		(*uint64)(&a.Reference), (*uint64)(&a.Bid), (*uint64)(&a.Ask), (*uint64)(&a.Price), &a.Volume, &a.Demand, &a.Supply, &a.Height, &a.Time,
+	} {
+		ok = ok && s.ReadUint64(n)
+	}
+	if !ok || len(s) != 0 {
+		return Auction{}, ErrEncoding
+	}
+	return a, nil
 }
 
 // EventKind says what happened. Numbers are append-only.

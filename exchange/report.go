@@ -46,8 +46,8 @@ func (w *blockWork) report() {
 			w.receiptOf(id).Status = o.Status
 		}
 	}
-	buf := make([]byte, 0, len(w.tasks)*receiptSize+len(w.out.Fills)*tradeSize)
-	w.res.Results = make([][]byte, 0, len(w.tasks)+len(w.out.Fills))
+	buf := make([]byte, 0, len(w.tasks)*receiptSize+len(w.out.Fills)*tradeSize+len(w.out.Auctions)*auctionSize)
+	w.res.Results = make([][]byte, 0, len(w.tasks)+len(w.out.Fills)+len(w.out.Auctions))
 	leaf := func(from int) { w.res.Results = append(w.res.Results, buf[from:len(buf):len(buf)]) }
 	var last *Receipt
 	for i := range w.tasks {
@@ -67,6 +67,12 @@ func (w *blockWork) report() {
 		from := len(buf)
 		tr := w.trade(&w.out.Fills[i])
 		buf = tr.Append(buf)
+		leaf(from)
+	}
+	for i := range w.out.Auctions {
+		from := len(buf)
+		a := Auction{Auction: w.out.Auctions[i], Height: w.in.Height, Time: w.now}
+		buf = a.Append(buf)
 		leaf(from)
 	}
 	w.s.results = merkle.Root(w.res.Results)

@@ -89,6 +89,11 @@ func (f face) Trades(id market.ID, before web.Cursor) iter.Seq2[web.Trade, error
 	}
 }
 
+func (f face) Auction(id market.ID, height uint64) (web.Auction, bool, error) {
+	a, ok, err := f.Replica.Auction(id, height)
+	return web.Auction(a), ok, webErr(err)
+}
+
 func (f face) Fills(account identity.Address, before web.Cursor) iter.Seq2[web.Fill, error] {
 	return func(yield func(web.Fill, error) bool) {
 		for x, err := range f.Replica.Fills(account, replica.Cursor(before)) {

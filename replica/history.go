@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"iter"
 	"slices"
+	"sort"
 
 	"souk/asset"
 	"souk/exchange"
@@ -56,7 +57,7 @@ func (c Cursor) includes(height uint64, id market.TradeID) bool {
 // trades yields the trades of the block by number.
 func (rec *record) trades(yield func(Trade) bool) {
 	all := rec.result.Results
-	for i := rec.firstTrade(); i < len(all); i++ {
+	for i := rec.firstTrade(); i < rec.firstAuction(); i++ {
 		t, err := exchange.ParseTrade(all[i])
 		if err != nil {
 			panic("replica: the exchange wrote a trade that it cannot read") //nolint:forbidigo // broken invariant
@@ -67,16 +68,14 @@ func (rec *record) trades(yield func(Trade) bool) {
 	}
 }
 
-// firstTrade is where the trades begin in the results.
-func (rec *record) firstTrade() int {
-	all := rec.result.Results
-	n, _ := slices.BinarySearchFunc(all, false, func(e []byte, _ bool) int {
-		if isReceipt(e) {
-			return -1
-		}
-		return 1
-	})
-	return n
+// firstTrade is where the trades begin in the results, and firstAuction where they end
+// and the auctions begin (K-9).
+func (rec *record) firstTrade() int   { return rec.behind(entryReceipt) }
+func (rec *record) firstAuction() int { return rec.behind(entryTrade) }
+
+// behind is where the entries of a kind, and those of the kinds before it, end.
+func (rec *record) behind(kind byte) int {
+	return sort.Search(len(rec.result.Results), func(i int) bool { return rec.result.Results[i][0] > kind })
 }
 
 // fills yields both sides of the block's trades by number.
@@ -131,6 +130,34 @@ func (r *Replica) Trades(id market.ID, before Cursor) iter.Seq2[Trade, error] {
 			return of(slices.Values(all)), err
 		})
 	}
+}
+
+// Auction is what the prices of a market's trades in a block come from (M-90).
+type Auction struct {
+	exchange.Auction
+	Index uint32 // in the results of its block, for ProveResult
+}
+
+// Auction looks for the auction of a market in the block at height. It answers false if
+// nothing was traded there, and ErrPruned if this server does not have the block's results.
+func (r *Replica) Auction(id market.ID, height uint64) (Auction, bool, error) {
+	_, _, _, entries, err := r.results(height)
+	if err != nil {
+		return Auction{}, false, err
+	}
+	for i, e := range slices.Backward(entries) {
+		if e[0] != entryAuction {
+			break
+		}
+		a, err := exchange.ParseAuction(e)
+		if err != nil {
+			return Auction{}, false, errValue
+		}
+		if a.Market == id {
+			return Auction{a, uint32(i)}, true, nil
+		}
+	}
+	return Auction{}, false, nil
 }
 
 // Fills yields an account's fills that are older than a cursor, newest first, as

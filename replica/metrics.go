@@ -73,7 +73,7 @@ func (m *Metrics) block(res *exchange.Result) {
 	m.Burnt.Add(uint64(burnt))
 	m.Rejected.Add(uint64(rejected))
 	rec := record{result: res}
-	m.Trades.Add(uint64(len(res.Results) - rec.firstTrade()))
+	m.Trades.Add(uint64(rec.firstAuction() - rec.firstTrade()))
 }
 
 // Metrics are counters and gauges of this replica.

@@ -58,7 +58,7 @@ func (rec *record) measure() {
 	}
 	if rec.result.Active {
 		receipts := rec.firstTrade()
-		trades := len(rec.result.Results) - receipts
+		trades := rec.firstAuction() - receipts
 		rec.bytes += receipts * (listedSize + 2)
 		rec.bytes += trades * (tradeSize + len(tradesKey(0, 0, 0)) + 2*(fillSize+fillsHead+len(fillsKey(0, &identity.Address{}, 0))))
 	}
@@ -83,9 +83,12 @@ func (rec *record) find(id *exchange.CommandID) (uint32, bool) {
 	return at, ok
 }
 
-// First byte of a receipt in a result list, and where its code stands (K-9).
+// First bytes of entries of a result list, which stand in this order, and where the code
+// of a receipt stands (K-9).
 const (
 	entryReceipt = 1
+	entryTrade   = 2
+	entryAuction = 3
 	entryCodeAt  = 33
 )
 
@@ -588,7 +591,7 @@ type owned struct {
 // writeFills writes a block's fills by account.
 func writeFills(b sink, rec *record) {
 	first := int32(rec.firstTrade())
-	all := make([]owned, 0, 2*(len(rec.result.Results)-int(first)))
+	all := make([]owned, 0, 2*(rec.firstAuction()-int(first)))
 	events := rec.result.Events
 	for i := range events {
 		if e := &events[i]; e.Kind == exchange.EventTrade {

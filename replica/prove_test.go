@@ -111,6 +111,7 @@ func TestHistory(t *testing.T) {
 	n := c.nodes[0]
 	trades := map[market.ID][]replica.Trade{}
 	fills := map[identity.Address][]replica.Fill{}
+	auctions := 0
 	for i := range 40 {
 		if i%10 == 9 { // a few hours pass
 			c.world.Time += 20 * 3600_000
@@ -121,11 +122,20 @@ func TestHistory(t *testing.T) {
 				trades[tr.Market] = append(trades[tr.Market], replica.Trade{Trade: tr, Index: uint32(i)})
 			}
 		}
-		at := uint32(len(c.result.Results))
-		for _, e := range slices.Backward(c.result.Events) {
-			if e.Kind == exchange.EventTrade {
-				at--
+		at := uint32(0)
+		for i, entry := range slices.Backward(c.result.Results) {
+			if _, err := exchange.ParseTrade(entry); err == nil {
+				at = uint32(i)
 			}
+			a, err := exchange.ParseAuction(entry)
+			if err != nil {
+				continue
+			}
+			got, ok, err := n.Auction(a.Market, a.Height)
+			if want := (replica.Auction{Auction: a, Index: uint32(i)}); err != nil || !ok || got != want {
+				t.Fatalf("auction %+v, %v, %v; want %+v", got, ok, err, want)
+			}
+			auctions++
 		}
 		for _, e := range c.result.Events {
 			if e.Kind != exchange.EventTrade {
@@ -148,8 +158,14 @@ func TestHistory(t *testing.T) {
 			fills[e.Other] = append(fills[e.Other], sell)
 		}
 	}
-	if len(trades[1]) < 20 || len(trades[2]) < 20 {
-		t.Fatalf("%d and %d trades", len(trades[1]), len(trades[2]))
+	if len(trades[1]) < 20 || len(trades[2]) < 20 || auctions < 20 {
+		t.Fatalf("%d and %d trades in %d auctions", len(trades[1]), len(trades[2]), auctions)
+	}
+	if a, ok, err := n.Auction(99, c.result.Height); ok || err != nil {
+		t.Errorf("auction of a market that there is not: %+v, %v", a, err)
+	}
+	if _, _, err := n.Auction(1, c.result.Height+1); !errors.Is(err, replica.ErrPruned) {
+		t.Errorf("auction of a block that there is not: %v", err)
 	}
 	for id, want := range trades {
 		slices.Reverse(want)

@@ -65,6 +65,10 @@ func (i *instant) ProveReceipt(exchange.CommandID) (web.ResultProof, error) {
 }
 func (i *instant) Silent() []web.Silence { return nil }
 
+func (i *instant) Auction(market.ID, uint64) (web.Auction, bool, error) {
+	return web.Auction{}, false, errNone
+}
+
 func (i *instant) Trades(market.ID, web.Cursor) iter.Seq2[web.Trade, error] {
 	return func(func(web.Trade, error) bool) {}
 }

@@ -350,6 +350,11 @@ func (a adapter) ProveReceipt(id exchange.CommandID) (web.ResultProof, error) {
 	return web.ResultProof{Entry: p.Entry, List: p.List, Clock: web.LeafProof(p.Clock)}, failure(err)
 }
 
+func (a adapter) Auction(id market.ID, height uint64) (web.Auction, bool, error) {
+	x, ok, err := a.Replica.Auction(id, height)
+	return web.Auction(x), ok, failure(err)
+}
+
 func (a adapter) Trades(id market.ID, before web.Cursor) iter.Seq2[web.Trade, error] {
 	return func(yield func(web.Trade, error) bool) {
 		for t, err := range a.Replica.Trades(id, replica.Cursor(before)) {

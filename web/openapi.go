@@ -61,6 +61,7 @@ func register(mux *http.ServeMux, v *virtual) huma.API {
 	get(h, "getBook", "/book/{market}", "A market's book by price", v.book)
 	get(h, "listTrades", "/trades", "Trades of a market, newest first", v.trades)
 	get(h, "getTrade", "/trades/{id}", "A trade", v.trade)
+	get(h, "getAuction", "/auctions/{market}/{height}", "Why the trades of a block in a market have their prices", v.auction)
 	get(h, "listCandles", "/candles/{market}", "What was traded in a market, time by time", v.candles)
 	get(h, "listTickers", "/ticker", "What markets did in the last 24 hours", v.tickers)
 	get(h, "getAudit", "/audit", "Every term of the conservation sum of every asset", v.audit)

@@ -31,7 +31,7 @@ type described struct {
 func goods(alice string) map[string]string {
 	return map[string]string{
 		"asset": "TBC", "market": "BTC-EUR", "markets": "BTC-EUR", "height": "1", "member": "1", "number": "0", "address": alice, "account": alice,
-		"getTrade id": "1", "getOrder id": "1", "getEscrow id": "1", "getCommand id": strings.Repeat("0", 64),
+		"getTrade id": "1", "getAuction height": "2", "getOrder id": "1", "getEscrow id": "1", "getCommand id": strings.Repeat("0", 64),
 		"keys": "02" + strings.Repeat("00", 31), "bank": "TBC", "salt": strings.Repeat("00", 16),
 	}
 }

@@ -316,6 +316,40 @@ func (v *virtual) trade(ctx context.Context, in *TradeInput) (*Reply[api.Trade],
 	return nil, api.NewError(api.NotFound, "path.id", "This server does not find trade %d. If it is old, name its market, height and time; or ask another server.", in.ID)
 }
 
+// AuctionInput names an auction.
+type AuctionInput struct {
+	Market string `path:"market" maxLength:"32" doc:"Number, or base and quote with a dash." example:"BTC-EUR"`
+	Height uint64 `path:"height" minimum:"1"`
+	Proving
+}
+
+func (v *virtual) auction(ctx context.Context, in *AuctionInput) (*Reply[api.Auction], error) {
+	var p api.Pair
+	err := v.view(func(s *exchange.State) (err error) {
+		if p, err = pair(s, "path.market", in.Market); err == nil && in.Height > s.Height() {
+			err = api.NewError(api.NotFound, "path.height", "The newest block here in which anything happened is %d. The height of a trade names its block.", s.Height())
+		}
+		return err
+	})
+	if err != nil {
+		return nil, refuse(err)
+	}
+	a, ok, err := v.replica.Auction(p.ID, in.Height)
+	if err != nil {
+		return nil, refuse(err)
+	}
+	if !ok {
+		return nil, api.NewError(api.NotFound, "path.height", "Nothing was traded in %s in block %d. The height of a trade names its block.", p.Symbol(), in.Height)
+	}
+	r := p.Auction(&a.Auction)
+	if in.Proof {
+		if r.Proof, err = v.proveResult(ctx, a.Height, a.Index); err != nil {
+			return nil, refuse(err)
+		}
+	}
+	return &Reply[api.Auction]{r}, nil
+}
+
 // findTrade looks for a trade of a market, backwards from a cursor.
 func (v *virtual) findTrade(id market.ID, want market.TradeID, before Cursor) (found Trade, ok bool, err error) {
 	seen := 0

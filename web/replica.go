@@ -65,6 +65,8 @@ type Replica interface {
 
 	// Trades yields the trades of a market that are older than a cursor, newest first.
 	Trades(id market.ID, before Cursor) iter.Seq2[Trade, error]
+	// Auction is a market's auction in the block at height; false: nothing was traded.
+	Auction(id market.ID, height uint64) (Auction, bool, error)
 	// Fills yields an account's fills that are older than a cursor, newest first.
 	Fills(account identity.Address, before Cursor) iter.Seq2[Fill, error]
 	// Cancels yields an account's withdrawals that were cancelled, newest first.
@@ -138,6 +140,12 @@ type Cursor struct {
 // Trade is a past trade and where its proof is.
 type Trade struct {
 	exchange.Trade
+	Index uint32 // in the results of block Height
+}
+
+// Auction is a past auction and where its proof is.
+type Auction struct {
+	exchange.Auction
 	Index uint32 // in the results of block Height
 }
 

@@ -313,6 +313,32 @@ func TestProofs(t *testing.T) {
 			t.Errorf("trade %+v: %v", trade, err)
 		}
 	}
+	at := trades.Trades[0].Height
+	if a, _, err := c.VerifiedAuction(ctx, v, 1, at); err != nil || a.Height != at || a.Price != 0 || a.Bid == 0 && a.Ask == 0 {
+		t.Errorf("auction %+v: %v", a, err)
+	}
+	for _, wrong := range []struct {
+		id     market.ID
+		height uint64
+	}{{1, 1 << 40}, {2, at}} {
+		if a, _, err := c.VerifiedAuction(ctx, v, wrong.id, wrong.height); !api.IsNotFound(err) {
+			t.Errorf("auction where nothing was traded: %+v, %v", a, err)
+		}
+	}
+	auction := call(t, f.nodes[0], "GET", fmt.Sprintf("/v1/auctions/BTC-EUR/%d?proof=1", at), nil, nil)
+	var told api.Auction
+	if err := json.Unmarshal(auction.body, &told); err != nil || told.Cross != nil || told.Reference == "" || told.Symbol != "BTC-EUR" {
+		t.Fatalf("auction %s: %v", auction.body, err)
+	}
+	if a, _, err := v.Auction(ctx, 2, at, told.Proof); !errors.Is(err, api.ErrProof) {
+		t.Errorf("the proof of another market's auction: %+v, %v", a, err)
+	}
+	if a, _, err := v.Auction(ctx, 1, at+1, told.Proof); !errors.Is(err, api.ErrProof) {
+		t.Errorf("the proof of another block's auction: %+v, %v", a, err)
+	}
+	if tr, _, err := v.Trade(ctx, 1, told.Proof); !errors.Is(err, api.ErrProof) {
+		t.Errorf("the proof of an auction for a trade: %+v, %v", tr, err)
+	}
 	raw := call(t, f.nodes[0], "GET", "/v1/fills?proof=1&limit=5", nil, signed(f, "alice", "GET", "/v1/fills?proof=1&limit=5"))
 	var fills api.Fills
 	if err := json.Unmarshal(raw.body, &fills); err != nil || len(fills.Fills) != 1 {

@@ -143,6 +143,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/auctions/{market}/{height}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Why the trades of a block in a market have their prices */
+        get: operations["getAuction"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/audit": {
         parameters: {
             query?: never;
@@ -848,6 +865,29 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        Auction: {
+            /** @description Best price that somebody waited to sell at before the auction; absent: nobody did. */
+            ask?: string;
+            /** @description Best price that somebody waited to buy at before the auction; absent: nobody did. */
+            bid?: string;
+            /** @description Where new orders met each other; absent: they traded with waiting ones only. */
+            cross?: components["schemas"]["Cross"];
+            /** Format: int64 */
+            height: number;
+            /** Format: int32 */
+            market: number;
+            proof?: components["schemas"]["Proof"];
+            /** @description Price before the block, from which ties are measured. */
+            reference: string;
+            symbol: string;
+            /**
+             * Format: int64
+             * @description ms
+             */
+            time: number;
+        } & {
+            [key: string]: unknown;
+        };
         Audit: {
             /** @description By id. */
             assets: components["schemas"]["AssetAudit"][];
@@ -1450,6 +1490,19 @@ export interface components {
             blocks: number;
             /** @description Sum of all payments to the bank in a block; absent: any. */
             up_to?: string;
+        } & {
+            [key: string]: unknown;
+        };
+        Cross: {
+            /** @description What new orders wanted to buy at it, in the base asset. */
+            demand: string;
+            price: string;
+            /** @description What new orders wanted to sell at it, in the base asset. */
+            supply: string;
+            /** @description The difference of the two, which no other price with that volume makes smaller. */
+            surplus: string;
+            /** @description What traded at it, in the base asset. */
+            volume: string;
         } & {
             [key: string]: unknown;
         };
@@ -3061,6 +3114,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Asset"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getAuction: {
+        parameters: {
+            query?: {
+                /** @description 1: with a proof against a signed header. */
+                proof?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description Number, or base and quote with a dash. */
+                market: string;
+                height: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Auction"];
                 };
             };
             /** @description Problem */

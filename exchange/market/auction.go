@@ -31,6 +31,7 @@ type auction struct {
 	// The plan.
 	strikes []int32 // resting orders to cancel for self-trade prevention
 	fills   []fill
+	cross   cross
 
 	// Scratch of the steps.
 	inners    [2][]claim
@@ -203,7 +204,7 @@ func (a *auction) plan() {
 	for _, slot := range a.strikes {
 		a.s.orders.at(slot).flags &^= struck
 	}
-	a.strikes, a.fills = a.strikes[:0], a.fills[:0]
+	a.strikes, a.fills, a.cross = a.strikes[:0], a.fills[:0], cross{}
 	a.askedBefore += a.asked
 	a.asked = 0
 	a.purses = append(a.purses[:0], a.budgets...)
@@ -259,9 +260,25 @@ func (a *auction) apply() {
 		}
 	}
 	if n := len(a.fills); n > 0 {
+		a.out.Auctions = append(a.out.Auctions, a.terms())
 		b.Last = asset.Price(a.fills[n-1].price) // M-57
 		b.dirty = true
 	}
+}
+
+// terms says what the prices of the plan come from.
+func (a *auction) terms() Auction {
+	t := Auction{
+		Market: a.b.ID, Reference: asset.Price(a.b.reference()),
+		Price: asset.Price(a.cross.price), Volume: a.cross.lots, Demand: a.cross.demand, Supply: a.cross.supply,
+	}
+	if a.has[0] {
+		t.Bid = asset.Price(a.best[0])
+	}
+	if a.has[1] {
+		t.Ask = asset.Price(Sell.key(a.best[1]))
+	}
+	return t
 }
 
 // endOf is the reason with which an order that may not rest leaves.

@@ -20,12 +20,12 @@ func (a *auction) innerCross() {
 	if !crosses(buys[0].rank, sells[0].rank) {
 		return
 	}
-	price, lots := a.innerPrice(buys, sells)
-	buys = a.upTo(buys, Buy.key(price))
-	sells = a.upTo(sells, Sell.key(price))
-	a.serve(buys, lots)
-	a.serve(sells, lots)
-	a.pair(buys, sells, price, true)
+	a.cross = a.innerPrice(buys, sells)
+	buys = a.upTo(buys, Buy.key(a.cross.price))
+	sells = a.upTo(sells, Sell.key(a.cross.price))
+	a.serve(buys, a.cross.lots)
+	a.serve(sells, a.cross.lots)
+	a.pair(buys, sells, a.cross.price, true)
 }
 
 // upTo is the claims, best limit first, whose limit is at least as good as key.
@@ -37,11 +37,15 @@ func (a *auction) upTo(claims []claim, key uint64) []claim {
 	return claims[:n]
 }
 
+// cross is the inner cross of a plan: its price, the lots that trade at it, and those
+// that want to.
+type cross struct{ price, lots, demand, supply uint64 }
+
 // innerPrice is the price of the inner cross and the lots that trade at it:
 // most volume, then least surplus, then nearest to the reference, then lowest
 // (M-45). Demand falls and supply rises with the price, so one pass over the
 // ascending candidates is enough.
-func (a *auction) innerPrice(buys, sells []claim) (price, lots uint64) {
+func (a *auction) innerPrice(buys, sells []claim) (c cross) {
 	low, high := uint64(1), uint64(MaxPrice)
 	if a.has[0] {
 		low = a.best[0]
@@ -83,11 +87,11 @@ func (a *auction) innerPrice(buys, sells []claim) (price, lots uint64) {
 			nextBuy--
 		}
 		v, s, d := min(demand, supply), distance(demand, supply), distance(p, middle)
-		if v > lots || v == lots && (s < surplus || s == surplus && d < away) {
-			price, lots, surplus, away = p, v, s, d
+		if v > c.lots || v == c.lots && (s < surplus || s == surplus && d < away) {
+			c, surplus, away = cross{p, v, demand, supply}, s, d
 		}
 	}
-	return price, lots
+	return c
 }
 
 func distance(x, y uint64) uint64 {

@@ -8,6 +8,7 @@ import (
 	"math/big"
 	"slices"
 
+	"souk/asset"
 	"souk/exchange/market"
 )
 
@@ -59,8 +60,9 @@ type round struct {
 	resting []*plain // by id
 	deals   []deal
 	struck  []*plain
-	asked   int // in this plan
-	before  int // in the plans before
+	terms   market.Auction // of this plan
+	asked   int            // in this plan
+	before  int            // in the plans before
 }
 
 func (r *round) best(side market.Side) (price uint64, ok bool) {
@@ -78,7 +80,7 @@ func (r *round) crossesBook(p *party) bool {
 }
 
 // auction is M-40.
-func (m *model) auction(seed [32]byte, height uint64) (fills []market.Fill, all []ended, rested []market.OrderID) {
+func (m *model) auction(seed [32]byte, height uint64) (fills []market.Fill, all []ended, rested []market.OrderID, terms []market.Auction) {
 	r := &round{m: m, seed: seed, height: height}
 	for _, o := range m.orders {
 		if o.status == market.Staged {
@@ -111,7 +113,18 @@ func (m *model) auction(seed [32]byte, height uint64) (fills []market.Fill, all 
 		}
 		r.plan()
 	}
-	return r.carryOut()
+	r.terms.Market, r.terms.Reference = 1, asset.Price(m.reference())
+	if price, ok := r.best(market.Buy); ok {
+		r.terms.Bid = asset.Price(price)
+	}
+	if price, ok := r.best(market.Sell); ok {
+		r.terms.Ask = asset.Price(price)
+	}
+	if len(r.deals) > 0 {
+		terms = append(terms, r.terms)
+	}
+	fills, all, rested = r.carryOut()
+	return fills, all, rested, terms
 }
 
 // selfCrossing is M-42.
@@ -182,7 +195,7 @@ func (r *round) worstBroken() (worst *party) {
 }
 
 func (r *round) plan() {
-	r.deals, r.struck = nil, nil
+	r.deals, r.struck, r.terms = nil, nil, market.Auction{}
 	r.before, r.asked = r.before+r.asked, 0
 	for _, p := range r.batch {
 		p.rem, p.spent, p.cut = p.left, i(0), false
@@ -254,8 +267,10 @@ func (r *round) inner() {
 		return
 	}
 	price := best.price.Uint64()
-	_, buys := at(market.Buy, price)
-	_, sells := at(market.Sell, price)
+	demand, buys := at(market.Buy, price)
+	supply, sells := at(market.Sell, price)
+	lots := func(base *big.Int) uint64 { return floor(base, i(uint64(r.m.terms.Lot))).Uint64() }
+	r.terms = market.Auction{Price: asset.Price(price), Volume: lots(best.volume), Demand: lots(demand), Supply: lots(supply)}
 	got := r.serve(asClaims(buys, r.limitRank), best.volume)
 	gave := r.serve(asClaims(sells, r.limitRank), best.volume)
 	r.pair(got, gave, price, true)

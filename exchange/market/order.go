@@ -157,18 +157,32 @@ type Fill struct {
 	SellerFee     asset.Amount // quote, out of SellerGot
 }
 
+// Auction says why the fills of a block in one market have the prices they have. The
+// resting orders are those before the auction.
+type Auction struct {
+	Market    ID
+	Reference asset.Price // from which ties are measured (M-8)
+	Bid, Ask  asset.Price // best resting prices; 0: there was none
+	// The inner cross (M-44 to M-46): its one price, what traded at it, and what wanted
+	// to buy and to sell at it. All are zero if there was none.
+	Price          asset.Price
+	Volume         uint64 // lots
+	Demand, Supply uint64 // lots
+}
+
 // Result collects what the methods of State did, in the order in which it
 // happened. They append to it; Reset empties it and keeps its memory.
 type Result struct {
 	Closed    []Closed
 	Triggered []OrderID // stops that became new orders of this block
 	Fills     []Fill
+	Auctions  []Auction // those with fills
 	Rested    []OrderID // orders that joined the book
 }
 
 // Reset empties the result.
 func (r *Result) Reset() {
-	*r = Result{r.Closed[:0], r.Triggered[:0], r.Fills[:0], r.Rested[:0]}
+	*r = Result{r.Closed[:0], r.Triggered[:0], r.Fills[:0], r.Auctions[:0], r.Rested[:0]}
 }
 
 // closed adds a closed order, whose fields are still those of an earlier one.

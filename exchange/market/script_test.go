@@ -80,6 +80,7 @@ type script struct {
 	ids         map[string]market.OrderID
 	labels      map[market.OrderID]string
 	nonce       uint64
+	terms       bool // says what inner crosses came to
 }
 
 // unit is an asset's symbol and decimals.
@@ -124,6 +125,7 @@ func newScript(t *testing.T, d *datadriven.TestData) *script {
 		MakerPPM: ppm(arg("maker", "0%")), TakerPPM: ppm(arg("taker", "0%")), BandPPM: ppm(arg("band", "0%")),
 	}
 	sc.w = newWorld(t, terms, sc.base.decimals)
+	sc.terms = arg("terms", "no") == "yes"
 	if limit := arg("limit", ""); limit != "" {
 		n := uint32(sc.number(t, limit, 0))
 		sc.w.s.SetOrderLimit(n)
@@ -165,6 +167,9 @@ func (sc *script) block() {
 		sc.closed(c)
 	}
 	w.auction()
+	for _, a := range w.out.Auctions {
+		sc.cross(a)
+	}
 	for _, f := range w.out.Fills {
 		sc.fill(f)
 	}
@@ -188,6 +193,16 @@ func (sc *script) closed(c market.Closed) {
 		u = sc.quote
 	}
 	sc.printf("%s ends: %s, releases %s", sc.labels[c.Order.ID], why, u.format(c.Release.Amount))
+}
+
+// cross says what an inner cross came to, where the script asks for it.
+func (sc *script) cross(a market.Auction) {
+	if !sc.terms || a.Price == 0 {
+		return
+	}
+	m, _ := sc.w.s.Market(1)
+	lots := func(n uint64) string { return sc.base.format(asset.Amount(n) * m.Lot) }
+	sc.printf("inner cross at %s: volume %s, demand %s, supply %s, reference %s", sc.at(a.Price), lots(a.Volume), lots(a.Demand), lots(a.Supply), sc.at(a.Reference))
 }
 
 func (sc *script) fill(f market.Fill) {

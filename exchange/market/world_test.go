@@ -177,12 +177,12 @@ func (w *world) open() {
 // auction runs the market's auction, compares it with the model's and ends the block.
 func (w *world) auction() (fills []market.Fill, closed []market.Closed) {
 	w.t.Helper()
-	from, rested := len(w.out.Fills), len(w.out.Rested)
+	from, rested, auctions := len(w.out.Fills), len(w.out.Rested), len(w.out.Auctions)
 	w.s.Auction(1, w.seed, w.height, &w.out)
 	fills, ids := w.out.Fills[from:], w.out.Rested[rested:]
 	closed = w.take()
 	if w.m != nil {
-		wantFills, ends, wantRested := w.m.auction(w.seed, w.height)
+		wantFills, ends, wantRested, terms := w.m.auction(w.seed, w.height)
 		if d := cmp.Diff(wantFills, fills, cmpEmpty); d != "" {
 			w.t.Fatalf("fills (-want +got):\n%s", d)
 		}
@@ -190,11 +190,39 @@ func (w *world) auction() (fills []market.Fill, closed []market.Closed) {
 		if !slices.Equal(ids, wantRested) {
 			w.t.Fatalf("rested %v, want %v", ids, wantRested)
 		}
+		if got := w.out.Auctions[auctions:]; !slices.Equal(got, terms) {
+			w.t.Fatalf("the auction's terms %+v, want %+v", got, terms)
+		}
 	}
+	w.explained(fills, w.out.Auctions[auctions:])
 	w.audit()
 	w.height++
 	w.now += 10
 	return fills, closed
+}
+
+// explained checks that an auction's terms account for its fills (M-90).
+func (w *world) explained(fills []market.Fill, auctions []market.Auction) {
+	w.t.Helper()
+	if len(fills) == 0 && len(auctions) == 0 {
+		return
+	}
+	if len(auctions) != 1 {
+		w.t.Fatalf("%d fills, and %d auctions", len(fills), len(auctions))
+	}
+	a, inner := auctions[0], asset.Amount(0)
+	for _, f := range fills {
+		if !f.Inner {
+			continue
+		}
+		inner += f.Quantity
+		if f.Price != a.Price || a.Bid != 0 && f.Price < a.Bid || a.Ask != 0 && f.Price > a.Ask {
+			w.t.Fatalf("inner fill at %d of an auction %+v", f.Price, a)
+		}
+	}
+	if m, _ := w.s.Market(1); inner != asset.Amount(a.Volume)*m.Lot || a.Volume != min(a.Demand, a.Supply) {
+		w.t.Fatalf("inner fills of %d in an auction %+v", inner, a)
+	}
 }
 
 var cmpEmpty = cmp.FilterValues(func(x, y []market.Fill) bool { return len(x)+len(y) == 0 }, cmp.Ignore())

@@ -20,6 +20,7 @@ import (
 	"souk/exchange"
 	"souk/exchange/custody"
 	"souk/exchange/ledger"
+	"souk/exchange/market"
 	"souk/exchange/roster"
 	"souk/identity"
 	"souk/merkle"
@@ -279,9 +280,12 @@ func (a *Auditor) active(res *exchange.Result) error {
 	return nil
 }
 
-// results checks the result list: the receipts each once, then the trades by number.
+// results checks the result list: the receipts each once, then the trades by number, then
+// the auctions in the order of their trades.
 func (a *Auditor) results(res *exchange.Result) error {
 	var trade uint64
+	var markets []market.ID               // that have trades, in their order
+	inner := map[market.ID]asset.Amount{} // what inner crosses traded
 	for _, entry := range res.Results {
 		if rc, err := exchange.ParseReceipt(entry); err == nil {
 			if trade != 0 {
@@ -289,11 +293,31 @@ func (a *Auditor) results(res *exchange.Result) error {
 			}
 			continue
 		}
-		t, err := exchange.ParseTrade(entry)
-		if err != nil || uint64(t.ID) <= trade {
-			return fmt.Errorf("K-9: trade %d follows trade %d", t.ID, trade)
+		if t, err := exchange.ParseTrade(entry); err == nil {
+			if uint64(t.ID) <= trade {
+				return fmt.Errorf("K-9: trade %d follows trade %d", t.ID, trade)
+			}
+			trade = uint64(t.ID)
+			if n := len(markets); n == 0 || markets[n-1] != t.Market {
+				markets = append(markets, t.Market)
+			}
+			if t.Inner {
+				inner[t.Market] += t.Quantity
+			}
+			continue
 		}
-		trade = uint64(t.ID)
+		t, err := exchange.ParseAuction(entry)
+		if err != nil || len(markets) == 0 || t.Market != markets[0] || t.Height != res.Height || t.Time != res.Time {
+			return fmt.Errorf("K-9: %x is no auction of the markets %v: %w", entry, markets, err)
+		}
+		markets = markets[1:]
+		m, _ := a.state.Markets().Market(t.Market)
+		if inner[t.Market] != asset.Amount(t.Volume)*m.Lot || t.Volume != min(t.Demand, t.Supply) {
+			return fmt.Errorf("M-90: an inner cross of %d in the auction %+v", inner[t.Market], t)
+		}
+	}
+	if len(markets) > 0 {
+		return fmt.Errorf("K-9: trades of the markets %v without an auction", markets)
 	}
 	return nil
 }

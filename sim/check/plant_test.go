@@ -431,16 +431,42 @@ func TestPlantReceipts(t *testing.T) {
 	})
 	r.caught(t, "K-9", map[string]spoiler{
 		"trades in the wrong order": func(_ *check.Auditor, _ *exchange.Block, res *exchange.Result) bool {
-			n := len(res.Results)
-			if n < 2 {
+			for i := range len(res.Results) - 1 {
+				_, err := exchange.ParseTrade(res.Results[i])
+				_, err2 := exchange.ParseTrade(res.Results[i+1])
+				if err == nil && err2 == nil {
+					res.Results[i], res.Results[i+1] = res.Results[i+1], res.Results[i]
+					return true
+				}
+			}
+			return false
+		},
+		"trades without their auction": func(_ *check.Auditor, _ *exchange.Block, res *exchange.Result) bool {
+			n := len(res.Results) - 1
+			if n < 0 {
 				return false
 			}
-			_, err := exchange.ParseTrade(res.Results[n-2])
-			res.Results[n-1], res.Results[n-2] = res.Results[n-2], res.Results[n-1]
+			_, err := exchange.ParseAuction(res.Results[n])
+			res.Results = res.Results[:max(n, 0)]
 			return err == nil
 		},
 		"a result that is neither": func(_ *check.Auditor, _ *exchange.Block, res *exchange.Result) bool {
 			res.Results = append(res.Results, []byte("nothing"))
+			return true
+		},
+	})
+	r.caught(t, "M-90", map[string]spoiler{
+		"an auction that traded less": func(_ *check.Auditor, _ *exchange.Block, res *exchange.Result) bool {
+			n := len(res.Results) - 1
+			if n < 0 {
+				return false
+			}
+			a, err := exchange.ParseAuction(res.Results[n])
+			if err != nil || a.Volume == 0 {
+				return false
+			}
+			a.Volume--
+			res.Results[n] = a.Append(nil)
 			return true
 		},
 	})
