@@ -5,7 +5,7 @@
 import { connection, type Server } from "../net/connection.ts";
 import { Prover } from "../proof/proof.ts";
 import { decodeSignBytes, type Body } from "../souk/command.ts";
-import type { AssetFacts, BankFacts, MarketFacts, World } from "../souk/describe.ts";
+import type { AssetFacts, BankFacts, MarketFacts, OrderFacts, World } from "../souk/describe.ts";
 import type { Key } from "../souk/keys.ts";
 
 type Sign = (method: string, target: string) => string | Promise<string>;
@@ -71,11 +71,17 @@ class Facts {
     return this.#banks.get(number);
   }
 
-  /** The world in which sign bytes are read: all that they name, as far as it can be proven. */
-  async world(toSign: Uint8Array, key: Key): Promise<World> {
+  /** The world in which sign bytes are read: all that they name, proven. Throws ProofError when that cannot be had. */
+  async world(toSign: Uint8Array, key: Pick<Key, "address" | "name">): Promise<World> {
     const { vsid, command } = decodeSignBytes(toSign);
-    const names = named(command.body);
-    await Promise.all([...names.assets.map((n) => this.#proveAsset(n)), ...names.markets.map((n) => this.#proveMarket(n))]);
+    const { body } = command;
+    const names = named(body);
+    const order = body.kind === "amend" && body.target.order !== 0n ? await this.#order(body.target.order, key.name) : undefined;
+    if (order) names.markets.push(order.market);
+    await Promise.all([
+      ...names.assets.map((n) => this.provenAsset(n)), ...names.markets.map((n) => this.provenMarket(n)),
+      ...names.banks.map((n) => this.provenBank(n)),
+    ]);
     return {
       vsid,
       account: key.address,
@@ -83,7 +89,42 @@ class Facts {
       asset: (n) => this.asset(n),
       market: (n) => this.market(n),
       bank: (n) => this.bank(n),
+      order: (id) => (order?.id === id ? order : undefined),
     };
+  }
+
+  /** The same as asset, but has it proven if it is not yet. */
+  async provenAsset(number: number): Promise<AssetFacts> {
+    const known = this.asset(number);
+    if (known) return known;
+    const { symbol, decimals } = await prover().asset(number);
+    const fact = { number, symbol, decimals };
+    this.#assets.set(number, fact);
+    return fact;
+  }
+
+  async provenMarket(number: number): Promise<MarketFacts> {
+    const known = this.market(number);
+    if (known) return known;
+    const { baseAsset, quoteAsset } = await prover().market(number);
+    const fact = { number, base: bare(baseAsset), quote: bare(quoteAsset) };
+    this.#markets.set(number, fact);
+    return fact;
+  }
+
+  async provenBank(number: number): Promise<BankFacts> {
+    const known = this.bank(number);
+    if (known) return known;
+    const { asset, network } = await prover().bankByNumber(number);
+    const fact = { number, asset: await this.provenAsset(asset), network };
+    this.#banks.set(number, fact);
+    return fact;
+  }
+
+  /** An amend counts in the units of the order's market, so the order is proven first, as the account's own (H-92). */
+  async #order(id: bigint, address: string): Promise<OrderFacts> {
+    const { market, side, price, quantity } = await prover().order(id, address);
+    return { id, market, side, price, quantity };
   }
 
   /** Begins with the founding contract, unless it goes on from another state: then its numbers are others. */
@@ -100,9 +141,6 @@ class Facts {
       if (asset) this.#banks.set(number, { number, asset: bare(asset), network });
     }
   }
-
-  async #proveAsset(_number: number): Promise<void> {}
-  async #proveMarket(_number: number): Promise<void> {}
 }
 
 function bare({ number, symbol, decimals }: AssetFacts): AssetFacts {
