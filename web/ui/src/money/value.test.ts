@@ -20,6 +20,6 @@ test("values go along markets, either way, and are cut off", () => {
 
 test("what servers tell is read with suspicion", () => {
   expect(rates.map((r) => `${r.base}-${r.quote}`)).toEqual(["BTC-EUR", "LTC-BTC", "NMC-LTC"]);
-  expect(quotesOf(rates)).toEqual(["BTC", "EUR", "LTC"]);
+  expect(quotesOf(rates)).toEqual(["EUR", "BTC", "LTC"]);
   expect([decimalsOf("EUR", rates), decimalsOf("BTC", rates), decimalsOf("XAU", rates)]).toEqual([2, 8, undefined]);
 });

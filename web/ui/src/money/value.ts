@@ -61,9 +61,10 @@ export function decimalsOf(symbol: string, rates: readonly Rate[]): number | und
   return r && (r.base === symbol ? r.baseDecimals : r.quoteDecimals);
 }
 
-/** In which assets values can be shown: quote assets of markets, the one with most markets first. */
+/** In which assets values can be shown: quote assets of markets; first those that nothing prices in turn, then those with most markets. */
 export function quotesOf(rates: readonly Rate[]): string[] {
   const count = new Map<string, number>();
   for (const r of rates) count.set(r.quote, (count.get(r.quote) ?? 0) + 1);
-  return [...count].sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0])).map(([symbol]) => symbol);
+  const priced = (symbol: string) => Number(rates.some((r) => r.base === symbol));
+  return [...count].sort((a, b) => priced(a[0]) - priced(b[0]) || b[1] - a[1] || a[0].localeCompare(b[0])).map(([symbol]) => symbol);
 }

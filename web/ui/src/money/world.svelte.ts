@@ -40,6 +40,11 @@ function readAsset(v: Schemas["Asset"]): SaidAsset {
   return { asset: readCount(v.id, "asset"), symbol: readText(v.symbol, "asset", 16), decimals: readCount(v.decimals, "asset") };
 }
 
+export interface SaidMarket {
+  market: number;
+  symbol: string;
+}
+
 const lookEvery = 5_000;
 /** Assets are only ever added. */
 const assetsEvery = 60_000;
@@ -53,6 +58,7 @@ class World {
   problem = $state("");
   banks = $state.raw<SaidBank[]>([]);
   assets = $state.raw<SaidAsset[]>([]);
+  markets = $state.raw<SaidMarket[]>([]);
   rates = $state.raw<Rate[]>([]);
   halt = $state.raw<{ reason: HaltReason | undefined; only: string[] | undefined } | undefined>(undefined);
   #assetsAt = 0;
@@ -112,6 +118,10 @@ class World {
     }
     this.assets = all;
     this.#assetsAt = Date.now();
+    const { data } = await connection.api.GET("/v1/markets");
+    if (data) {
+      this.markets = readList(data.markets, "market", (m: Schemas["Market"]) => ({ market: readCount(m.id, "market"), symbol: readText(m.symbol, "market", 24) }));
+    }
   }
 }
 
