@@ -1,45 +1,20 @@
 /**
- * The page's way to the prover, which works in a worker: everything it answers was proven from
- * the pinned virtual server's id on. A server whose proof does not hold is left for the next one,
- * and named.
+ * The page's way to the prover, which works in a worker: everything it answers was proven from the pinned
+ * virtual server's id on. A server whose proof does not hold is left for the next one, and noted.
  */
-import type { Account, Asset, Receipt } from "../souk/leaf.ts";
+import { scriptURL } from "../net/trusted.ts";
+import type { Series } from "../souk/bank.ts";
+import type { Account, Asset, Market, Order, Receipt, Trade } from "../souk/leaf.ts";
+import type { BankTerms, ProvenAddress, ProvenBank, Signers } from "./banks.ts";
+import type { Proven, Settings } from "./core.ts";
+import type { FromWorker, ToWorker } from "./messages.ts";
+import { ProofError } from "./problem.ts";
+import type { Source } from "./server.ts";
+import type { At } from "./verifier.ts";
+import workerURL from "./worker.ts?worker&url";
 
-/** Says how fresh a proven fact is: the signed header that vouches for it. */
-export interface At {
-  height: number;
-  time: number; // ms
-}
-export type Proven<T> = T & { at: At };
-
-/** A server of the federation. */
-export interface Source {
-  url: string; // base URL, without a slash at its end
-  name: string; // the member's name, or the URL
-}
-
-/** Something could not be proven. */
-export class ProofError extends Error {
-  override readonly name = "ProofError";
-  constructor(
-    message: string,
-    /** refused: a server lied or is broken; unconfirmed: too few servers answer; absent: proven not to be there. */
-    readonly kind: "refused" | "unconfirmed" | "absent" | "unreachable" | "fork" | "expired",
-    /** The server that is to blame, if one is. */
-    readonly server: string | undefined,
-  ) {
-    super(message);
-  }
-}
-
-/** What a bank has and what it owes, from its proven leaf (Y-73). */
-export interface BankTerms {
-  bank: number;
-  asset: number;
-  network: string;
-  coins: bigint;
-  liabilities: bigint;
-}
+export { ProofError, type ProblemKind } from "./problem.ts";
+export type { At, BankTerms, Proven, ProvenAddress, ProvenBank, Signers, Source };
 
 export interface ProverOptions {
   id: string; // 64 hexadecimal digits
@@ -49,42 +24,181 @@ export interface ProverOptions {
   sign?: (method: string, target: string) => string | Promise<string>;
 }
 
-export class Prover {
-  constructor(readonly options: ProverOptions) {}
-  asset(_number: number): Promise<Proven<Asset>> {
-    return later();
-  }
-  market(_number: number): Promise<Proven<object>> {
-    return later();
-  }
-  account(_address: string): Promise<Proven<Account>> {
-    return later();
-  }
-  receipt(_id: string): Promise<Proven<Receipt>> {
-    return later();
-  }
-  order(_id: bigint, _address: string): Promise<Proven<object>> {
-    return later();
-  }
-  trade(_id: bigint, _market: number): Promise<Proven<object>> {
-    return later();
-  }
-  bankTerms(_asset: number): Promise<Proven<BankTerms>> {
-    return later();
-  }
-  depositAddress(_bank: number, _series: number, _index: number, _address: string): Promise<Proven<{ text: string }>> {
-    return later();
-  }
-  newest(): Promise<At> {
-    return later();
-  }
-  /** Servers that were seen to lie, with what they did. */
-  liars(): Promise<{ server: string; what: string }[]> {
-    return later();
-  }
-  close(): void {}
+/** What a server says is its newest block; for a user who has to compare before he names a checkpoint. */
+export interface Claim {
+  server: string;
+  height: number;
+  hash: Uint8Array;
+  time: number; // ms
 }
 
-function later(): Promise<never> {
-  return Promise.reject(new ProofError("The prover is not there yet.", "unreachable", undefined));
+interface Call {
+  resolve(value: unknown): void;
+  reject(error: ProofError): void;
 }
+
+export class Prover {
+  readonly #options: ProverOptions;
+  readonly #calls = new Map<number, Call>();
+  #worker: Worker | undefined;
+  #last = 0;
+
+  constructor(options: ProverOptions) {
+    this.#options = options;
+  }
+
+  /** An asset by its number: symbol, decimals and supplies. */
+  asset(number: number): Promise<Proven<Asset>> {
+    return this.#call("asset", number);
+  }
+
+  /** A market by its number, with both its assets. */
+  market(number: number): Promise<Proven<Market & { baseAsset: Asset; quoteAsset: Asset }>> {
+    return this.#call("market", number);
+  }
+
+  account(address: string): Promise<Proven<Account>> {
+    return this.#call("account", address);
+  }
+
+  /** A live order, and that it is the account's. */
+  order(id: bigint, address: string): Promise<Proven<Order>> {
+    return this.#call("order", id, address);
+  }
+
+  /** What a block made of a command, by the command's id in hexadecimal digits. */
+  receipt(id: string): Promise<Proven<Receipt>> {
+    return this.#call("receipt", id);
+  }
+
+  /** A trade, and its market unless that is zero. Height and time of its block help to find it. */
+  trade(id: bigint, market = 0, height = 0, time = 0): Promise<Proven<Trade>> {
+    return this.#call("trade", id, market, height, time);
+  }
+
+  withdrawalSettings(address: string): Promise<Proven<Settings>> {
+    return this.#call("withdrawalSettings", address);
+  }
+
+  /** The bank of an asset: one leaf. */
+  bank(asset: number): Promise<Proven<ProvenBank>> {
+    return this.#call("bank", asset);
+  }
+
+  /** A bank by its own number. */
+  bankByNumber(bank: number): Promise<Proven<ProvenBank>> {
+    return this.#call("bankByNumber", bank);
+  }
+
+  /** What the bank of an asset has and owes: a leaf for every coin, so it may take a while. */
+  bankTerms(asset: number): Promise<Proven<BankTerms>> {
+    return this.#call("bankTerms", asset);
+  }
+
+  series(bank: number, number: number): Promise<Proven<Series>> {
+    return this.#call("series", bank, number);
+  }
+
+  signers(bank: number, number: number): Promise<Proven<Signers>> {
+    return this.#call("signers", bank, number);
+  }
+
+  /** One of the account's deposit addresses, derived from proven keys and proven to be the account's. */
+  depositAddress(bank: number, series: number, index: number, address: string): Promise<Proven<ProvenAddress>> {
+    return this.#call("depositAddress", bank, series, index, address);
+  }
+
+  /** The same of one that was allotted just now for a salt that was drawn here. */
+  freshAddress(bank: number, series: number, index: number, address: string, salt: Uint8Array): Promise<Proven<ProvenAddress>> {
+    return this.#call("freshAddress", bank, series, index, address, salt);
+  }
+
+  /** One of the account's addresses of the newest series to which nothing was paid yet, if there is one. */
+  unusedAddress(bank: number, address: string): Promise<Proven<ProvenAddress> | undefined> {
+    return this.#call("unusedAddress", bank, address);
+  }
+
+  /** The newest header whose signatures were checked. It may still lack a second server's word. */
+  newest(): Promise<At> {
+    return this.#call("newest");
+  }
+
+  /** Servers that were seen to lie, and what they did last. */
+  liars(): Promise<{ server: string; what: string }[]> {
+    return this.#call("lies");
+  }
+
+  /** What every server says is its newest block: not proven. */
+  claims(): Promise<Claim[]> {
+    return this.#call("claims");
+  }
+
+  /** Begins anew from a checkpoint that the user compared with somebody, after an error "expired". */
+  trust(height: number, hash: Uint8Array): Promise<void> {
+    return this.#call("trust", height, hash);
+  }
+
+  /** Ends the worker. Calls under way are rejected. */
+  close(): void {
+    this.#worker?.terminate();
+    this.#worker = undefined;
+    this.#fail(closed);
+  }
+
+  #call<T>(method: string, ...args: unknown[]): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const id = ++this.#last;
+      this.#calls.set(id, { resolve: resolve as (value: unknown) => void, reject });
+      this.#post({ kind: "call", id, method, args });
+    });
+  }
+
+  #post(message: ToWorker): void {
+    if (!this.#worker) {
+      const { id, founding, sources } = this.#options;
+      const worker = new Worker(scriptURL(workerURL), { type: "module", name: "prover" });
+      worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.#take(data);
+      worker.onerror = () => {
+        worker.terminate();
+        if (this.#worker === worker) this.#worker = undefined;
+        this.#fail(ended);
+      };
+      // Reactive values cannot be sent: plain copies can.
+      worker.postMessage({ kind: "setup", id, founding, sources: sources.map(({ url, name }) => ({ url, name })) } satisfies ToWorker);
+      this.#worker = worker;
+    }
+    this.#worker.postMessage(message);
+  }
+
+  #take(m: FromWorker): void {
+    if (m.kind === "sign") {
+      void this.#sign(m.id, m.method, m.target);
+      return;
+    }
+    const call = this.#calls.get(m.id);
+    this.#calls.delete(m.id);
+    if (m.kind === "answer") call?.resolve(m.value);
+    else call?.reject(new ProofError(m.message, m.problem ?? "unreachable", m.server));
+  }
+
+  async #sign(id: number, method: string, target: string): Promise<void> {
+    try {
+      const { sign } = this.#options;
+      if (!sign) throw new Error(locked);
+      const token = await sign(method, target);
+      this.#worker?.postMessage({ kind: "signed", id, token } satisfies ToWorker);
+    } catch (error) {
+      const message = error instanceof Error ? error.message : locked;
+      this.#worker?.postMessage({ kind: "unsigned", id, message } satisfies ToWorker);
+    }
+  }
+
+  #fail(why: string): void {
+    for (const call of this.#calls.values()) call.reject(new ProofError(why, "unreachable"));
+    this.#calls.clear();
+  }
+}
+
+const closed = "The proof was not needed any more.";
+const ended = "The prover has ended. Reload the page.";
+const locked = "Unlock your keys first.";

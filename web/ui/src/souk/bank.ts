@@ -67,6 +67,7 @@ export interface Batch {
   number: bigint;
   child: boolean; // a child spends its change
   settled: boolean;
+  inputs: Outpoint[]; // of all its versions
   /** What its newest version brings back; zero if a child spends that. */
   back: bigint;
 }
@@ -164,9 +165,12 @@ export function parseBatch(number: bigint, value: Uint8Array): Batch {
   r.take(1 + 1 + 8 + 1 + 4 + 4); // kind, wallet, paid, place of the change, its series and index
   const [child, settled] = [r.flag(), r.u8() !== 0];
   r.take(4 + 4 + 32); // height, place
-  const inputs = r.u16();
-  r.take(inputs * (36 + 8 + 4 + 1 + 4 + 1));
-  if (r.flag()) r.take(4 * inputs);
+  const inputs: Outpoint[] = [];
+  for (let n = r.u16(); n > 0; n--) {
+    inputs.push({ tx: r.take(32), index: r.u32() });
+    r.take(8 + 4 + 1 + 4 + 1); // amount, series, branch, index, wallet
+  }
+  if (r.flag()) r.take(4 * inputs.length);
   for (let n = r.u16(); n > 0; n--) {
     r.u64();
     r.bytes8(255);
@@ -180,6 +184,6 @@ export function parseBatch(number: bigint, value: Uint8Array): Batch {
     r.take(32 + 4 + 8);
   }
   r.end();
-  if (inputs === 0 || versions === 0) throw new BadBytes("this is no batch's leaf");
-  return { number, child, settled, back: child ? 0n : change };
+  if (inputs.length === 0 || versions === 0) throw new BadBytes("this is no batch's leaf");
+  return { number, child, settled, inputs, back: child ? 0n : change };
 }

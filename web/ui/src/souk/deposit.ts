@@ -6,7 +6,6 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { HDKey } from "@scure/bip32";
 import type { MemberKey, Series } from "./bank.ts";
 import { BadBytes, Writer, compare, concat } from "./bytes.ts";
-import { chainAddress } from "./chain.ts";
 
 const [opIf, opElse, opEndIf, opDrop, opCheckMultiSig, opCheckSequence] = [0x63, 0x67, 0x68, 0x75, 0xae, 0xb2];
 const op1 = 0x51;
@@ -18,9 +17,9 @@ export function seriesOutput(s: Series, branch: number, index: number): Uint8Arr
   return concat(Uint8Array.of(0, 32), sha256(witnessScript(s, branch, index)));
 }
 
-/** The deposit address of a series at an index on a network. */
-export function depositText(network: string, s: Series, index: number): string {
-  return chainAddress(network, seriesOutput(s, deposits, index));
+/** The output script of a series' deposit address at an index. */
+export function depositOutput(s: Series, index: number): Uint8Array {
+  return seriesOutput(s, deposits, index);
 }
 
 export function witnessScript(s: Series, branch: number, index: number): Uint8Array {
