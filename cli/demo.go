@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,6 +39,8 @@ type report struct {
 
 	Seconds       float64  `json:"seconds"`
 	HTTP          []string `json:"http"`
+	Page          string   `json:"page"`     // to be opened in a browser
+	Practice      bool     `json:"practice"` // who asked got play money
 	Dir           string   `json:"dir"`
 	VirtualServer string   `json:"virtual_server"`
 }
@@ -49,7 +52,8 @@ func (a *app) demoCommand() *cobra.Command {
 		Use: "demo", Short: "Four servers on this machine that trade coins, lose one and go on", Args: cobra.NoArgs,
 		Long: `Start a bitcoin and a litecoin network of this machine alone, and four servers as four processes. Deposit coins,
 trade them, kill one server under load, withdraw while it is down, start it again, compare all states, audit
-the books, and count the coins on the chains. Without --once all stays up afterwards.
+the books, and count the coins on the chains. Without --once all stays up afterwards: bots keep the markets going, and
+there is a page to trade in, where one click gives you play money.
 
 The nodes, btcd and ltcd, are built the first time, which takes a few minutes and needs Go and a C compiler.`,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -100,12 +104,13 @@ func (a *app) demo(ctx context.Context, dir string, once, keep bool) (err error)
 		return err
 	}
 	d.report.Servers, d.report.HTTP, d.report.Dir = len(d.cluster.URLs), d.cluster.URLs, dir
+	d.report.Page = d.cluster.URLs[0] + "/"
 	d.report.VirtualServer, d.report.ChainRPC = fmt.Sprintf("%x", id[:]), d.outsideNodes()
 	d.report.Seconds = time.Since(d.begin).Seconds()
 	if err := d.print(); err != nil {
 		return err
 	}
-	if !d.report.RootsEqual || !d.report.AuditBalanced || !d.report.Solvent || d.report.Trades == 0 {
+	if !d.report.RootsEqual || !d.report.AuditBalanced || !d.report.Solvent || !d.report.Practice || d.report.Trades == 0 {
 		return errors.New("the demonstration failed: see the report")
 	}
 	if once {
@@ -122,7 +127,7 @@ func (d *demoRun) open(ctx context.Context, self, dir string) (err error) {
 		return err
 	}
 	d.say("founding a virtual server of four members and starting their servers, four processes")
-	setup := node.LocalSetup{Dir: filepath.Join(dir, "federation"), Name: "demo", Servers: 4, Work: sealed.TestWork, Now: time.Now().Add(-time.Second)}
+	setup := node.LocalSetup{Dir: filepath.Join(dir, "federation"), Name: "demo", Servers: 4, Work: sealed.TestWork, Now: time.Now().Add(-time.Second), Give: demoGifts()}
 	setup.Banks, setup.Chains = d.banks()
 	if d.cluster, err = cluster.Start(self, setup); err != nil {
 		return err
@@ -189,8 +194,8 @@ func (d *demoRun) print() error {
 	for _, x := range r.Withdrawals {
 		p(d.a.out, "withdrew %s %s, mined, transaction %s\n", x.Amount, x.Asset, x.Tx)
 	}
-	p(d.a.out, "%d servers, %d commands, %d trades, longest pause %d ms while one was killed, roots equal: %t, books balanced: %t, solvent: %t, %.1f s\n",
-		r.Servers, r.Commands, r.Trades, r.GapMS, r.RootsEqual, r.AuditBalanced, r.Solvent, r.Seconds)
+	p(d.a.out, "%d servers, %d commands, %d trades, longest pause %d ms while one was killed, roots equal: %t, books balanced: %t, solvent: %t, play money: %t, %.1f s\n",
+		r.Servers, r.Commands, r.Trades, r.GapMS, r.RootsEqual, r.AuditBalanced, r.Solvent, r.Practice, r.Seconds)
 	return nil
 }
 
@@ -256,6 +261,18 @@ func quoted(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\\''`) + "'"
 }
 
+// lines are what the user writes.
+func (d *demoRun) lines() <-chan string {
+	lines := make(chan string)
+	go func() { // nothing ends a read from a terminal, but the end of the program
+		defer close(lines)
+		for s := bufio.NewScanner(d.a.in); s.Scan(); {
+			lines <- strings.TrimSpace(s.Text())
+		}
+	}()
+	return lines
+}
+
 // stay makes a purse with coins and play money, tells what to do with it, and keeps
 // all going until the user has had enough.
 func (d *demoRun) stay(ctx context.Context, dir string) error {
@@ -286,6 +303,22 @@ func (d *demoRun) stay(ctx context.Context, dir string) error {
 	}
 	defer g.Close() //nolint:errcheck // the demonstration is over
 	defer d.mining(ctx, quietBlocks)()
+	making, cancel := context.WithTimeout(ctx, d.a.timeout)
+	defer cancel()
+	bots, err := d.bots(making)
+	if err != nil {
+		return err
+	}
+	defer runBots(ctx, bots)()
+	p(d.a.err, `Trade in your browser. One click there gives you play money; bots keep the markets going. Of a deposit address that it
+shows you, paste it here and press Enter: somebody pays 1 coin to it.
+
+  %s
+
+`, d.report.Page)
+	var outside sync.WaitGroup
+	outside.Go(func() { d.outsider(ctx, d.lines()) })
 	d.gifts(ctx, you)
+	outside.Wait()
 	return nil
 }

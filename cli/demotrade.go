@@ -97,7 +97,10 @@ func (d *demoRun) fund(ctx context.Context) ([]load.Account, error) {
 	if err != nil {
 		return nil, err
 	}
-	return accounts, d.count(receipts)
+	if err := d.count(receipts); err != nil {
+		return nil, err
+	}
+	return accounts, d.practice(ctx)
 }
 
 // share are transfers of most of what a trader has brought, in equal parts, to the others.

@@ -6,6 +6,7 @@ import (
 
 	"souk/api"
 	"souk/exchange/custody"
+	"souk/internal/load"
 	"souk/store/sealed"
 )
 
@@ -83,3 +84,12 @@ func (v *TopView) Press(key string) bool { return v.view.press(key) }
 
 // String is the screen.
 func (v *TopView) String() string { return v.view.String() }
+
+// NewWalk is the price that a market's bots think is right, by time.
+func NewWalk(m *load.Market, now time.Time) func(time.Time) float64 { return newWalk(m, now).at }
+
+// BotLevels is how many places a maker's ladder has on each side, and Ideal the price of one.
+const BotLevels = botLevels
+
+// Ideal is for tests.
+var Ideal = ideal

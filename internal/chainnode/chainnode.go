@@ -59,8 +59,8 @@ const btcctl = "github.com/btcsuite/btcd/cmd/btcctl"
 const (
 	startPatience = 60 * time.Second
 	stopPatience  = 20 * time.Second
-	// buildDelay is how long a build that was called off may hold its output open.
-	buildDelay = 5 * time.Second
+	// buildDelay is how long a build that was called off may take to clear up.
+	buildDelay = 2 * time.Second
 )
 
 // Network returns the network that nodes of a kind are run on.
@@ -153,10 +153,11 @@ func Build(ctx context.Context, kind Kind, log io.Writer) (string, error) {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // constants
 	cmd.Dir = part
 	cmd.Env = append(os.Environ(), "GOBIN="+part, "GOFLAGS=", "GOWORK=off", cgo)
-	together(cmd)
+	rest := together(cmd)
 	cmd.WaitDelay = buildDelay
 	output, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {
+		rest()
 		return "", fmt.Errorf("build %s %s: %w", kind, m.version, ctx.Err())
 	}
 	if err != nil {

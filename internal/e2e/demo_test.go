@@ -22,6 +22,8 @@ type demoReport struct {
 	Solvent       *bool    `json:"solvent"`
 	Seconds       *float64 `json:"seconds"`
 	HTTP          []string `json:"http"`
+	Page          string   `json:"page"`
+	Practice      bool     `json:"practice"`
 	Dir           string   `json:"dir"`
 	VirtualServer string   `json:"virtual_server"`
 	Deposits      []coins  `json:"deposits"`
@@ -73,6 +75,9 @@ func TestDemo(t *testing.T) {
 	}
 	if !*r.RootsEqual || !*r.AuditBalanced || !*r.Solvent {
 		t.Errorf("roots equal %v, balanced %v, solvent %v", *r.RootsEqual, *r.AuditBalanced, *r.Solvent)
+	}
+	if !r.Practice || r.Page != r.HTTP[0]+"/" {
+		t.Errorf("page %q, play money %v", r.Page, r.Practice)
 	}
 	if len(r.HTTP) != 4 || r.Dir == "" || len(r.VirtualServer) != 64 {
 		t.Errorf("http %v, dir %q, virtual server %q", r.HTTP, r.Dir, r.VirtualServer)
