@@ -31,6 +31,8 @@ type worldVectors struct {
 	// members, and by all of them.
 	Forged    []string     `json:"forged"`
 	ForgedBy  string       `json:"forged_leaf"` // value of the asset's leaf under the forged root
+	ForgedAt  []byte       `json:"forged_path"`
+	Texts     []string     `json:"texts"` // deposit addresses of series 0 by index
 	Seeds     seeds        `json:"seeds"`
 	Address   string       `json:"address"` // Alice's
 	Stranger  string       `json:"stranger"`
@@ -191,7 +193,10 @@ func (r *recorder) live() {
 	*d = deposit{
 		Bank: uint32(Bank), Series: uint32(alice >> 32), Index: uint32(alice), Salt: hex.EncodeToString(salt[:]), Others: uint32(bob), Network: BankNetwork,
 	}
-	d.Text = r.text(d.Series, d.Index)
+	for i := range uint32(4) {
+		r.v.Texts = append(r.v.Texts, r.text(0, i))
+	}
+	d.Text = r.v.Texts[d.Index]
 	r.moment("early")
 
 	sell := &exchange.Place{Market: BTCEUR, Side: market.Sell, Order: market.LimitOrder, TIF: market.GTC, Price: 50_000e8, Quantity: Coin, Client: "mine"}
@@ -279,12 +284,13 @@ func (r *recorder) headers() {
 		}
 		if i == len(r.roots)-1 {
 			forged := h
-			value, path := r.forge()
-			forged.root, forged.signers = path[:], keys[:2]
+			value, path, root := r.forge()
+			forged.root, forged.signers = root[:], keys[:2]
 			half, _ := forged.block(r.t)
 			forged.signers = keys
 			whole, _ := forged.block(r.t)
-			r.v.Forged, r.v.ForgedBy = []string{hex.EncodeToString(half), hex.EncodeToString(whole)}, hex.EncodeToString(value)
+			r.v.Forged = []string{hex.EncodeToString(half), hex.EncodeToString(whole)}
+			r.v.ForgedBy, r.v.ForgedAt = hex.EncodeToString(value), path.Encode()
 		}
 		raw, last = h.block(r.t)
 		r.v.Headers = append(r.v.Headers, hex.EncodeToString(raw))
@@ -293,13 +299,13 @@ func (r *recorder) headers() {
 }
 
 // forge is a state of one leaf, in which EUR has other decimals.
-func (r *recorder) forge() (value []byte, root merkle.Hash) {
+func (r *recorder) forge() (value []byte, path merkle.Proof, root merkle.Hash) {
 	value, _ = r.State.Prove(exchange.AssetKey(EUR))
 	value = append([]byte(nil), value...)
 	value[1+len("EUR")] = 10
 	tree := merkle.New()
 	tree.Update([]merkle.Change{{Key: exchange.AssetKey(EUR), Value: value}})
-	return value, tree.Root()
+	return value, tree.Prove(exchange.AssetKey(EUR)), tree.Root()
 }
 
 // The page proves what the ledger says, and nothing else (H-60 to H-65, H-103).

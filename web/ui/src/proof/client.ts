@@ -7,7 +7,7 @@ import { BadBytes, equal } from "../souk/bytes.ts";
 import {
   Expired, type LightBlock, NotProven, TooFar, type Validator, chainId, checkSigned, decodeLightBlock, expired, hop, hopDown, setHash,
 } from "../souk/light.ts";
-import { ProofError } from "./problem.ts";
+import { ProofError, worse } from "./problem.ts";
 import { proofText as t } from "./text.ts";
 
 /** A server that is asked for headers. Servers should belong to different members. */
@@ -98,7 +98,7 @@ export class LightClient {
     const known = this.#known(height);
     if (known) return Promise.resolve(known);
     return this.#serial(async () => {
-      let last: unknown = new ProofError(t.silent, "unreachable");
+      let last: ProofError | undefined;
       const until = Date.now() + this.#patience;
       for (;;) {
         let hope = false; // of an answer that is about to come
@@ -108,10 +108,10 @@ export class LightClient {
           } catch (error) {
             if (!(error instanceof ProofError) || error.kind === "expired" || error.kind === "fork") throw error;
             hope ||= error.kind === "unreachable";
-            last = error;
+            last = worse(last, error);
           }
         }
-        if (!hope || Date.now() >= until) throw last;
+        if (!hope || Date.now() >= until) throw last ?? new ProofError(t.silent, "unreachable");
         await sleep(poll);
       }
     });

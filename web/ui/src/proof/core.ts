@@ -13,7 +13,7 @@ import { decodeAddress } from "../souk/address.ts";
 import { type PayRules, noSettings, parseSettings } from "../souk/settings.ts";
 import { LightClient } from "./client.ts";
 import { array, proofOf, record, whole } from "./json.ts";
-import { ProofError } from "./problem.ts";
+import { ProofError, worse } from "./problem.ts";
 import type { Server } from "./server.ts";
 import { proofText as t } from "./text.ts";
 import { type At, BadProof, OldProof, Verifier } from "./verifier.ts";
@@ -215,11 +215,4 @@ export class Core {
       throw error;
     }
   }
-}
-
-const ranks = { unreachable: 0, old: 1, unconfirmed: 2, absent: 3, refused: 4, fork: 5, expired: 5 } as const;
-
-/** Of the problems of several servers the one that people must know of. */
-function worse(a: ProofError | undefined, b: ProofError): ProofError {
-  return a && ranks[a.kind] >= ranks[b.kind] ? a : b;
 }

@@ -19,3 +19,10 @@ export class ProofError extends Error {
     super(message);
   }
 }
+
+const ranks: Readonly<Record<ProblemKind, number>> = { unreachable: 0, old: 1, unconfirmed: 2, absent: 3, refused: 4, fork: 5, expired: 5 };
+
+/** Of the problems of several servers the one that people must know of. */
+export function worse(a: ProofError | undefined, b: ProofError): ProofError {
+  return a && ranks[a.kind] >= ranks[b.kind] ? a : b;
+}

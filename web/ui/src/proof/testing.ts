@@ -31,6 +31,8 @@ interface World {
   headers: string[];
   forged: string[];
   forged_leaf: string;
+  forged_path: string;
+  texts: string[];
   seeds: { alice: string };
   address: string;
   stranger: string;

@@ -8,6 +8,7 @@ import type { LightBlock } from "../souk/light.ts";
 import { absent, inList, parseMapProof, present } from "../souk/merkle.ts";
 import type { LightClient } from "./client.ts";
 import type { RawProof } from "./json.ts";
+import { ProofError } from "./problem.ts";
 
 /** Says how fresh a proven fact is: the signed header that vouches for it. */
 export interface At {
@@ -56,7 +57,7 @@ export class Verifier {
   /** Checks proofs of leaves of one state, the newest. undefined is proven absence. */
   async leaves(height: number, proofs: { key: Uint8Array; leaf: Uint8Array; path: Uint8Array }[]): Promise<{ at: At; values: (Uint8Array | undefined)[] }> {
     await this.refresh();
-    const b = await this.#header(height);
+    const b = await this.#recent(height);
     const values = proofs.map((p) => leafUnder(b.header.root, p.key, p.leaf, p.path));
     this.#advance(b);
     return { at: at(b), values };
@@ -70,6 +71,17 @@ export class Verifier {
     const clock = parseClock(leaf);
     if (!inList(p.list, clock.results, p.item)) throw new BadProof("the entry is not in the block's results");
     return { at: at(b), item: p.item, clock };
+  }
+
+  /** The header of a proof of the newest state. One from before what was seen, which nobody leads down to, is old. */
+  async #recent(height: number): Promise<LightBlock> {
+    try {
+      return await this.#header(height);
+    } catch (error) {
+      const lost = error instanceof ProofError && (error.kind === "unreachable" || error.kind === "unconfirmed");
+      if (lost && height < (this.#newest?.height ?? 0)) throw new OldProof("the proof is older than what was seen");
+      throw error;
+    }
   }
 
   #header(height: number): Promise<LightBlock> {
