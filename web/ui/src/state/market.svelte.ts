@@ -60,7 +60,11 @@ class MarketState {
   ticker = $derived.by((): Day | undefined => {
     const day = this.list.find((m) => m.symbol === this.current?.symbol)?.day;
     const last = this.tape[0];
-    return day && last ? { ...day, last: last.price } : day;
+    if (!day || !last) return day;
+    const { price } = last;
+    const high = day.high === undefined || price > day.high ? price : day.high;
+    const low = day.low === undefined || price < day.low ? price : day.low;
+    return { ...day, last: price, high, low };
   });
   /** The block that the book is of. */
   height = $derived(this.book.height);

@@ -42,6 +42,7 @@ class Form {
   /** Whom the keys B and S give the focus to. */
   focus = $state(0);
   #symbol = "";
+  #begun = "";
   #kept: Kept | undefined;
 
   /** The draft looked at against the book, the balances and the clock. */
@@ -75,6 +76,14 @@ class Form {
     const { sizes, ...last } = this.#kept;
     this.draft = { ...emptyDraft, ...last, side: this.draft.side, ...(sizes[symbol] ?? {}) };
     this.tried = false;
+  }
+
+  /** Fills in the price that one would trade at now, once for each market, if nobody has written one. */
+  begin(): void {
+    const terms = market.current;
+    if (this.#begun === this.#symbol || terms?.symbol !== this.#symbol) return;
+    this.#begun = this.#symbol;
+    if (this.draft.price === "" && this.draft.kind === "limit") this.set({ price: plain(this.best(), terms.quoteDecimals) });
   }
 
   /** Changes parts of the draft, and makes the others go with them. */

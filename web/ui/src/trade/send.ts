@@ -45,7 +45,8 @@ export async function send(body: Body, terms: Terms, side: Side): Promise<string
     const receipt = await session.submit(body, { confirm: proven ? "settings" : "always" });
     form.keep();
     const said = outcome(receipt, side, terms, "quantity" in body ? body.quantity : 0n);
-    announce.say(said, "good");
+    // Fills are said by the account itself, as they are told.
+    if (BigInt(receipt.filled_units ?? "0") === 0n) announce.say(said, receipt.status === "gone" ? "plain" : "good");
     return said;
   } catch (error) {
     return failed(error);
