@@ -200,7 +200,7 @@ func (g *openedGate) trades() {
 		g.Errorf("cancel: %d %s", status, text)
 	}
 	g.matches(g.must("key", "list", "--home", string(g.home)), key.ID+` +bot +hmac +read,trade +BTC-EUR`)
-	g.must("key", "revoke", "bot", "--home", string(g.home))
+	g.matches(g.must("key", "revoke", "bot", "--home", string(g.home)), `^key `+key.ID+` has no power any more`)
 	g.until(func() bool {
 		status, _ := ask(http.MethodGet, "/api/v3/account", url.Values{})
 		return status == 401

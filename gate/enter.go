@@ -247,9 +247,53 @@ func (s *Session) submit(ctx context.Context, c *exchange.Command) (exchange.Rec
 		if r.Code == exchange.DuplicateClient {
 			return r, binance.ErrDuplicate
 		}
-		return r, &binance.Refusal{Code: r.Code}
+		return r, &binance.Refusal{Code: s.reason(ctx, c, r.Code)}
 	}
 	return r, s.claimed(ctx, &r)
+}
+
+// reason is the code of a refusal that says most: a key that may not do something at all, or
+// not in this market. Who is told the first gives up.
+func (s *Session) reason(ctx context.Context, c *exchange.Command, code exchange.Code) exchange.Code {
+	id, ok := s.marketOf(c)
+	if code != exchange.NotEntitled || !ok {
+		return code
+	}
+	account, err := s.config.Client.Account(ctx, s.config.Signer)
+	if err != nil {
+		return code
+	}
+	own, now := s.config.Signer.Key.Public().String(), uint64(time.Now().UnixMilli())
+	for _, d := range account.Delegates {
+		if d.Key == own && (d.Expiry == 0 || d.Expiry > now) && len(d.Markets) > 0 && !slices.Contains(d.Markets, uint32(id)) {
+			return exchange.OutOfScope
+		}
+	}
+	return code
+}
+
+// marketOf is the market that a command is about; false if it is about none.
+func (s *Session) marketOf(c *exchange.Command) (market.ID, bool) {
+	body, _ := exchange.ParseBody(c.Kind, c.Body)
+	var target exchange.Target
+	switch b := body.(type) {
+	case *exchange.Place:
+		return b.Market, true
+	case *exchange.PlaceOCO:
+		return b.Market, true
+	case *exchange.CancelAll:
+		return b.Market, true
+	case *exchange.Cancel:
+		target = b.Target
+	case *exchange.Amend:
+		target = b.Target
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h := s.book.find(target); h != nil {
+		return h.Market, true
+	}
+	return 0, false
 }
 
 // do signs and sends what needs no memory: doing it twice does no more than once.

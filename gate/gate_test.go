@@ -104,6 +104,36 @@ func TestKeyWithoutPower(t *testing.T) {
 	}
 }
 
+// N-60: a gate whose key is limited to other markets says so of a market, and not that its key
+// is of no use.
+func TestKeyOfOtherMarkets(t *testing.T) {
+	w := newWorld(t)
+	s, stop := w.session(memstore.New())
+	defer stop()
+	ctx := t.Context()
+	resting, err := s.Place(ctx, buy(40_000, 100, "rest"), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.must(w.alice, &exchange.AddDelegate{Key: w.delegate.Public(), Scopes: ledger.Read | ledger.Trade, Markets: []uint32{uint32(btcEUR) + 1}})
+	refused := func(what string, err error, want exchange.Code) {
+		t.Helper()
+		var refusal *binance.Refusal
+		if !errors.As(err, &refusal) || refusal.Code != want {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	_, err = s.Place(ctx, buy(40_000, 100, "other"), false)
+	refused("an order in a market that is not the key's", err, exchange.OutOfScope)
+	_, err = s.Cancel(ctx, exchange.Target{Order: resting.ID})
+	refused("a cancel there", err, exchange.OutOfScope)
+	_, err = s.CancelAll(ctx, btcEUR)
+	refused("a cancel of all there", err, exchange.OutOfScope)
+	w.must(w.alice, &exchange.AddDelegate{Key: w.delegate.Public(), Scopes: ledger.Read})
+	_, err = s.Place(ctx, buy(40_000, 100, "none"), false)
+	refused("an order by a key that may only read", err, exchange.NotEntitled)
+}
+
 // session opens a session of alice's delegate and waits until it can be used. What it
 // answers ends it.
 func (w *world) session(st store.Store) (*gate.Session, func()) {

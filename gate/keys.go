@@ -56,8 +56,10 @@ type Named struct {
 
 // Errors of clients' keys.
 var (
-	// ErrNoKey is returned for an id that no key has, or several have.
+	// ErrNoKey is returned for an id that no key has.
 	ErrNoKey = errors.New("there is no such key: souk key list shows those that there are")
+	// ErrManyKeys is returned for a name, or the beginning of an id, that several keys have.
+	ErrManyKeys = errors.New("several keys are called so: say which one with its id, as souk key list shows it")
 	// ErrKey is returned for a key that makes no sense.
 	ErrKey = errors.New("that is no key for a program")
 )
@@ -227,8 +229,11 @@ func RevokeClientKey(dir, which string) (ClientKey, error) {
 			found = append(found, k)
 		}
 	}
-	if len(found) != 1 {
+	if len(found) == 0 {
 		return ClientKey{}, ErrNoKey
+	}
+	if len(found) > 1 {
+		return ClientKey{}, ErrManyKeys
 	}
 	if err := os.Remove(filepath.Join(dir, found[0].ID+keyFileEnd)); err != nil {
 		return ClientKey{}, fmt.Errorf("take a key back: %w", err)

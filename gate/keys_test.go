@@ -84,6 +84,19 @@ func TestClients(t *testing.T) {
 	if _, err := gate.RevokeClientKey(dir, "nobody"); !errors.Is(err, gate.ErrNoKey) {
 		t.Errorf("a key that there is not: %v", err)
 	}
+	if _, err := gate.RevokeClientKey(dir, ""); !errors.Is(err, gate.ErrNoKey) {
+		t.Errorf("no key at all: %v", err)
+	}
+	twin := gate.ClientKey{Name: "bot", Kind: gate.KindHMAC, Scopes: []string{"read"}}
+	if err := twin.Add(dir, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := gate.RevokeClientKey(dir, "bot"); !errors.Is(err, gate.ErrManyKeys) {
+		t.Errorf("a name that two keys have: %v", err)
+	}
+	if gone, err := gate.RevokeClientKey(dir, twin.ID[:8]); err != nil || gone.ID != twin.ID {
+		t.Fatal(gone, err)
+	}
 	if _, err := gate.RevokeClientKey(dir, "bot"); err != nil {
 		t.Fatal(err)
 	}

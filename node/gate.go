@@ -23,6 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"souk/api"
+	"souk/exchange/market"
 	"souk/gate"
 	"souk/identity"
 	"souk/store"
@@ -79,7 +80,10 @@ type Gate struct {
 	mu       sync.Mutex
 	light    *Light
 	verifier *api.Verifier
-	pairs    []api.Pair
+	pairs    []api.Pair // nil: not known yet
+	orders   int        // live ones of an account in a market
+	known    chan struct{}
+	opened   chan struct{}
 }
 
 // OpenGate starts the gate of a folder: it returns when it listens. Its account can be
@@ -98,7 +102,10 @@ func OpenGate(h GateHome, o GateOptions) (*Gate, error) {
 			return nil, err
 		}
 	}
-	g := &Gate{home: h, config: c, log: o.Log, ended: make(chan error, 1)}
+	g := &Gate{
+		home: h, config: c, log: o.Log, ended: make(chan error, 1), orders: market.DefaultOrderLimit,
+		known: make(chan struct{}), opened: make(chan struct{}),
+	}
 	if err := g.open(&o); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
@@ -133,6 +140,7 @@ func (g *Gate) open(o *GateOptions) (err error) {
 	g.running.Go(func() { g.coins.Run(ctx) })
 	g.running.Go(func() { g.watchMarkets(ctx) })
 	g.running.Go(func() { g.keepTrust(ctx) })
+	g.running.Go(func() { g.openFirst(ctx) })
 	g.running.Go(func() { g.end(g.web.Serve(g.listener)) })
 	return nil
 }
@@ -253,7 +261,7 @@ func (g *Gate) openSession(ctx context.Context) error {
 		return err
 	}
 	g.dialect = binance.New(binance.Config{
-		Tape: t, Markets: g.markets, Keys: g.clients, Log: g.log,
+		Tape: t, Markets: g.markets, Orders: g.mostOrders, Keys: g.clients, Log: g.log,
 		Trusted: func(address string) bool {
 			ip, err := netip.ParseAddr(address)
 			return err == nil && ip.Unmap().IsLoopback()
@@ -272,6 +280,25 @@ func (g *Gate) markets() []api.Pair {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.pairs
+}
+
+// mostOrders is how many live orders an account may have in a market, as a server says.
+func (g *Gate) mostOrders() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.orders
+}
+
+// openFirst notes that the account and the markets can be used for the first time.
+func (g *Gate) openFirst(ctx context.Context) {
+	for _, there := range []<-chan struct{}{g.session.Opened(), g.known} {
+		select {
+		case <-there:
+		case <-ctx.Done():
+			return
+		}
+	}
+	close(g.opened)
 }
 
 // watchMarkets asks for the markets now and then.
@@ -315,9 +342,16 @@ func (g *Gate) askMarkets(ctx context.Context) error {
 		pair.Reference, pair.Last, pair.Paused = fixed.Reference, fixed.Last, fixed.Paused
 		list = append(list, pair)
 	}
+	params, err := g.client.Params(ctx)
+	if err != nil {
+		return err
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.pairs = list
+	if g.pairs == nil {
+		close(g.known)
+	}
+	g.pairs, g.orders = list, int(params.MarketOrders)
 	return nil
 }
 
@@ -359,10 +393,14 @@ func (g *Gate) tls() (*tls.Config, error) {
 
 // reasons are why the gate is not ready.
 func (g *Gate) reasons() map[string]string {
+	reasons := map[string]string{}
 	if err := g.session.Ready(); err != nil {
-		return map[string]string{"account": err.Error()}
+		reasons["account"] = err.Error()
 	}
-	return map[string]string{}
+	if g.markets() == nil {
+		reasons["markets"] = errNoMarkets.Error()
+	}
+	return reasons
 }
 
 // door is what programs are answered by.
@@ -402,11 +440,22 @@ func (g *Gate) Addr() string { return g.listener.Addr().String() }
 // URL is where programs of this machine reach it.
 func (g *Gate) URL() string { return gateURL(g.Addr()) }
 
-// Ready is why the account cannot be used now; nil if it can.
-func (g *Gate) Ready() error { return g.session.Ready() }
+// errNoMarkets is returned by Ready before a server has told of the markets.
+var errNoMarkets = errors.New("the markets are not known yet")
 
-// Opened is closed when the account can be used for the first time.
-func (g *Gate) Opened() <-chan struct{} { return g.session.Opened() }
+// Ready is why the gate cannot be used now; nil if it can.
+func (g *Gate) Ready() error {
+	if err := g.session.Ready(); err != nil {
+		return err
+	}
+	if g.markets() == nil {
+		return errNoMarkets
+	}
+	return nil
+}
+
+// Opened is closed when the gate can be used for the first time.
+func (g *Gate) Opened() <-chan struct{} { return g.opened }
 
 // Done answers when the gate cannot go on and wants to be closed, with the reason. It never
 // does on nil.
@@ -508,7 +557,7 @@ func (c gateCollector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(m.desc, kind, float64(m.read(counts)))
 	}
 	ready := 0.0
-	if c.g.session.Ready() == nil {
+	if c.g.Ready() == nil {
 		ready = 1
 	}
 	ch <- prometheus.MustNewConstMetric(gateReady, prometheus.GaugeValue, ready)

@@ -9,6 +9,7 @@ import (
 
 	"souk/api"
 	"souk/exchange"
+	"souk/exchange/market"
 	"souk/replica"
 	"souk/tape"
 	"souk/web"
@@ -32,7 +33,7 @@ func record(r *replica.Replica, log *slog.Logger) *recorder {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &recorder{tape: tape.New(), cancel: cancel, done: make(chan struct{})}
 	c.public = binance.New(binance.Config{
-		Tape: c.tape, Markets: func() []api.Pair { return marketsOf(r) }, Log: log,
+		Tape: c.tape, Markets: func() []api.Pair { return marketsOf(r) }, Orders: func() int { return ordersOf(r) }, Log: log,
 		Trusted: func(address string) bool { // a proxy, which has limits of its own
 			ip, err := netip.ParseAddr(address)
 			return err == nil && ip.Unmap().IsLoopback()
@@ -51,6 +52,13 @@ func marketsOf(r *replica.Replica) (pairs []api.Pair) {
 		}
 	})
 	return pairs
+}
+
+// ordersOf is how many live orders an account may have in a market, in the newest state.
+func ordersOf(r *replica.Replica) int {
+	most := market.DefaultOrderLimit
+	_ = r.View(func(s *exchange.State) { most = int(s.Params().MarketOrders) })
+	return most
 }
 
 func (c *recorder) run(ctx context.Context, r web.Replica, log *slog.Logger) {

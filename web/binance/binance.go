@@ -34,6 +34,9 @@ type Config struct {
 	// never changes of them is proven (H-90). It is asked about once in a second. Nil
 	// is that they are not known yet, an empty list that there are none.
 	Markets func() []api.Pair
+	// Orders is how many live orders an account may have in a market now; nil: as many as by
+	// default.
+	Orders func() int
 	// Keys are those of clients; nil: there are none, only what needs no key is served.
 	Keys Keys
 	// Limits are those of keys that have none of their own, and of addresses; zero

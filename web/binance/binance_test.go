@@ -157,8 +157,46 @@ func TestUnknownMarkets(t *testing.T) {
 	if status, _, body := d.get(http.MethodGet, "/api/v3/ping"); status != http.StatusOK {
 		t.Errorf("ping: %d %s", status, body)
 	}
+	if status, _, body := d.get(http.MethodGet, "/ws/btceur@depth"); status != http.StatusServiceUnavailable || !strings.Contains(body, `"code":-1001`) {
+		t.Errorf("a stream: %d %s", status, body)
+	}
+	conn, _, err := websocket.Dial(t.Context(), d.server.URL+"/ws", nil) //nolint:bodyclose // there is none
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.CloseNow() //nolint:errcheck // a test's
+	subscribe := func(want string) {
+		t.Helper()
+		if err := conn.Write(t.Context(), websocket.MessageText, []byte(`{"method":"SUBSCRIBE","params":["btceur@depth"],"id":1}`)); err != nil {
+			t.Fatal(err)
+		}
+		if _, data, err := conn.Read(t.Context()); err != nil || !strings.Contains(string(data), want) {
+			t.Errorf("%s, %v; want %s", data, err, want)
+		}
+	}
+	subscribe(`"code":-1001`)
 	known.Store(true)
+	subscribe(`Invalid stream: btceur@depth`)
 	d.want("/api/v3/ticker/price", "[]")
+}
+
+// The filters say how many orders an account may have now, which members can change by vote.
+func TestOrderLimit(t *testing.T) {
+	t.Parallel()
+	var most atomic.Int64
+	h := binance.New(binance.Config{Tape: tape.New(), Markets: func() []api.Pair { return []api.Pair{pairOf(1, "BTC", "EUR")} }, Orders: func() int { return int(most.Load()) }})
+	d := &door{T: t, handler: h, server: httptest.NewServer(h)}
+	t.Cleanup(h.Close)
+	t.Cleanup(d.server.Close)
+	for _, n := range []int64{50, 1000} {
+		most.Store(n)
+		_, _, body := d.get(http.MethodGet, "/api/v3/exchangeInfo")
+		for _, name := range []string{"maxNumOrders", "maxNumAlgoOrders"} {
+			if want := fmt.Sprintf("%q:%d", name, n); !strings.Contains(body, want) {
+				t.Errorf("no %s in %s", want, body)
+			}
+		}
+	}
 }
 
 // N-3, N-60: what is wrong with parameters has the code that clients know.

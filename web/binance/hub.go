@@ -128,9 +128,9 @@ func (b *hub) join(r *reader, names []string) *Error {
 	for _, name := range names {
 		s := b.streams[name]
 		if s == nil {
-			var ok bool
-			if s, ok = markets.parseStream(name); !ok {
-				return bad(codeInvalid, "Invalid stream: %s", name)
+			var refused *Error
+			if s, refused = markets.stream(name); refused != nil {
+				return refused
 			}
 		}
 		fresh = append(fresh, s)
@@ -181,10 +181,10 @@ func (h *Handler) serveStreams(w http.ResponseWriter, r *http.Request, path stri
 	}
 	markets := h.list.get(h.config.Now())
 	for _, name := range names { // before the connection is made, so that the error is seen
-		if _, ok := markets.parseStream(name); !ok && !h.users.known(name, h.now()) {
+		if _, refused := markets.stream(name); refused != nil && !h.users.known(name, h.now()) {
 			w.Header().Set("Content-Type", "application/json;charset=UTF-8")
-			w.WriteHeader(http.StatusBadRequest)
-			_ = json.NewEncoder(w).Encode(bad(codeInvalid, "Invalid stream: %s", name))
+			w.WriteHeader(refused.Status)
+			_ = json.NewEncoder(w).Encode(refused)
 			return
 		}
 	}

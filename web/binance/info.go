@@ -89,8 +89,9 @@ type countFilter struct {
 	Stops int    `json:"maxNumAlgoOrders,omitempty"`
 }
 
-// filters are the terms of a market as clients read them.
-func (p *pair) filters() []any {
+// filters are the terms of a market as clients read them; orders is how many live ones an account
+// may have.
+func (p *pair) filters(orders int) []any {
 	highest := market.MaxPrice - market.MaxPrice%p.Tick
 	most := asset.MaxSupply - asset.MaxSupply%p.Lot
 	if lots := asset.MaxSupply / p.Lot; lots > market.MaxLots {
@@ -101,8 +102,8 @@ func (p *pair) filters() []any {
 		sizeFilter{"LOT_SIZE", p.base(p.Lot), p.base(most), p.base(p.Lot)},
 		sizeFilter{"MARKET_LOT_SIZE", p.base(p.Lot), p.base(most), p.base(p.Lot)},
 		valueFilter{"NOTIONAL", p.quote(p.MinNotional), true, p.quote(asset.MaxSupply), false, 0},
-		countFilter{Type: "MAX_NUM_ORDERS", Most: market.DefaultOrderLimit},
-		countFilter{Type: "MAX_NUM_ALGO_ORDERS", Stops: market.DefaultOrderLimit},
+		countFilter{Type: "MAX_NUM_ORDERS", Most: orders},
+		countFilter{Type: "MAX_NUM_ALGO_ORDERS", Stops: orders},
 	}
 	if p.BandPPM > 0 {
 		const whole = 1_000_000
@@ -111,7 +112,7 @@ func (p *pair) filters() []any {
 	return list
 }
 
-func (p *pair) info() symbolInfo {
+func (p *pair) info(orders int) symbolInfo {
 	status := "TRADING"
 	if p.Paused {
 		status = "BREAK"
@@ -120,7 +121,7 @@ func (p *pair) info() symbolInfo {
 		Symbol: p.name, Status: status, Base: p.BaseSymbol, BasePrecision: p.BaseDecimals, Quote: p.QuoteSymbol, Precision: p.QuoteDecimals,
 		QuotePrecision: p.QuoteDecimals, BaseFees: p.BaseDecimals, QuoteFees: p.QuoteDecimals,
 		Types: []string{"LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"},
-		OCO:   true, ByQuote: true, Replace: true, Amend: true, Spot: true, Filters: p.filters(),
+		OCO:   true, ByQuote: true, Replace: true, Amend: true, Spot: true, Filters: p.filters(orders),
 		Permissions: []string{"SPOT"}, PermissionSets: [][]string{{"SPOT"}}, Prevention: prevention, Preventions: []string{prevention},
 	}
 }
@@ -146,8 +147,12 @@ func exchangeInfo(c *call) (any, error) {
 		Filters []any        `json:"exchangeFilters"`
 		Symbols []symbolInfo `json:"symbols"`
 	}{"UTC", c.now, c.h.limits.limits.list(), []any{}, []symbolInfo{}}
+	orders := market.DefaultOrderLimit
+	if c.h.config.Orders != nil {
+		orders = c.h.config.Orders()
+	}
 	for _, p := range pairs {
-		if info := p.info(); status == "" || info.Status == status {
+		if info := p.info(orders); status == "" || info.Status == status {
 			r.Symbols = append(r.Symbols, info)
 		}
 	}

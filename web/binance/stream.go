@@ -55,7 +55,19 @@ type stream struct {
 	open       uint64 // start of the candle that was told last
 }
 
-// parseStream reads the name of a market stream.
+// stream reads the name of a market stream. Before the markets are known nobody is told that
+// there is none (N-4).
+func (l *listing) stream(name string) (*stream, *Error) {
+	s, ok := l.parseStream(name)
+	switch {
+	case ok:
+		return s, nil
+	case !l.known:
+		return nil, unavailable()
+	}
+	return nil, bad(codeInvalid, "Invalid stream: %s", name)
+}
+
 func (l *listing) parseStream(name string) (*stream, bool) {
 	s := &stream{name: name, speed: slow, readers: map[*reader]struct{}{}, dirty: map[market.ID]bool{}}
 	symbol, rest, ok := strings.Cut(name, "@")
