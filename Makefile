@@ -1,4 +1,5 @@
 # make build    bin/souk
+# make page     the page in web/ui/dist, out of its sources; needs Node, which make build does not
 # make deb      the Debian package, to bin
 # make demo     four servers that trade, lose one, and go on
 # make test     everything that must hold, about a quarter of an hour on two cores
@@ -19,13 +20,16 @@ FACTOR   ?= 60
 # Further arguments of souk demo and of the measurement (-only one,four ...).
 ARGS     ?=
 
-.PHONY: all build deb demo test lint bench sim fuzz mutate soak clean
+.PHONY: all build page deb demo test lint bench sim fuzz mutate soak clean
 
 all: build
 
 build:
 	@scripts/setup build
 	CGO_ENABLED=0 go build -trimpath -o bin/souk ./cmd/souk
+
+page:
+	scripts/page
 
 deb:
 	@scripts/setup
