@@ -129,12 +129,10 @@ export class Connection {
     for (const cut of this.#streams.keys()) cut.abort();
   }
 
-  /** Forgets the exchange that was kept, and takes that of the page's server. Keys are not touched: what they sign holds for one exchange only. */
-  async adoptOther(): Promise<void> {
-    dropPin();
+  /** Forgets the exchange that was kept: the page takes that of its server when it is loaded again. Keys are not touched: what they sign holds for one exchange only. */
+  forget(): void {
     this.stop();
-    this.servers = [];
-    await this.start();
+    dropPin();
   }
 
   /** The operations that anybody may ask: connection.api.GET("/v1/book/{market}", ...). The next server is asked when one fails. */

@@ -259,17 +259,19 @@ class Session {
     this.phase = "open";
   }
 
-  /** Another tab has unlocked the vault that this one waits for. */
+  /** Another tab has opened the vault of this browser, or made one: this tab follows. */
   async #adopt(words: string): Promise<void> {
-    this.#vault = await vault.kept().catch(() => undefined);
-    if (!this.#vault || this.phase === "open") return;
+    const sealed = await vault.kept().catch(() => undefined);
+    if (!sealed) return;
     const key = await keyOf(words);
-    const ours = key.name === this.#vault.address;
+    const ours = key.name === sealed.address;
     key.wipe();
     if (!ours) return;
-    await this.#open(words);
-    this.#show(this.#vault);
+    this.#vault = sealed;
+    if (this.phase !== "open" || this.address !== sealed.address) await this.#open(words);
     this.practice = false;
+    this.backedUp = readNotes().backedUp;
+    this.#show(sealed);
   }
 
   #drop(to: "locked" | "new"): void {

@@ -70,6 +70,7 @@ class Settings implements Choices {
     this.shown = this.theme === "system" ? (matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark") : this.theme;
     document.documentElement.dataset["theme"] = this.shown;
     document.documentElement.dataset["palette"] = this.palette;
+    document.querySelector("meta[name=theme-color]")?.setAttribute("content", this.shown === "dark" ? "#101826" : "#ffffff");
   }
 }
 
