@@ -46,7 +46,6 @@ class Account {
 
   #at: Known["at"] = { balances: 0, orders: 0, fills: 0 };
   #next = { fills: "", deposits: "", withdrawals: 0 };
-  #watchers = 0;
   #turn = 0;
   #cut: AbortController | undefined;
   #due: { deposits: boolean; withdrawals: boolean } = { deposits: false, withdrawals: false };
@@ -69,18 +68,17 @@ class Account {
     });
   }
 
-  /** Someone looks at deposits and withdrawals: depths and signatures are followed as well. Answers what ends that. */
-  watch(): () => void {
-    this.#watchers++;
+  /**
+   * Someone looks at deposits and withdrawals: depths and signatures are followed as well. No event tells
+   * of a payment that members have only just seen: who waits for one asks for it. Answers what ends that.
+   */
+  watch(waits = false): () => void {
     const tick = setInterval(() => {
-      if (document.hidden || this.absent) return;
-      if (this.deposits.some((d) => d.state !== "credited")) this.#ask({ deposits: true });
+      if (document.hidden || this.absent || !this.ready) return;
+      if (waits || this.deposits.some((d) => d.state !== "credited")) this.#ask({ deposits: true });
       if (this.withdrawals.some(underWay)) this.#ask({ withdrawals: true });
     }, lookEvery);
-    return () => {
-      this.#watchers--;
-      clearInterval(tick);
-    };
+    return () => clearInterval(tick);
   }
 
   /** What is available of an asset. */
@@ -134,7 +132,7 @@ class Account {
 
   async #follow(address: string, signal: AbortSignal): Promise<void> {
     for (let again = false; !signal.aborted; again = true) {
-      if (again) await sleep(patience, signal);
+      if (again) await sleep(this.absent ? 2 * patience : patience, signal);
       try {
         await this.refresh();
         if (signal.aborted || this.absent) continue;
