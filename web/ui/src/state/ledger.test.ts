@@ -31,6 +31,18 @@ test("orders come, shrink and go; fills and balances follow", () => {
   expect(third.known.balances.map((b) => b.asset)).toEqual([1]);
 });
 
+test("what is left of a new order rests when its block is over, and fills are counted in it (M-34)", () => {
+  const opened = { ...order(5, "staged"), hold: "50000.00" };
+  let { known } = applyBlock(empty, block(8, [{ kind: "order_opened", order: opened }, { kind: "fill", fill: fill(1) }]));
+  expect(known.orders[0]).toMatchObject({ status: "resting", filled: 10_000_000n, value: 500_000n, fee: 10_000n, hold: 4_500_000n });
+  ({ known } = applyBlock(known, block(9, [{ kind: "fill", fill: { ...fill(2), height: 9 } }])));
+  expect(known.orders[0]).toMatchObject({ filled: 20_000_000n, hold: 4_000_000n });
+  const stop = applyBlock(empty, block(8, [{ kind: "order_opened", order: { ...order(6, "waiting"), kind: "stop", trigger: "51000.00" } }]));
+  expect(stop.known.orders[0]?.status).toBe("waiting");
+  const sold = applyBlock(empty, block(8, [{ kind: "order_opened", order: { ...order(7, "staged"), side: "sell" } }, { kind: "fill", fill: { ...fill(3, 7), side: "sell" } }]));
+  expect(sold.known.orders[0]).toMatchObject({ status: "resting", hold: 90_000_000n });
+});
+
 test("what was read already is not applied again", () => {
   const known: Known = { ...empty, at: { balances: 9, orders: 8, fills: 9 } };
   const { known: next, news } = applyBlock(known, block(9, [{ kind: "order_opened", order: order(5) }, { kind: "fill", fill: fill(1) }], [balance(2, "1.00")]));

@@ -1,5 +1,6 @@
 /** What blocks do to what is known of an account. Pure, so that it can be tested without a page. */
 import type { Schemas } from "souk-api";
+import { costOf } from "../souk/amount.ts";
 import { readAmount, readBalance, readFill, readList, readOrder, readText, type Balance, type Fill, type Order, type Payment } from "../money/read.ts";
 
 export interface Known {
@@ -41,7 +42,11 @@ export function applyBlock(known: Known, message: Schemas["BlockEvents"]): { kno
   const orders = new Map(known.orders.map((o) => [o.id, o]));
   for (const event of readList(told.events, "event", (e: Schemas["AccountEvent"]) => e)) {
     if (event.order && height > known.at.orders) placeOrder(orders, news, event);
-    if (event.kind === "fill" && event.fill && height > known.at.fills) news.fills.push(readFill(event.fill));
+    if (event.kind === "fill" && event.fill) {
+      const fill = readFill(event.fill);
+      if (height > known.at.fills) news.fills.push(fill);
+      if (height > known.at.orders) fillOrder(orders, fill);
+    }
     if ((event.kind === "paid" || event.kind === "received") && height > known.at.balances) news.payments.push(payment(event, message));
     if (event.kind === "deposited" && height > known.at.balances) {
       news.deposited.push({ symbol: readText(event.asset ?? "", "event", 16), amount: readAmount(event.amount, "event") });
@@ -51,6 +56,8 @@ export function applyBlock(known: Known, message: Schemas["BlockEvents"]): { kno
     news.settings ||= event.kind === "withdrawals_set";
     news.keys ||= event.kind === "keys_changed" || event.kind === "rotated";
   }
+  // No event says that an order rests: what is left of the batch when its block is over does.
+  if (height > known.at.orders) for (const o of orders.values()) if (o.status === "staged") orders.set(o.id, { ...o, status: "resting" });
   next.orders = [...orders.values()].sort((a, b) => a.id - b.id);
   // A fill that both sides of the account had is two fills; the same one told twice is one.
   const had = new Set(known.fills.map(keyOf));
@@ -84,6 +91,17 @@ function placeOrder(orders: Map<number, Order>, news: News, event: Schemas["Acco
     return;
   }
   orders.set(order.id, order);
+}
+
+/** A fill of a live order, as M-14, M-15 and M-34 have it. */
+function fillOrder(orders: Map<number, Order>, fill: Fill): void {
+  const o = orders.get(fill.order);
+  if (!o || o.market !== fill.market) return;
+  const filled = o.filled + fill.quantity;
+  const rest = (o.quantity ?? filled) - filled;
+  // Of a buy the fractions of a unit that were paid are not told: this is exact, or one unit too many.
+  const hold = o.quantity === undefined ? o.hold : o.side === "sell" ? rest : costOf(o.price, rest, o.baseDecimals, "up");
+  orders.set(o.id, { ...o, filled, value: o.value + fill.value, fee: o.fee + fill.fee, hold });
 }
 
 function payment(event: Schemas["AccountEvent"], message: Schemas["BlockEvents"]): Payment {

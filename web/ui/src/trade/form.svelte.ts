@@ -4,36 +4,10 @@ import { market } from "../state/market.svelte.ts";
 import { session } from "../state/session.svelte.ts";
 import { check, type Checked, type World } from "./order.ts";
 import { sized } from "./portion.ts";
-import { atMarket, emptyDraft, fitted, formKinds, type Draft, type FormKind } from "./shape.ts";
+import { keptPlace, readKept, type Kept } from "./kept.ts";
+import { atMarket, emptyDraft, fitted, type Draft, type FormKind } from "./shape.ts";
 import { plain } from "./show.ts";
 import type { Side } from "./terms.ts";
-
-const place = "souk.form";
-
-/** What is used again next time. Prices are not: they would be of yesterday. */
-type Kept = Pick<Draft, "kind" | "tif" | "by" | "postOnly" | "stopLimit"> & { sizes: Record<string, { quantity: string; amount: string }> };
-
-/** Reads what was kept; what is missing or nonsense is as in an empty draft. */
-export function readKept(text: string | null): Kept {
-  let kept: Partial<Record<keyof Kept, unknown>> = {};
-  try {
-    const value: unknown = JSON.parse(text ?? "{}");
-    if (typeof value === "object" && value !== null) kept = value;
-  } catch {
-    // Somebody else wrote there.
-  }
-  const kind = formKinds.find((k) => k === kept.kind) ?? emptyDraft.kind;
-  const tif = (["gtc", "gtd", "ioc", "fok"] as const).find((x) => x === kept.tif) ?? emptyDraft.tif;
-  const draft = fitted({ ...emptyDraft, kind, tif, by: kept.by === "amount" ? "amount" : "quantity", postOnly: kept.postOnly === true });
-  const sizes: Kept["sizes"] = {};
-  if (typeof kept.sizes === "object" && kept.sizes !== null) {
-    for (const [symbol, size] of Object.entries(kept.sizes).slice(0, 100)) {
-      const { quantity, amount } = (size ?? {}) as { quantity?: unknown; amount?: unknown };
-      if (typeof quantity === "string" && typeof amount === "string") sizes[symbol] = { quantity: quantity.slice(0, 40), amount: amount.slice(0, 40) };
-    }
-  }
-  return { kind: draft.kind, tif: draft.tif, by: draft.by, postOnly: draft.postOnly, stopLimit: kept.stopLimit === true, sizes };
-}
 
 class Form {
   draft = $state<Draft>({ ...emptyDraft });
@@ -72,7 +46,7 @@ class Form {
   enter(symbol: string): void {
     if (this.#symbol === symbol) return;
     this.#symbol = symbol;
-    this.#kept ??= readKept(localStorage.getItem(place));
+    this.#kept ??= readKept(localStorage.getItem(keptPlace));
     const { sizes, ...last } = this.#kept;
     this.draft = { ...emptyDraft, ...last, side: this.draft.side, ...(sizes[symbol] ?? {}) };
     this.tried = false;
@@ -136,7 +110,9 @@ class Form {
     const { kind, tif, by, postOnly, stopLimit, quantity, amount } = this.draft;
     const sizes = { ...this.#kept?.sizes, [this.#symbol]: { quantity, amount } };
     this.#kept = { kind, tif, by, postOnly, stopLimit, sizes };
-    localStorage.setItem(place, JSON.stringify(this.#kept));
+    localStorage.setItem(keptPlace, JSON.stringify(this.#kept));
+    // No two live orders have one name (M-11).
+    this.set({ client: "", stopClient: "" });
     this.tried = false;
   }
 

@@ -4,45 +4,19 @@ import { announce, type Mood } from "../state/announce.svelte.ts";
 import { facts } from "../state/facts.ts";
 import { Cancelled, CommandRefused, session } from "../state/session.svelte.ts";
 import type { Body } from "../souk/body.ts";
-import type { MarketFacts } from "../souk/describe.ts";
 import { text } from "../text.ts";
 import { form } from "./form.svelte.ts";
-import { inBase, inQuote } from "./show.ts";
+import { outcome, sameMarket } from "./same.ts";
 import type { Side, Terms } from "./terms.ts";
 
 const t = text.trade.form;
-
-/** What an order's receipt says, for people (K-10). */
-export function outcome(r: Pick<Schemas["Receipt"], "filled_units" | "cost_units" | "status" | "number" | "height">, side: Side, terms: Terms, wanted: bigint): string {
-  const filled = BigInt(r.filled_units ?? "0");
-  const number = r.number ?? 0;
-  if (filled === 0n) {
-    if (r.status === "waiting") return t.waitsNow(number);
-    return r.status === "resting" ? t.stays(number) : t.ended;
-  }
-  const quantity = inBase(filled, terms);
-  const value = inQuote(BigInt(r.cost_units ?? "0"), terms);
-  if (r.status === "resting") return t.part(side, quantity, value);
-  if (filled < wanted) return t.partGone(side, quantity, value);
-  return t.filled(side, quantity, value, r.height);
-}
-
-/** Whether what a server says of a market is what is proven of it, as far as amounts hang on it. */
-export function sameMarket(proven: MarketFacts, terms: Terms): boolean {
-  const { base, quote } = proven;
-  return (
-    base.number === terms.baseId && base.symbol === terms.base && base.decimals === terms.baseDecimals &&
-    quote.number === terms.quoteId && quote.symbol === terms.quote && quote.decimals === terms.quoteDecimals
-  );
-}
 
 /** Sends an order. Answers what is to be said in the form. */
 export async function send(body: Body, terms: Terms, side: Side): Promise<string> {
   try {
     // Numbers were read and will be signed in these decimals: they must be those that are proven (H-90).
-    const proven = facts.market(terms.id);
-    if (proven && !sameMarket(proven, terms)) throw new Error(t.otherMarket(terms.symbol));
-    const receipt = await session.submit(body, { confirm: proven ? "settings" : "always" });
+    if (!sameMarket(await facts.provenMarket(terms.id), terms)) throw new Error(t.otherMarket(terms.symbol));
+    const receipt = await session.submit(body);
     form.keep();
     const said = outcome(receipt, side, terms, "quantity" in body ? body.quantity : 0n);
     // Fills are said by the account itself, as they are told.

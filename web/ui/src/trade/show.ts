@@ -38,6 +38,12 @@ export function moment(ms: number): string {
   return `${d.getFullYear()}-${pad(d.getMonth() + 1)}-${pad(d.getDate())} ${clock(ms)}`;
 }
 
+/** The same, as short as it is clear: of today the time alone. */
+export function stamp(ms: number, now = Date.now()): string {
+  const whole = moment(ms);
+  return whole.slice(0, 10) === moment(now).slice(0, 10) ? clock(ms) : whole.slice(0, 4) === moment(now).slice(0, 4) ? whole.slice(5) : whole.slice(0, 16);
+}
+
 /** A rate of millionths in percent. */
 export const percent = (ppm: bigint): string => formatUnits(ppm, 4, { trim: true });
 
