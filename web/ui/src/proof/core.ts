@@ -50,15 +50,18 @@ export class Core {
   readonly client: LightClient;
   readonly verifier: Verifier;
   readonly #o: CoreOptions;
+  /** In the order in which they are asked; the light client goes by the same list. */
+  readonly #servers: Server[];
   readonly #lies = new Map<string, string>();
 
   constructor(options: CoreOptions) {
     this.#o = options;
+    this.#servers = [...options.servers];
     const vsid = fromHex(options.id, 32);
     this.founding = readFounding(vsid, options.founding);
     const { saved, save, now, patience } = options;
     this.client = new LightClient({
-      vsid, saved, sources: options.servers, founders: firstSet(this.founding.members.map((m) => m.consensus), fullPower),
+      vsid, saved, sources: this.#servers, founders: firstSet(this.founding.members.map((m) => m.consensus), fullPower),
       blame: (server, what) => this.#lies.set(server, what),
       ...(save && { save }), ...(now && { now }), ...(patience !== undefined && { patience }),
     });
@@ -81,7 +84,7 @@ export class Core {
   async ask<T>(target: string, what: string, signed: boolean, check: (answer: unknown, server: Server) => Promise<T>): Promise<T> {
     await this.verifier.refresh();
     let problem: ProofError | undefined;
-    for (const server of this.#o.servers) {
+    for (const server of [...this.#servers]) {
       try {
         const token = signed ? await this.#token(target) : undefined;
         const answer = await server.get(target, token);
@@ -90,10 +93,17 @@ export class Core {
       } catch (error) {
         const found = this.#judge(error, server, what);
         if (found.kind === "absent" || found.kind === "fork" || found.kind === "expired") throw found;
+        if (found.kind === "unreachable") this.#last(server);
         problem = worse(problem, found);
       }
     }
     throw problem ?? new ProofError(t.silent, "unreachable");
+  }
+
+  /** Asks a server that did not answer after all others from now on. */
+  #last(server: Server): void {
+    const at = this.#servers.indexOf(server);
+    if (at >= 0) this.#servers.push(...this.#servers.splice(at, 1));
   }
 
   async #token(target: string): Promise<string> {

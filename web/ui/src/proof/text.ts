@@ -1,4 +1,7 @@
 /** What the prover says, in English. A translation is a file of the same shape. */
+
+const bare = (what: string): string => what.replace(/^the /, "");
+
 export const proofText = {
   alone: "One server alone cannot confirm what it says. Name another server of the exchange.",
   unconfirmed: "No second server confirms the newest block. Nothing is believed until one does.",
@@ -20,13 +23,13 @@ export const proofText = {
   leaf: (what: string) => `shows a proof of ${what} that does not hold`,
   old: (what: string) => `shows ${what} as it was before`,
   unread: (what: string) => `What is proven of ${what} cannot be read by this page: use a newer one.`,
-  absent: (what: string) => `It is proven that there is no ${what}.`,
+  absent: (what: string) => `It is proven that there is no ${bare(what)}.`,
   status: (server: string, status: number, detail: string) => `${server} answers: ${detail === "" ? status : detail}`,
   locked: "Unlock your keys first.",
   notThere: (what: string) => `it does not know ${what}`,
   elsewhere: "does not serve this exchange",
   foreign: (what: string) => `shows ${what} of somebody else`,
-  swapped: (what: string) => `shows another ${what} than the one that was asked for`,
+  swapped: (what: string) => `shows another ${bare(what)} than the one that was asked for`,
   contract: (what: string) => `shows ${what} with other decimals or another symbol than the founding contract`,
   address: {
     said: (why: string) => `The server that answered ${why}. Do not pay to it.`,

@@ -1,9 +1,11 @@
 /** The locks of a vault: a chunk of its own. */
 import { xchacha20poly1305 } from "@noble/ciphers/chacha.js";
-import { scryptAsync } from "@noble/hashes/scrypt.js";
 import { randomBytes } from "@noble/hashes/utils.js";
 import { concat, encodeUtf8, fromHex, hex } from "./bytes.ts";
 import { keyOf } from "./keys.ts";
+import { scriptURL } from "../net/trusted.ts";
+import { type Stretch, stretchKey } from "./stretch.ts";
+import workerURL from "./stretch-worker.ts?worker&url";
 import { coreText } from "./text.ts";
 import { BadVault, type PassphraseLock, type Vault, WrongPassphrase, checkVault, leastPassphrase } from "./vault.ts";
 import { entropyOf, wordsOf } from "./words.ts";
@@ -45,9 +47,26 @@ export function unbox(lock: { nonce: string; box: string }, key: Uint8Array, add
 async function stretch(passphrase: string, lock: Pick<PassphraseLock, "log2n" | "r" | "p" | "salt">): Promise<Uint8Array> {
   // The same passphrase may reach the browser composed in two ways; NFKC makes them one.
   const text = encodeUtf8(passphrase.normalize("NFKC"));
-  const key = await scryptAsync(text, fromHex(lock.salt), { N: 2 ** lock.log2n, r: lock.r, p: lock.p, dkLen: 32, maxmem: 2 ** 31 });
-  text.fill(0);
-  return key;
+  try {
+    const work: Stretch = { text, salt: fromHex(lock.salt), log2n: lock.log2n, r: lock.r, p: lock.p };
+    return await (typeof Worker === "undefined" ? stretchKey(work) : inWorker(work));
+  } finally {
+    text.fill(0);
+  }
+}
+
+/** Off the main thread: it takes a second of work, and the page must not stand still for so long. */
+function inWorker(work: Stretch): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(scriptURL(workerURL), { type: "module", name: "stretch" });
+    const end = (then: () => void) => {
+      worker.terminate();
+      then();
+    };
+    worker.onmessage = ({ data }: MessageEvent<Uint8Array>) => end(() => resolve(data));
+    worker.onerror = () => end(() => reject(new BadVault(coreText.vault.memory)));
+    worker.postMessage(work);
+  });
 }
 
 export async function seal(words: string, passphrase: string): Promise<Vault> {

@@ -49,6 +49,7 @@ export const coreText = {
   },
   vault: {
     wrong: "The passphrase is wrong.",
+    memory: "There was not enough memory to open the key. Close other tabs and try again.",
     broken: "What this browser kept of the key cannot be read. Restore it with your words.",
     short: (least: number) => `Take a passphrase of at least ${least} characters.`,
     noPasskey: "This browser, or this passkey, cannot lock a key.",
