@@ -234,7 +234,8 @@ export const text = {
       label: "Words",
       none: "Write the words first.",
       action: "Restore my account",
-      who: "only you and who else has these words. Whatever this browser kept before is replaced.",
+      who: "only you and who else has these words.",
+      replaces: (address: string) => `This replaces the account that this browser keeps, ${address}. Without its words that one is lost.`,
     },
     unlock: {
       title: "Unlock",

@@ -27,8 +27,14 @@ export function readPin(): Pin | undefined {
   }
 }
 
+/** Keeps it, if the browser keeps anything; without that every visit is a first one. */
 export function keepPin(pin: Pin): void {
-  localStorage.setItem(place, JSON.stringify(pin));
+  try {
+    const text = JSON.stringify(pin);
+    if (localStorage.getItem(place) !== text) localStorage.setItem(place, text);
+  } catch {
+    // There is no room, or the browser keeps nothing.
+  }
 }
 
 export function dropPin(): void {

@@ -30,7 +30,7 @@ export class Nonces {
         if (next <= top || next > top + 1024n) next = top + 1n + BigInt(Math.floor(Math.random() * maxGap));
         this.#known = true;
       }
-      localStorage.setItem(place, JSON.stringify({ key, next: String(next + 1n) } satisfies Row));
+      keep({ key, next: String(next + 1n) });
       return next;
     };
     const locks = typeof navigator === "undefined" ? undefined : navigator.locks;
@@ -40,6 +40,14 @@ export class Nonces {
   /** A server says that our row is not where we think. */
   forget(): void {
     this.#known = false;
+  }
+}
+
+function keep(row: Row): void {
+  try {
+    localStorage.setItem(place, JSON.stringify(row));
+  } catch {
+    // Then the highest nonce is asked for every time, as read finds nothing.
   }
 }
 

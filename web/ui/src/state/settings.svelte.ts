@@ -59,7 +59,11 @@ class Settings implements Choices {
   set(some: Partial<Choices>): void {
     Object.assign(this, some);
     const { theme, palette, confirmOrders, keys, lockAfter } = this;
-    localStorage.setItem(place, JSON.stringify({ theme, palette, confirmOrders, keys, lockAfter } satisfies Choices));
+    try {
+      localStorage.setItem(place, JSON.stringify({ theme, palette, confirmOrders, keys, lockAfter } satisfies Choices));
+    } catch {
+      // A browser that keeps nothing: they hold until the page is closed.
+    }
     this.show();
   }
 

@@ -12,6 +12,9 @@ export interface PageHash {
   wrong: string[];
 }
 
+/** How often a page that stays open looks for a newer one, ms. */
+const beat = 1_800_000;
+
 class Shell {
   /** A newer page is there, and shown after a reload. */
   renewed = $state(false);
@@ -23,6 +26,7 @@ class Shell {
     try {
       const registration = await navigator.serviceWorker.register(scriptURL("/sw.js"), { scope: "/", updateViaCache: "none" });
       this.#watch(registration.waiting);
+      setInterval(() => void registration.update().catch(() => undefined), beat);
       registration.addEventListener("updatefound", () => {
         const worker = registration.installing;
         worker?.addEventListener("statechange", () => {
