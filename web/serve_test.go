@@ -211,6 +211,15 @@ func TestPages(t *testing.T) {
 	if len(seen) != 5 || len(mine) != 5 {
 		t.Errorf("%d trades and %d fills of 5", len(seen), len(mine))
 	}
+	all, err := c.Trades(ctx, api.Page{Market: "1"})
+	if err != nil || len(all.Trades) != 5 {
+		t.Fatalf("%d trades of 5: %v", len(all.Trades), err)
+	}
+	third := all.Trades[2]
+	block, err := c.Trades(ctx, api.Page{Market: "1", Before: fmt.Sprintf("%d-%d-%d", third.Height, third.Time, uint64(1)<<53-1)})
+	if err != nil || len(block.Trades) != 3 || block.Trades[0].ID != third.ID {
+		t.Errorf("a block's trades and those before: %+v, %v", block.Trades, err)
+	}
 	if _, err := c.Trades(ctx, api.Page{Market: "1", Before: "x"}); code(err) != api.BadRequest {
 		t.Errorf("a cursor that is none: %v", err)
 	}
