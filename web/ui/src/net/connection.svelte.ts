@@ -75,6 +75,8 @@ export class Connection {
   servers = $state.raw<Server[]>([]);
   /** The server that is asked first: the one that answered last. */
   current = $state.raw<Server | undefined>(undefined);
+  /** The server whose answer came last: current may be the next one that is tried. */
+  answered = $state.raw<Server | undefined>(undefined);
   /** What the current server says of itself and the federation. */
   status = $state.raw<Schemas["Status"] | undefined>(undefined);
   /** Height and time of the newest block that any server told of; nothing is proven by it. */
@@ -238,6 +240,7 @@ export class Connection {
 
   #use(server: Server): void {
     if (this.current !== server) this.current = server;
+    if (this.answered !== server) this.answered = server;
   }
 
   /** First visit: the founding contract of the page's own server, whose hash is the id from now on. */
