@@ -136,9 +136,17 @@ func (s *Server) share(h http.Header, r *http.Request) bool {
 	return true
 }
 
-// addressed is the virtual server below whose /v1 a path is; nil if there is none.
+// pageList names the page's files with their hashes: pages of other members compare theirs
+// with it (H-132).
+const pageList = "/page.txt"
+
+// addressed is the virtual server below whose /v1 a path is, or whose page's list it is; nil
+// if there is none.
 func (s *Server) addressed(path string) *virtual {
 	v := s.root()
+	if path == pageList {
+		return v
+	}
 	if rest, ok := strings.CutPrefix(path, "/vs/"); ok {
 		text, of, _ := strings.Cut(rest, "/")
 		id, err := api.ParseServerID(text)

@@ -150,6 +150,27 @@ func TestSharedStreams(t *testing.T) {
 	}
 }
 
+// Pages of members read the list of the page's files here, to compare it with theirs, and
+// nothing else of the page (H-132).
+func TestPageList(t *testing.T) {
+	page, err := ui.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := elsewhere(t, web.Config{Page: page}, "https://alice.example", bobs).nodes[0]
+	for origin, want := range map[string]bool{bobs: true, evil: false, "null": false} {
+		a, ok := shared(t, n, "GET", "/page.txt", origin, nil)
+		if ok != want || a.status != 200 || !strings.Contains(string(a.body), "  index.html\n") {
+			t.Errorf("the list for %s: %d %v", origin, a.status, a.header)
+		}
+		for _, target := range []string{"/", "/index.html", "/sw.js"} {
+			if _, ok := shared(t, n, "GET", target, origin, nil); ok {
+				t.Errorf("%s is shared with %s", target, origin)
+			}
+		}
+	}
+}
+
 // The page comes with a policy that names the members as they are, none that a member has
 // made up, and follows the roster; its files have no parameters (H-130, H-131).
 func TestPage(t *testing.T) {
