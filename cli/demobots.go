@@ -46,8 +46,8 @@ type botPurse struct {
 
 func botPurses() []botPurse {
 	return []botPurse{
-		{[]held{{1, 15e7}, {demoEUR, 250_000e8}}, 120},
-		{[]held{{3, 20e8}, {1, 1e7}}, 800},
+		{[]held{{1, 25e7}, {demoEUR, 400_000e8}}, 400},
+		{[]held{{3, 30e8}, {1, 1e7}}, 1500},
 	}
 }
 
