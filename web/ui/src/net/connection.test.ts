@@ -35,7 +35,7 @@ async function connect(home: TestServer): Promise<Connection> {
 const member = (name: string, s: TestServer, number: number) => ({ id: number, name, url: s.url, power: 1, barred: false, demoted: false });
 const status = (members: object[]) => ({ json: { id, name: "x", member: "", height: 5, time: 1, members, peers: [] } });
 
-describe("the exchange of a browser", () => {
+describe("the exchange of a browser (H-136)", () => {
   test("is the one of the first visit, by the hash of its founding contract", async () => {
     const connection = await connect(await server());
     expect(connection).toMatchObject({ id, phase: "ready" });
@@ -74,7 +74,7 @@ describe("the exchange of a browser", () => {
   });
 });
 
-describe("when the page's server dies", () => {
+describe("when the page's server dies (H-117, H-137)", () => {
   test("the page loads again, by the members that it was told of", async () => {
     const second = await server((got) => (got.target === "/v1/status" ? status([]) : undefined));
     const home = await server((got) => (got.target === "/v1/status" ? status([member("second", second, 2)]) : undefined));

@@ -76,7 +76,7 @@ async function asked(): Promise<Description> {
   });
 }
 
-group("the phases of a session", () => {
+group("the phases of a session (H-138)", () => {
   test("new, open, locked, open again, and wiped", async () => {
     await session.start();
     expect(session).toMatchObject({ phase: "new", ready: true, address: "" });
@@ -139,7 +139,7 @@ const grave: Partial<Record<Kind, () => Body>> = {
   resolve: () => ({ kind: "resolve", escrow: 3n, pay: true }),
 };
 
-group("submit", () => {
+group("submit (H-138)", () => {
   beforeAll(async () => session.createPractice());
   afterAll(async () => session.signOut());
 
