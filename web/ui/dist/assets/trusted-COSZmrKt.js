@@ -1,0 +1,1 @@
+var e;function t(t){n(t);let r=globalThis.trustedTypes;return r?(e??=r.createPolicy(`souk-worker`,{createScriptURL:n}),e.createScriptURL(t)):t}function n(e){let t=new URL(e,location.href),n=t.pathname;if(t.origin!==location.origin||n!==`/sw.js`&&!n.startsWith(`/assets/worker-`)&&!r(n))throw TypeError(`that is no script of this page`);return e}function r(e){return!1}export{t};
