@@ -154,7 +154,8 @@ export class Banks {
     const { at, used, salt } = await this.#core.ask(target, t.what.address, true, async (answer, server) => {
       try {
         const [shown, ...more] = array(record(answer)["addresses"]).map(record);
-        if (!shown || more.length > 0) throw new BadBytes("not one address");
+        if (!shown) throw new ProofError(t.status(server.name, 0, t.notThere(t.what.address)), "unreachable", server.name);
+        if (more.length > 0) throw new BadBytes("more than one address");
         const said = text(shown["address"]);
         if (said !== derived) throw new Lie(t.address.derived(said.slice(0, 100)));
         const { at, value } = await this.#core.provenLeaf(shown["proof"], key);

@@ -10,6 +10,7 @@ import type { Proven, Settings } from "./core.ts";
 import type { FromWorker, ToWorker } from "./messages.ts";
 import { ProofError } from "./problem.ts";
 import type { Source } from "./server.ts";
+import { callerText as t } from "./caller-text.ts";
 import type { At } from "./verifier.ts";
 import workerURL from "./worker.ts?worker&url";
 
@@ -142,7 +143,7 @@ export class Prover {
   close(): void {
     this.#worker?.terminate();
     this.#worker = undefined;
-    this.#fail(closed);
+    this.#fail(t.closed);
   }
 
   #call<T>(method: string, ...args: unknown[]): Promise<T> {
@@ -161,7 +162,7 @@ export class Prover {
       worker.onerror = () => {
         worker.terminate();
         if (this.#worker === worker) this.#worker = undefined;
-        this.#fail(ended);
+        this.#fail(t.ended);
       };
       // Reactive values cannot be sent: plain copies can.
       worker.postMessage({ kind: "setup", id, founding, sources: sources.map(({ url, name }) => ({ url, name })) } satisfies ToWorker);
@@ -184,11 +185,11 @@ export class Prover {
   async #sign(id: number, method: string, target: string): Promise<void> {
     try {
       const { sign } = this.#options;
-      if (!sign) throw new Error(locked);
+      if (!sign) throw new Error(t.locked);
       const token = await sign(method, target);
       this.#worker?.postMessage({ kind: "signed", id, token } satisfies ToWorker);
     } catch (error) {
-      const message = error instanceof Error ? error.message : locked;
+      const message = error instanceof Error ? error.message : t.locked;
       this.#worker?.postMessage({ kind: "unsigned", id, message } satisfies ToWorker);
     }
   }
@@ -198,7 +199,3 @@ export class Prover {
     this.#calls.clear();
   }
 }
-
-const closed = "The proof was not needed any more.";
-const ended = "The prover has ended. Reload the page.";
-const locked = "Unlock your keys first.";

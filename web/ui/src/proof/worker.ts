@@ -6,6 +6,7 @@ import type { FromWorker, Setup, ToWorker } from "./messages.ts";
 import { httpServer } from "./server.ts";
 import { readTrust, writeTrust } from "./trust.ts";
 import { fromHex } from "../souk/bytes.ts";
+import { BadFounding } from "../souk/founding.ts";
 
 /** What may be called: methods of Core and of Banks, and nothing else. */
 function methods(core: Core): Readonly<Record<string, (...args: never[]) => unknown>> {
@@ -47,7 +48,9 @@ async function begin({ id, founding, sources }: Setup): Promise<ReturnType<typeo
   const vsid = fromHex(id, 32);
   const saved = await readTrust(id);
   const servers = sources.map((s) => httpServer(vsid, s));
-  return methods(new Core({ id, founding, servers, sign, saved, save: (raw) => void writeTrust(id, raw) }));
+  const core = new Core({ id, founding, servers, sign, saved, save: (raw) => void writeTrust(id, raw) });
+  (await import("../souk/cards.ts")).checkCards(core.founding);
+  return methods(core);
 }
 
 async function call(id: number, method: string, args: unknown[]): Promise<void> {
@@ -57,7 +60,8 @@ async function call(id: number, method: string, args: unknown[]): Promise<void> 
     if (!run) throw new TypeError(`the prover has no ${method}`);
     scope.postMessage({ kind: "answer", id, value: await (run as (...args: unknown[]) => unknown)(...args) });
   } catch (error) {
-    const { message, kind, server } = error instanceof ProofError ? error : { message: String(error), kind: undefined, server: undefined };
+    const message = error instanceof Error ? error.message : String(error);
+    const { kind, server } = error instanceof ProofError ? error : { kind: error instanceof BadFounding ? ("refused" as const) : undefined, server: undefined };
     scope.postMessage({ kind: "problem", id, message, problem: kind, server });
   }
 }

@@ -83,6 +83,11 @@ export class Reader {
     return utf8(this.bytes8(limit));
   }
 
+  /** Another reader of what is left. */
+  copy(): Reader {
+    return new Reader(this.#bytes.subarray(this.#at));
+  }
+
   /** Everything that is left. */
   rest(): Uint8Array {
     return this.take(this.left);

@@ -3,8 +3,9 @@
  * need not believe anybody about what stands in it.
  */
 import { sha256 } from "@noble/hashes/sha2.js";
-import { BadBytes, Reader, concat, encodeUtf8, equal } from "./bytes.ts";
+import { BadBytes, Reader, concat, encodeUtf8, equal, utf8 } from "./bytes.ts";
 import type { AssetFacts, MarketFacts } from "./describe.ts";
+import { coreText } from "./text.ts";
 
 /** The contract is not that of the virtual server, or cannot be read. */
 export class BadFounding extends Error {
@@ -17,6 +18,17 @@ export interface FoundingMember {
   server: Uint8Array;
   consensus: Uint8Array; // key with which it signs blocks
   url: string;
+  banks: BankKey[];
+  card: Uint8Array; // what the operator signed
+  signature: Uint8Array;
+}
+
+/** A key for the bank on a network, and the proof that somebody has it (Y-87). */
+export interface BankKey {
+  network: string;
+  key: Uint8Array; // 33 bytes
+  chainCode: Uint8Array;
+  possession: Uint8Array;
 }
 
 export interface FoundingAsset extends AssetFacts {
@@ -46,6 +58,7 @@ export interface FoundingBank {
   number: number;
   symbol: string;
   network: string;
+  recovery: BankKey[]; // keys of the holders of a recovery, if there is one
 }
 
 export interface Founding {
@@ -71,12 +84,12 @@ export function foundingId(bytes: Uint8Array): Uint8Array {
 
 /** Reads the founding contract of the virtual server with this id, or throws BadFounding. */
 export function readFounding(id: Uint8Array, bytes: Uint8Array): Founding {
-  if (bytes.length > maxFounding) throw new BadFounding("The founding contract is too long.");
-  if (!equal(foundingId(bytes), id)) throw new BadFounding("This is the founding contract of another exchange.");
+  if (bytes.length > maxFounding) throw new BadFounding(coreText.founding.long);
+  if (!equal(foundingId(bytes), id)) throw new BadFounding(coreText.founding.other);
   try {
     return parse(id, bytes);
   } catch (error) {
-    if (error instanceof BadBytes) throw new BadFounding("This page cannot read the founding contract: use a newer one.");
+    if (error instanceof BadBytes) throw new BadFounding(coreText.founding.unread);
     throw error;
   }
 }
@@ -90,7 +103,7 @@ function parse(id: Uint8Array, bytes: Uint8Array): Founding {
   const members = list(r.u8(), () => readCard(r));
   const assets = list(r.u16(), (i): FoundingAsset => {
     const [symbol, decimals, maxSupply] = [r.text8(10), r.u8(), r.u64()];
-    return { number: i + 1, symbol, decimals, maxSupply, contract: utf16(r), issuer: r.take(20) };
+    return { number: i + 1, symbol, decimals, maxSupply, contract: readContract(r), issuer: r.take(20) };
   });
   const markets = list(r.u16(), (i): FoundingMarket => {
     const [base, quote] = [find(assets, r.text8(10)), find(assets, r.text8(10))];
@@ -118,9 +131,8 @@ function find(assets: readonly FoundingAsset[], symbol: string): FoundingAsset {
   return asset;
 }
 
-function utf16(r: Reader): string {
-  const n = r.u16();
-  return new TextDecoder("utf-8", { fatal: false }).decode(r.take(n));
+function readContract(r: Reader): string {
+  return utf8(r.take(r.u16()));
 }
 
 /** Reads the terms of a market as contracts and leaves have them. */
@@ -131,37 +143,31 @@ export function readTerms(r: Reader): Terms {
   };
 }
 
-const memberKey = 33 + 32;
-const possession = 64;
+function readKey(r: Reader, network: string): BankKey {
+  return { network, key: r.take(33), chainCode: r.take(32), possession: r.take(64) };
+}
 
 function readCard(r: Reader): FoundingMember {
+  const front = r.copy();
   // A card that has keys for banks begins with a zero byte, others with the length of a name (Y-85).
   let n = r.u8();
-  const banks = n === 0;
-  if (banks) n = r.u8();
-  const card = {
-    name: new TextDecoder().decode(r.take(n)), operator: r.take(32), server: r.take(32), consensus: r.take(32), p2p: r.text8(255),
-    url: r.text8(255),
-  };
+  const withBanks = n === 0;
+  if (withBanks) n = r.u8();
+  const card = { name: utf8(r.take(n)), operator: r.take(32), server: r.take(32), consensus: r.take(32), p2p: r.text8(255), url: r.text8(255) };
   r.u64(); // when it was made
-  if (banks) {
-    list(r.u8(), () => {
-      r.text8(32);
-      r.take(memberKey + possession);
-    });
-  }
-  r.take(64); // the operator's signature: who knows the id knows that the founders checked it
-  return card;
+  const banks = withBanks ? list(r.u8(), () => readKey(r, r.text8(32))) : [];
+  const unsigned = front.take(front.left - r.left);
+  return { ...card, banks, card: unsigned, signature: r.take(64) };
 }
 
 function readBank(r: Reader, number: number): FoundingBank {
   const [symbol, network] = [r.text8(10), r.text8(32)];
   r.take(1 + 5 * 8 + 8 + 4 + 8 + 4 + 32); // wallets, limits, gather, blocks to a bump, cool-down, start
+  let recovery: BankKey[] = [];
   if (r.flag()) {
-    r.u8();
-    list(r.u8(), () => r.take(memberKey + possession));
-    r.take(8);
+    r.u8(); // how many of the keys sign
+    recovery = list(r.u8(), () => readKey(r, network));
+    r.take(8); // blocks, intervals
   }
-  return { number, symbol, network };
+  return { number, symbol, network, recovery };
 }
-

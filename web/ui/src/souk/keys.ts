@@ -7,6 +7,7 @@ import { hmac } from "@noble/hashes/hmac.js";
 import { sha512 } from "@noble/hashes/sha2.js";
 import { addressOf, encodeAddress } from "./address.ts";
 import { concat, encodeUtf8 } from "./bytes.ts";
+import { coreText } from "./text.ts";
 
 /** What somebody wrote is not the words of a key; the message says which word is wrong. */
 export class BadWords extends Error {
@@ -37,7 +38,7 @@ export class Key {
 
   /** The 64 bytes of a signature over exactly these bytes. */
   sign(bytes: Uint8Array): Uint8Array {
-    if (!this.#secret) throw new Wiped("the key was locked away");
+    if (!this.#secret) throw new Wiped(coreText.words.wiped);
     return ed25519.sign(bytes, this.#secret);
   }
 

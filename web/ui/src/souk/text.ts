@@ -40,11 +40,20 @@ export const coreText = {
     version: "This is an address of a kind that cannot be paid to.",
     script: "This output has no address.",
   },
+  founding: {
+    long: "The founding contract is too long.",
+    other: "This is the founding contract of another exchange.",
+    unread: "This page cannot read the founding contract: use a newer one.",
+    card: (name: string) => `The card of ${name} in the founding contract is not signed.`,
+    key: (name: string) => `The founding contract has a key of ${name} that is not proven.`,
+    recovery: (symbol: string) => `The recovery of ${symbol} in the founding contract has a key that is not proven.`,
+  },
   words: {
     empty: "Write your words.",
     unknown: (at: number, word: string) => `Word ${at}, “${word}”, is not in the list.`,
     count: (n: number) => `These are ${n} words. A key has 12 or 24.`,
     checksum: "The words do not belong together: one of them is wrong, or two have changed places.",
+    wiped: "The key was locked away. Unlock it again.",
     passphrase: "The passphrase of words has only letters, digits and signs of the English keyboard.",
   },
   vault: {
