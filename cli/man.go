@@ -11,23 +11,36 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"souk/node"
 )
 
 func (a *app) manCommand() *cobra.Command {
 	var dir, date string
+	var section int
 	c := &cobra.Command{
 		Use: "man", Short: "Write the manual pages", Args: cobra.NoArgs,
 		Long: `Write the manual pages of all commands into a folder: souk.1, souk-order-place.1 and so on. man -l shows one. They say
-what --help says. The same program writes the same bytes; a date stands in them only if --date gives one.`,
-		Example: "  souk man --dir /usr/local/share/man/man1",
+what --help says. With --section 5 those of the files with settings are written: souk-config.toml.5, of a
+server, and souk-gate.toml.5, of a gate. The same program writes the same bytes; a date stands in them only if --date gives one.`,
+		Example: "  souk man --dir /usr/local/share/man/man1\n  souk man --dir /usr/local/share/man/man5 --section 5",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if dir == "" {
 				return usageError{errors.New("--dir: say into which folder")}
 			}
+			if section != 1 && section != 5 {
+				return usageError{fmt.Errorf("--section %d: write 1, commands, or 5, files", section)}
+			}
 			if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // a folder of the manual is for all
 				return fmt.Errorf("write manual pages: %w", err)
 			}
-			files, err := writePages(c.Root(), dir, date)
+			var files []string
+			var err error
+			if section == 5 {
+				files, err = writeFilePages(dir, date)
+			} else {
+				files, err = writePages(c.Root(), dir, date)
+			}
 			if err != nil {
 				return err
 			}
@@ -35,6 +48,7 @@ what --help says. The same program writes the same bytes; a date stands in them 
 		},
 	}
 	c.Flags().StringVar(&dir, "dir", "", "folder to write them to")
+	c.Flags().IntVar(&section, "section", 1, "section of the manual: 1, commands, or 5, files with settings")
 	c.Flags().StringVar(&date, "date", "", "date that they bear, such as 2026-11-21")
 	return c
 }
@@ -56,6 +70,36 @@ func writePages(c *cobra.Command, dir, date string) (files []string, err error) 
 		return nil, fmt.Errorf("write manual page: %w", err)
 	}
 	return append(files, file), nil
+}
+
+// writeFilePages writes the pages of the files with settings.
+func writeFilePages(dir, date string) (files []string, err error) {
+	for _, f := range []struct{ name, short, path, text, see, sample string }{
+		{
+			"souk-config.toml", "settings of a Souk server", "DIR/config.toml",
+			"The file in the home of a server; souk init writes it. souk config check tells what is wrong with it, souk config show what applies. " +
+				"Some settings count as soon as the server hears SIGHUP, as it says.",
+			"souk-config", string(node.SampleConfig()),
+		},
+		{
+			"souk-gate.toml", "settings of a Souk gate", "~/.config/souk/gate/gate.toml",
+			"The file in the folder of a gate; souk gate init writes it. A gate reads it when it starts.",
+			"souk-gate", string(node.SampleGate()),
+		},
+	} {
+		var b strings.Builder
+		p(&b, ".TH %s 5 %s %s %s\n", inQuotes(strings.ToUpper(f.name)), inQuotes(date), inQuotes("souk "+Version), inQuotes("Souk"))
+		p(&b, ".SH NAME\n%s \\- %s\n.SH SYNOPSIS\n%s\n", roff(f.name), roff(f.short), roff(f.path))
+		p(&b, ".SH DESCRIPTION\n%s\n", roff(f.text))
+		p(&b, ".SH SETTINGS\nAll there are, with what each has if the file does not name it:\n.PP\n.nf\n%s\n.fi\n", roff(strings.TrimSpace(f.sample)))
+		p(&b, ".SH SEE ALSO\n.BR souk (1),\n.BR %s (1)\n", roff(f.see))
+		file := filepath.Join(dir, f.name+".5")
+		if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil { //nolint:gosec // as above
+			return nil, fmt.Errorf("write manual page: %w", err)
+		}
+		files = append(files, file)
+	}
+	return files, nil
 }
 
 // pageName is the name of a command's page.

@@ -186,11 +186,23 @@ func elapsed(t time.Time) string {
 }
 
 func (a *app) doctorCommand() *cobra.Command {
-	var home string
+	var home, gate string
 	c := &cobra.Command{
-		Use: "doctor", Short: "Look for what could keep a server from working", Args: cobra.NoArgs,
+		Use: "doctor", Short: "Look for what could keep a server from working, or a gate", Args: cobra.NoArgs,
+		Long: `Look for what could keep the server of a home from working: configuration, keys, disk, ports, certificate, the
+other members, banks, chains and the archive. With --gate it looks at the gate in that folder instead. It changes
+nothing, and needs no passphrase; the exit status is 1 if something is BAD. A note is no fault.`,
+		Example: "  souk doctor --home ./home\n  souk doctor --gate ~/.config/souk/gate",
 		RunE: func(c *cobra.Command, _ []string) error {
-			findings := node.Doctor(c.Context(), node.Home(home))
+			if gate != "" && c.Flags().Changed("home") {
+				return usageError{errors.New("--home is a server's folder, --gate a gate's: look at one after the other")}
+			}
+			var findings []node.Finding
+			if gate != "" {
+				findings = node.GateDoctor(c.Context(), node.GateHome(gate))
+			} else {
+				findings = node.Doctor(c.Context(), node.Home(home))
+			}
 			bad := 0
 			for _, f := range findings {
 				if f.Bad {
@@ -216,5 +228,6 @@ func (a *app) doctorCommand() *cobra.Command {
 		},
 	}
 	homeFlag(c, &home)
+	c.Flags().StringVar(&gate, "gate", "", "folder of a gate, to look at that")
 	return c
 }

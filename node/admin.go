@@ -162,15 +162,27 @@ func (n *Node) setLevels(w http.ResponseWriter, r *http.Request) {
 
 // eventsBody is what GET /events/{number} says.
 type eventsBody struct {
-	From uint64 `json:"from"` // the block at which the log of what blocks did begins
+	From    uint64       `json:"from"`              // the block at which the log of what blocks did begins
+	Archive *archiveBody `json:"archive,omitempty"` // nil: there is none
 }
 
-// tellEvents tells how far the log of a virtual server goes back.
+// archiveBody is how an archive is doing.
+type archiveBody struct {
+	Height  uint64  `json:"height"`            // of the newest block in it
+	Behind  float64 `json:"behind_seconds"`    // of block time
+	Problem string  `json:"problem,omitempty"` // why it does not take blocks
+}
+
+// tellEvents tells how far the log of a virtual server goes back, and how its archive is doing.
 func (n *Node) tellEvents(w http.ResponseWriter, r *http.Request) {
 	for _, v := range n.virtual {
 		if p := v.running(); p != nil && strconv.Itoa(v.number()) == r.PathValue("number") {
 			w.Header().Set("Content-Type", "application/json")
-			_ = json.NewEncoder(w).Encode(eventsBody{p.replica.LogFrom()}) // whoever asked is gone
+			body := eventsBody{From: p.replica.LogFrom()}
+			if p.archivist != nil {
+				body.Archive = p.archivist.standing()
+			}
+			_ = json.NewEncoder(w).Encode(body) // whoever asked is gone
 			return
 		}
 	}

@@ -58,6 +58,7 @@ type archivist struct {
 	written  atomic.Uint64 // blocks
 	failures atomic.Uint64
 	gaps     atomic.Uint64
+	problem  atomic.Pointer[string] // why it did not take blocks last; nil since it does
 }
 
 // archive begins to bring what blocks do to the archive, if there is one.
@@ -93,6 +94,8 @@ func (a *archivist) run(ctx context.Context) {
 			return
 		}
 		a.failures.Add(1)
+		why := err.Error()
+		a.problem.Store(&why)
 		if a.written.Load() > before {
 			wait = archiveFirst
 		}
@@ -308,10 +311,20 @@ func (a *archivist) lag(ms uint64) {
 // caughtUp notes that the archive has all blocks.
 func (a *archivist) caughtUp() {
 	a.behind.Store(0)
+	a.problem.Store(nil)
 	if a.late {
 		a.late = false
 		a.log.Info("the archive has caught up", slog.Uint64("height", a.height.Load()))
 	}
+}
+
+// standing is how the archive is doing.
+func (a *archivist) standing() *archiveBody {
+	b := &archiveBody{Height: a.height.Load(), Behind: float64(a.behind.Load()) / 1000}
+	if why := a.problem.Load(); why != nil {
+		b.Problem = *why
+	}
+	return b
 }
 
 // registerArchive shows how the archive of a virtual server is doing.

@@ -36,7 +36,12 @@ func checkCertificate(h Home, c *HTTP, now time.Time) []Finding {
 	if err != nil {
 		return []Finding{{What: what, Bad: true, Detail: fmt.Sprintf("%v: have it made anew", err)}}
 	}
-	renew := "renew it, and have a running server read it: SIGHUP, or systemctl reload souk"
+	all := []Finding{checkHolds(what, leaf, "renew it, and have a running server read it: SIGHUP, or systemctl reload souk", now)}
+	return append(all, checkNames(what, leaf, c.Hosts, "http.hosts")...)
+}
+
+// checkHolds looks from when and until when a certificate holds; renew is what to do when it ends.
+func checkHolds(what string, leaf *x509.Certificate, renew string, now time.Time) Finding {
 	f := Finding{What: what, Detail: "holds until " + leaf.NotAfter.UTC().Format(time.DateOnly)}
 	switch left := leaf.NotAfter.Sub(now); {
 	case now.Before(leaf.NotBefore):
@@ -46,10 +51,14 @@ func checkCertificate(h Home, c *HTTP, now time.Time) []Finding {
 	case left < certificateSoon:
 		f.Note, f.Detail = true, f.Detail+", soon: "+renew
 	}
-	all := []Finding{f}
-	for _, host := range c.Hosts {
+	return f
+}
+
+// checkNames looks whether a certificate has the names that a setting lists.
+func checkNames(what string, leaf *x509.Certificate, hosts []string, setting string) (all []Finding) {
+	for _, host := range hosts {
 		if err := leaf.VerifyHostname(host); err != nil {
-			all = append(all, Finding{What: what, Bad: true, Detail: fmt.Sprintf("it is not for %s, under which clients ask (http.hosts): have one made with that name", host)})
+			all = append(all, Finding{What: what, Bad: true, Detail: fmt.Sprintf("it is not for %s, under which clients ask (%s): have one made with that name", host, setting)})
 		}
 	}
 	return all

@@ -45,6 +45,7 @@ func Doctor(ctx context.Context, h Home) []Finding {
 	}
 	for i := range c.Virtual {
 		all = append(all, checkVirtual(ctx, h, &c.Virtual[i], running)...)
+		all = append(all, checkArchive(ctx, h, &c, i)...)
 	}
 	return append(all, checkChainsOf(ctx, h, &c, running)...)
 }

@@ -378,17 +378,26 @@ func (g *Gate) tls() (*tls.Config, error) {
 	if g.config.TLSCert == "" {
 		return g.home.Authority().Config(g.log)
 	}
+	pair, err := g.home.certificate(&g.config)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13}, nil
+}
+
+// certificate is the one for other machines.
+func (h GateHome) certificate(c *GateConfig) (tls.Certificate, error) {
 	in := func(path string) string {
 		if filepath.IsAbs(path) {
 			return path
 		}
-		return filepath.Join(string(g.home), path)
+		return filepath.Join(string(h), path)
 	}
-	pair, err := tls.LoadX509KeyPair(in(g.config.TLSCert), in(g.config.TLSKey))
+	pair, err := tls.LoadX509KeyPair(in(c.TLSCert), in(c.TLSKey))
 	if err != nil {
-		return nil, fmt.Errorf("certificate: %w", err)
+		return pair, fmt.Errorf("certificate: %w", err)
 	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13}, nil
+	return pair, nil
 }
 
 // reasons are why the gate is not ready.
@@ -397,7 +406,7 @@ func (g *Gate) reasons() map[string]string {
 	if err := g.session.Ready(); err != nil {
 		reasons["account"] = err.Error()
 	}
-	if g.markets() == nil {
+	if !g.hasOpened() {
 		reasons["markets"] = errNoMarkets.Error()
 	}
 	return reasons
@@ -448,10 +457,19 @@ func (g *Gate) Ready() error {
 	if err := g.session.Ready(); err != nil {
 		return err
 	}
-	if g.markets() == nil {
+	if !g.hasOpened() {
 		return errNoMarkets
 	}
 	return nil
+}
+
+func (g *Gate) hasOpened() bool {
+	select {
+	case <-g.opened:
+		return true
+	default:
+		return false
+	}
 }
 
 // Opened is closed when the gate can be used for the first time.

@@ -136,6 +136,12 @@ func (c *GateConfig) check() error {
 
 var proofPolicies = map[string]gate.Proofs{"later": gate.ProveLater, "first": gate.ProveFirst, "never": gate.ProveNever}
 
+// SampleGate is the config file of a gate, with every setting and what applies without it.
+func SampleGate() []byte {
+	c := DefaultGate()
+	return c.text()
+}
+
 // text is the config file, with comments.
 func (c *GateConfig) text() []byte {
 	return fmt.Appendf(nil, `# Configuration of a Souk gate. An unknown key is an error; a missing one has the default.

@@ -68,11 +68,7 @@ func (h Home) openArchive(ctx context.Context, c *ArchiveConfig, of archiveOf) (
 	conf := tables.Config{Founding: of.founding, Number: of.number}
 	switch c.Engine {
 	case archiveSQLite:
-		path := filepath.Join(of.dir, "archive.db")
-		if c.Path != "" {
-			id := of.founding.ID()
-			path = filepath.Join(h.in(c.Path), fmt.Sprintf("%x.db", id[:8]))
-		}
+		path := h.archiveFile(c, of)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return nil, fmt.Errorf("open the archive: %w", err)
 		}
@@ -85,6 +81,15 @@ func (h Home) openArchive(ctx context.Context, c *ArchiveConfig, of archiveOf) (
 		return opened(postgres.Open(ctx, postgres.Config{Config: conf, DSN: dsn}))
 	}
 	return nil, nil //nolint:nilnil // there is none, which is no error
+}
+
+// archiveFile is where an archive in SQLite is.
+func (h Home) archiveFile(c *ArchiveConfig, of archiveOf) string {
+	if c.Path == "" {
+		return filepath.Join(of.dir, "archive.db")
+	}
+	id := of.founding.ID()
+	return filepath.Join(h.in(c.Path), fmt.Sprintf("%x.db", id[:8]))
 }
 
 // opened is an archive, or nothing beside an error.
