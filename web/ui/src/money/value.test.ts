@@ -1,6 +1,6 @@
 import type { Schemas } from "souk-api";
 import { expect, test } from "vitest";
-import { convert, decimalsOf, quotesOf, ratesOf } from "./value.ts";
+import { convert, decimalsOf, estimateText, quotesOf, ratesOf } from "./value.ts";
 
 const ticker = (symbol: string, last: string | undefined, volume = "0.00000000") => ({ symbol, last, volume }) as Schemas["Ticker"];
 const rates = ratesOf([
@@ -22,4 +22,8 @@ test("what servers tell is read with suspicion", () => {
   expect(rates.map((r) => `${r.base}-${r.quote}`)).toEqual(["BTC-EUR", "LTC-BTC", "NMC-LTC"]);
   expect(quotesOf(rates)).toEqual(["EUR", "BTC", "LTC"]);
   expect([decimalsOf("EUR", rates), decimalsOf("BTC", rates), decimalsOf("XAU", rates)]).toEqual([2, 8, undefined]);
+});
+
+test("estimates have as many decimals as money", () => {
+  expect([estimateText(0n, 8), estimateText(123_456_789n, 8), estimateText(12_345n, 8), estimateText(150n, 2)]).toEqual(["0.00", "1.23", "0.00012345", "1.50"]);
 });

@@ -1,5 +1,6 @@
 /** What balances are worth in another asset, by the last prices that servers tell: an estimate, and shown as one. */
 import type { Schemas } from "souk-api";
+import { formatUnits } from "../souk/amount.ts";
 import { readAmount, readText } from "./read.ts";
 
 /** The last price of a market. */
@@ -59,6 +60,14 @@ export function convert(units: bigint, from: string, to: string, rates: readonly
 export function decimalsOf(symbol: string, rates: readonly Rate[]): number | undefined {
   const r = rates.find((x) => x.base === symbol || x.quote === symbol);
   return r && (r.base === symbol ? r.baseDecimals : r.quoteDecimals);
+}
+
+/** A value as text. Of estimates as many decimals as money has are enough. */
+export function estimateText(units: bigint, decimals: number): string {
+  if (units === 0n) return "0.00";
+  const whole = 10n ** BigInt(decimals);
+  if (decimals <= 2 || units < whole) return formatUnits(units, decimals, { group: true });
+  return formatUnits(units / 10n ** BigInt(decimals - 2), 2, { group: true });
 }
 
 /** In which assets values can be shown: quote assets of markets; first those that nothing prices in turn, then those with most markets. */
