@@ -842,7 +842,9 @@ export const text = {
       reading: "Your browser checks the settings' proof…",
       proof: "Who changes one setting signs all of them: so they are proven first.",
       none: "No delay, any address",
-      summary: (delay: string, only: boolean, n: number) => `Delay ${delay}; ${only ? "allowed addresses only" : "any address"}; ${n} allowed`,
+      noDelay: "No delay",
+      delayOf: (s: string) => `Delay ${s}`,
+      summary: (delay: string, only: boolean, n: number) => `${delay}; ${only ? "allowed addresses only" : "any address"}; ${n} allowed`,
       unknownOutput: (bank: number) => `an output of bank ${bank}`,
     },
     delegates: {
