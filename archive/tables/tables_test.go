@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,6 +39,39 @@ func TestGenerated(t *testing.T) {
 	}
 	if got := hex.EncodeToString(h.Sum(nil)); got != strings.TrimSpace(string(made)) {
 		t.Error("questions or migrations have changed: run scripts/generate")
+	}
+}
+
+// TestColumnsNamed: docs/archive.md says of every column what it holds, and of no others.
+func TestColumnsNamed(t *testing.T) {
+	data, err := os.ReadFile("../../docs/archive.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := func(columns string) (list []string) {
+		for _, c := range strings.Split(columns, ", ") {
+			name, _, _ := strings.Cut(c, " ")
+			list = append(list, name)
+		}
+		slices.Sort(list)
+		return list
+	}
+	want, got := map[string][]string{}, map[string][]string{}
+	for table, columns := range tables.Columns() {
+		want[table] = names(columns)
+	}
+	for _, part := range strings.Split(string(data), "\n## ")[1:] {
+		table, text, _ := strings.Cut(part, "\n")
+		if table == "Views" {
+			continue
+		}
+		for _, row := range regexp.MustCompile("(?m)^\\| (`[^|]*) \\|").FindAllStringSubmatch(text, -1) {
+			got[table] = append(got[table], strings.Split(strings.ReplaceAll(row[1], "`", ""), ", ")...)
+		}
+		slices.Sort(got[table])
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-tables +docs/archive.md\n%s", diff)
 	}
 }
 
