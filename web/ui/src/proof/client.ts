@@ -27,7 +27,7 @@ export interface ClientOptions {
   /** Is told what a server did that it must not do. */
   blame?: (server: string, what: string) => void;
   /** Is given every newer verified block, to be saved. */
-  save?: (raw: Uint8Array) => void;
+  save?: (raw: Uint8Array, height: number) => void;
   patience?: number; // ms that other servers have to confirm a header
 }
 
@@ -164,7 +164,7 @@ export class LightClient {
     if (expired(block, this.#now)) throw new ProofError(t.expired, "expired");
     if (height < this.#floor) throw new ProofError(t.behind(height, this.#floor), "old");
     this.#trusted = [block];
-    this.#o.save?.(block.raw);
+    this.#o.save?.(block.raw, height);
   }
 
   /** Trusts the block of height 1 that the founders have signed. */
@@ -366,7 +366,7 @@ export class LightClient {
     this.#trusted.push(b);
     this.#trusted.sort((x, y) => x.header.height - y.header.height);
     if (this.#trusted.length > maxTrusted) this.#trusted.shift();
-    if (newer) this.#o.save?.(b.raw);
+    if (newer) this.#o.save?.(b.raw, b.header.height);
   }
 }
 

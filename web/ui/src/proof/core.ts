@@ -37,7 +37,7 @@ export interface CoreOptions {
   servers: Server[];
   sign?: ((method: string, target: string) => string | Promise<string>) | undefined;
   saved?: Uint8Array | undefined;
-  save?: (raw: Uint8Array) => void;
+  save?: (raw: Uint8Array, height: number) => void;
   now?: () => number;
   patience?: number;
 }

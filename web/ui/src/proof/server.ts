@@ -16,7 +16,7 @@ export interface Server extends LightSource {
   get(target: string, token?: string): Promise<unknown>;
 }
 
-const patience = 8000; // ms
+const patience = 5000; // ms
 const mostLight = 1 << 20;
 
 /** A server that is asked over HTTP, under the long path of its virtual server (H-1). */

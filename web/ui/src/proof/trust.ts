@@ -3,13 +3,34 @@
 const name = "souk-trust";
 const store = "headers";
 
-/** What is kept of a virtual server; undefined: nothing, or the browser keeps nothing. */
-export function readTrust(id: string): Promise<Uint8Array | undefined> {
-  return run<Uint8Array | undefined>("readonly", (s) => s.get(id)).catch(() => undefined);
+interface Kept {
+  height: number;
+  raw: Uint8Array;
 }
 
-export function writeTrust(id: string, raw: Uint8Array): Promise<void> {
-  return run("readwrite", (s) => s.put(raw, id)).then(() => undefined, () => undefined);
+/** What is kept of a virtual server; undefined: nothing, or the browser keeps nothing. */
+export async function readTrust(id: string): Promise<Uint8Array | undefined> {
+  try {
+    const kept = await run<Kept | undefined>("readonly", (s) => s.get(id));
+    return kept?.raw instanceof Uint8Array ? kept.raw : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Keeps a header, unless another tab has kept a newer one. */
+export async function writeTrust(id: string, raw: Uint8Array, height: number): Promise<void> {
+  try {
+    await run("readwrite", (s) => {
+      const known = s.get(id) as IDBRequest<Kept | undefined>;
+      known.onsuccess = () => {
+        if (!known.result || known.result.height < height) s.put({ height, raw } satisfies Kept, id);
+      };
+      return known;
+    });
+  } catch {
+    // Private windows keep nothing: the next visit begins with the founders again.
+  }
 }
 
 function run<T>(mode: IDBTransactionMode, work: (store: IDBObjectStore) => IDBRequest): Promise<T> {

@@ -48,7 +48,7 @@ async function begin({ id, founding, sources }: Setup): Promise<ReturnType<typeo
   const vsid = fromHex(id, 32);
   const saved = await readTrust(id);
   const servers = sources.map((s) => httpServer(vsid, s));
-  const core = new Core({ id, founding, servers, sign, saved, save: (raw) => void writeTrust(id, raw) });
+  const core = new Core({ id, founding, servers, sign, saved, save: (raw, height) => void writeTrust(id, raw, height) });
   (await import("../souk/cards.ts")).checkCards(core.founding);
   return methods(core);
 }

@@ -1,12 +1,12 @@
 import { describe as group, expect, test } from "vitest";
-import type { Body } from "./body.ts";
+import { type Body, kinds } from "./body.ts";
 import { concat, fromHex } from "./bytes.ts";
 import { parseChainAddress } from "./chain.ts";
-import { BadCommand, commandOf, signBytes } from "./command.ts";
+import { BadCommand, commandOf, decodeSignBytes, signBytes } from "./command.ts";
 import { type Description, Unclear, type World, describe, spanText } from "./describe.ts";
 import { makesSense } from "./describe-order.ts";
 import { Key } from "./keys.ts";
-import { Random, allKinds, randomBody, thrown } from "./testing.ts";
+import { Random, allKinds, randomBody, thrown, vectors } from "./testing.ts";
 
 const key = new Key(new Uint8Array(32).fill(5));
 const vsid = new Uint8Array(32).fill(9);
@@ -155,20 +155,34 @@ group("what is not proven", () => {
 
 test("whatever bytes are shown, they are put into words or refused", () => {
   const r = new Random(8);
-  const kinds = new Set<string>();
+  const titles = new Set<string>();
   for (let i = 0; i < 600; i++) {
     const bytes = bytesOf(randomBody(r, r.one(allKinds)));
     if (r.flag()) bytes[r.below(bytes.length)] = r.below(256);
     try {
       const d = describe(r.below(20) === 0 ? concat(bytes, Uint8Array.of(0)) : bytes, world);
-      kinds.add(d.title);
+      titles.add(d.title);
       expect(d.title).not.toMatch(/undefined|NaN/);
       for (const l of d.lines) expect(l.value).not.toMatch(/undefined|NaN|\[object/);
     } catch (error) {
       expect(error instanceof Unclear || error instanceof BadCommand).toBe(true);
     }
   }
-  expect(kinds.size).toBeGreaterThan(5);
+  expect(titles.size).toBeGreaterThan(5);
+});
+
+test("every command of the specification's vectors is put into words", () => {
+  type Vector = { kind: string; server: string; signBytes: string; body: string };
+  for (const v of vectors<Vector[]>("docs/spec/vectors/commands.json").filter((x) => x.kind in kinds)) {
+    const bytes = fromHex(v.signBytes);
+    const { command } = decodeSignBytes(bytes);
+    const any: World = {
+      ...world, vsid: fromHex(v.server), account: command.account, asset: (number) => ({ ...eur, number }), market: (number) => ({ ...market, number }),
+      bank: (number) => ({ number, asset: btc, network: "bitcoin" }), order: (id) => ({ ...order, id }),
+    };
+    const amendById = command.body.kind !== "amend" || command.body.target.order !== 0n;
+    if (amendById) expect(describe(bytes, any).title.length, v.kind).toBeGreaterThan(5);
+  }
 });
 
 test("lengths of time are exact", () => {
