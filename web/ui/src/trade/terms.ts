@@ -34,8 +34,15 @@ export const maxAmount = (1n << 63n) - 1n;
 
 export const million = 1_000_000n;
 
+const maxDecimals = 18;
+const symbolForm = /^[A-Z0-9]{1,10}$/;
+
 /** Reads a market as the API tells it. Throws if it is not one. */
 export function readTerms(m: Schemas["Market"]): Terms {
+  for (const decimals of [m.base_decimals, m.quote_decimals]) {
+    if (!Number.isInteger(decimals) || decimals < 0 || decimals > maxDecimals) throw new RangeError(`an asset has no ${decimals} decimals`);
+  }
+  if (![m.base, m.quote].every((s) => symbolForm.test(s)) || m.symbol !== `${m.base}-${m.quote}`) throw new RangeError("a market is named for its assets");
   const terms: Terms = {
     id: m.id,
     symbol: m.symbol,
