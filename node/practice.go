@@ -146,7 +146,7 @@ type practice struct {
 // practising is what gives play money in a virtual server; nil if it gives none.
 func (v *virtual) practising(r *replica.Replica) (*practice, error) {
 	c := &v.node.config.Practice
-	if c.Account == "" || v.config != &v.node.config.Virtual[0] {
+	if v.practiceKey.IsZero() {
 		return nil, nil //nolint:nilnil // that is usual
 	}
 	account, err := identity.ParseAddress(c.Account)

@@ -211,6 +211,36 @@ func TestPracticeAfterCrash(t *testing.T) {
 	}
 }
 
+// A server without the key goes on, and gives none; what is wrong is told (H-133).
+func TestPracticeWithoutKey(t *testing.T) {
+	f := startSetup(t, node.LocalSetup{Servers: 1, Give: playMoney})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	f.funded(ctx, t, 1)
+	f.close(t, 0)
+	if err := os.Remove(filepath.Join(string(f.Homes[0]), "keys", "practice.age")); err != nil {
+		t.Fatal(err)
+	}
+	if err := node.CheckConfig(f.Homes[0]); err == nil || !strings.Contains(err.Error(), "practice.key") {
+		t.Error(err)
+	}
+	f.open(t, 0)
+	if o, err := f.client.Practice(ctx); err != nil || o.Offered {
+		t.Errorf("%+v, %v", o, err)
+	}
+	f.close(t, 0)
+	public, err := node.NewPracticeKey(f.Homes[0], sealed.FromFile(f.Homes[0].PassphraseFile()), sealed.TestWork)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.open(t, 0)
+	r, err := f.client.As(signer(f.Practice)).Do(ctx, &exchange.AddDelegate{Key: public, Scopes: ledger.Transfer})
+	must(t, r, err)
+	if r, err := f.client.AskPractice(ctx, signer(key(1))); err != nil || r.State != api.PracticeGiven {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 // What is given is checked when the config is read.
 func TestPracticeConfig(t *testing.T) {
 	address := signer(key(1)).Account.String()

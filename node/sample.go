@@ -51,6 +51,10 @@ func CheckConfig(h Home) error {
 		_, err := h.certificate(&c.HTTP)
 		say("http.tls_cert", err)
 	}
+	if c.Practice.Account != "" {
+		_, err := os.Stat(h.in(c.Practice.Key))
+		say("practice.key", err)
+	}
 	for _, network := range slices.Sorted(maps.Keys(c.Chains)) {
 		chain := c.Chains[network]
 		if chain.Kind == chainRPC {
