@@ -18,8 +18,8 @@ import (
 // Statements that write rows of which the key may be there.
 var ( //nolint:gochecknoglobals // constants
 	putOrder = tableOrders.upsert(orderChanges()...)
-	// fitOrder is putOrder, but an order that is so already has not changed.
-	fitOrder = tableOrders.upsert(orderFits()...)
+	// fitOrder is putOrder, but an order that is so already is not touched.
+	fitOrder = fittingOrder()
 	// addFill takes away from holds what is added here as a negative number.
 	addFill = "UPDATE orders SET filled = filled + $2, value = value + $3, fee = fee + $4, hold = hold + $5, " +
 		"changed = $6, updated = $7 WHERE id = $1"
@@ -47,8 +47,10 @@ func orderChanges() (list []string) {
 	return list
 }
 
-// orderFits is orderChanges, but when an order changed stays unless it is another now.
-func orderFits() []string {
+// fittingOrder is the statement that writes an order if it is another than the one that is there:
+// when it changed stays as it is otherwise, and after each start of a server whose archive has a
+// gap all live orders are looked at. Of one of which only the sibling is new nothing else changes.
+func fittingOrder() string {
 	var old, late []string
 	for _, c := range tableOrders.names()[1:] {
 		if c != "sibling" && c != "changed" && c != "updated" {
@@ -62,7 +64,7 @@ func orderFits() []string {
 			list[i] = c + " = CASE WHEN " + same + " THEN orders." + c + " ELSE excluded." + c + " END"
 		}
 	}
-	return list
+	return tableOrders.upsert(list...) + " WHERE NOT (" + same + ") OR excluded.sibling <> 0 AND excluded.sibling <> orders.sibling"
 }
 
 // Write adds blocks.
