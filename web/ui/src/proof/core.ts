@@ -65,7 +65,7 @@ export class Core {
       blame: (server, what) => this.#lies.set(server, what),
       ...(save && { save }), ...(now && { now }), ...(patience !== undefined && { patience }),
     });
-    this.verifier = new Verifier(this.client);
+    this.verifier = new Verifier(this.client, now);
   }
 
   /** Servers that were seen to lie, and what they did last. */

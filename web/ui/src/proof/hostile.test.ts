@@ -39,7 +39,7 @@ describe("a server that swaps", () => {
   });
 
   test("the symbol, an amount or a price is refused, in whatever byte it is", async () => {
-    for (let at = 0; at < 100; at += 9) {
+    for (let at = 0; at < 100; at += 23) {
       const core = prover(lying(inProof((p) => ({ ...p, ...(p.leaf && { leaf: spoil(p.leaf, at) }) }))));
       for (const work of [core.asset(1), core.market(1), core.account(world.address)]) expect((await problem(work)).kind).toBe("refused");
     }

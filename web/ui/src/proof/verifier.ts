@@ -30,18 +30,20 @@ const lookEvery = 1000; // ms for which the newest header that was seen passes f
 
 export class Verifier {
   readonly #client: LightClient;
+  readonly #now: () => number; // ms
   #looked = -Infinity;
   #newest: { height: number; root: Uint8Array; time: number } | undefined;
 
-  constructor(client: LightClient) {
+  constructor(client: LightClient, now: () => number = () => performance.now()) {
     this.#client = client;
+    this.#now = now;
   }
 
   /** Asks for the newest header, unless that was done a moment ago. */
   async refresh(): Promise<At> {
-    if (!this.#newest || performance.now() - this.#looked >= lookEvery) {
+    if (!this.#newest || this.#now() - this.#looked >= lookEvery) {
       const b = await this.#client.newest();
-      this.#looked = performance.now();
+      this.#looked = this.#now();
       if (b.header.height > (this.#newest?.height ?? 0)) this.#newest = { ...at(b), root: b.header.root };
     }
     return { height: this.#newest?.height ?? 0, time: this.#newest?.time ?? 0 };

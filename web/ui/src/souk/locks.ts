@@ -10,7 +10,8 @@ import { coreText } from "./text.ts";
 import { BadVault, type PassphraseLock, type Vault, WrongPassphrase, checkVault, leastPassphrase } from "./vault.ts";
 import { entropyOf, wordsOf } from "./words.ts";
 
-const cost = { log2n: 17, r: 8, p: 1 };
+/** About a second of work, and 128 MB of memory, for each passphrase that somebody tries. */
+const standard = { log2n: 17, r: 8, p: 1 };
 
 /** What the boxes of a vault are bound to besides their key. */
 function binding(address: string, kind: "passphrase" | "passkey"): Uint8Array {
@@ -69,7 +70,7 @@ function inWorker(work: Stretch): Promise<Uint8Array> {
   });
 }
 
-export async function seal(words: string, passphrase: string): Promise<Vault> {
+export async function seal(words: string, passphrase: string, cost = standard): Promise<Vault> {
   if ([...passphrase].length < leastPassphrase) throw new BadVault(coreText.vault.short(leastPassphrase));
   const owner = await keyOf(words);
   const address = owner.name;
