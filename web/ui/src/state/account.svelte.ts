@@ -40,8 +40,9 @@ class Account {
   moreDeposits = $state(false);
   withdrawals = $state.raw<Withdrawal[]>([]);
   moreWithdrawals = $state(false);
-  /** Counts changes of keys and of withdrawal settings: who shows these reads them again. */
+  /** Counts changes of keys, of escrows and of withdrawal settings: who shows these reads them again. */
   keysVersion = $state(0);
+  escrowsVersion = $state(0);
   rulesVersion = $state(0);
 
   #at: Known["at"] = { balances: 0, orders: 0, fills: 0 };
@@ -155,6 +156,7 @@ class Account {
     this.fills = known.fills;
     this.payments = known.payments;
     if (news.keys) this.keysVersion++;
+    if (news.escrows) this.escrowsVersion++;
     if (news.settings) this.rulesVersion++;
     if (news.deposits || news.withdrawals) this.#ask({ deposits: news.deposits, withdrawals: news.withdrawals });
     say(news);

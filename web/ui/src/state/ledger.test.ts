@@ -68,12 +68,13 @@ test("payments tell who and why, as text", () => {
 });
 
 test("lists that change are asked for", () => {
-  const { news } = applyBlock(empty, block(8, [{ kind: "deposited", asset: "BTC", amount: "1.00000000" }, { kind: "withdrawal_sent" }, { kind: "withdrawals_set" }, { kind: "keys_changed" }]));
-  expect(news).toMatchObject({ deposits: true, withdrawals: true, settings: true, keys: true });
+  const { news } = applyBlock(empty, block(8, [{ kind: "deposited", asset: "BTC", amount: "1.00000000" }, { kind: "withdrawal_sent" }, { kind: "withdrawals_set" }, { kind: "keys_changed" }, { kind: "escrow_locked" }]));
+  expect(news).toMatchObject({ deposits: true, withdrawals: true, settings: true, keys: true, escrows: true });
   expect(news.deposited[0]?.amount.units).toBe(100_000_000n);
 });
 
 test("nonsense is refused whole", () => {
   expect(() => applyBlock(empty, block(8, [{ kind: "order_opened", order: { ...order(5), price: "x" } }], [balance(1, "1.00")]))).toThrow(Nonsense);
+  expect(() => applyBlock(empty, block(8, [{ kind: 7 } as never]))).toThrow(Nonsense);
   expect(() => applyBlock(empty, { cursor: "8", height: 8, account: { address: "a", events: null as never } })).toThrow(Nonsense);
 });

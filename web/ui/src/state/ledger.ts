@@ -23,6 +23,7 @@ export interface News {
   withdrawals: boolean;
   settings: boolean;
   keys: boolean;
+  escrows: boolean;
 }
 
 const depositEvents = new Set(["address", "deposited"]);
@@ -34,7 +35,7 @@ const most = 2_000;
 /** Applies what a block did to an account. Throws Nonsense, and then nothing of it has been applied. */
 export function applyBlock(known: Known, message: Schemas["BlockEvents"]): { known: Known; news: News } {
   const told = message.account;
-  const news: News = { fills: [], payments: [], closed: [], deposited: [], deposits: false, withdrawals: false, settings: false, keys: false };
+  const news: News = { fills: [], payments: [], closed: [], deposited: [], deposits: false, withdrawals: false, settings: false, keys: false, escrows: false };
   if (!told) return { known, news };
   const height = message.height;
   const next: Known = { ...known, at: { ...known.at } };
@@ -54,6 +55,7 @@ export function applyBlock(known: Known, message: Schemas["BlockEvents"]): { kno
     news.deposits ||= depositEvents.has(event.kind);
     news.withdrawals ||= withdrawalEvents.has(event.kind);
     news.settings ||= event.kind === "withdrawals_set";
+    news.escrows ||= readText(event.kind, "event").startsWith("escrow_");
     news.keys ||= event.kind === "keys_changed" || event.kind === "rotated";
   }
   // No event says that an order rests: what is left of the batch when its block is over does.
