@@ -777,7 +777,7 @@ export const text = {
       coins: "Coins on chain",
       liabilities: "Owed to all accounts",
       surplus: "Surplus",
-      reserve: "of what is owed, the bank's own reserve for fees",
+      reserve: "Reserve for fees, within what is owed",
       deficit: "Deficit",
       checked: (n: number) => `checked ${n} s ago by your browser`,
       checking: "checking…",
@@ -786,6 +786,8 @@ export const text = {
       what: "What was checked",
       whatHeaders: (height: number, at: string) => `Block ${height} of ${at}: its header is signed by more than two thirds of the members' power.`,
       whatBooks: (amount: string) => `The bank's own books, ${amount}, and the supply of the asset in the ledger are the same, by proven leaves.`,
+      whatBooksDiffer: (books: string, supply: string) => `The bank's own books, ${books}, and the supply of the asset in the ledger, ${supply}, differ, by proven leaves. The larger one counts.`,
+      whatLost: (amount: string) => `${amount} of the coins count as lost: stolen, or not known to stand on the chain any more. They are not in the sum.`,
       whatCoins: (coins: number, batches: number) =>
         `${coins} ${coins === 1 ? "coin" : "coins"}, each by the proof of its own leaf; members have attested each on its chain.${batches > 0 ? ` And ${batches} ${batches === 1 ? "transaction" : "transactions"} under way, for the change.` : ""}`,
       whatNot: "The proof is of what the members agree on. To compare it with the chain itself: souk audit, with a node of your own.",
