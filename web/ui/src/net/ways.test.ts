@@ -17,6 +17,10 @@ async function server(answer: (got: Got, server: TestServer) => Answer | undefin
 }
 
 function waysTo(...servers: TestServer[]): Ways {
+  return patientWaysTo(patience, ...servers);
+}
+
+function patientWaysTo(patience: number, ...servers: TestServer[]): Ways {
   const ways = new Ways<Way>({ id, patience, make: (url) => ({ url, up: true, problem: "" }) });
   for (const s of servers) ways.add(s.url);
   return ways;
@@ -34,12 +38,11 @@ async function ask(ways: Ways, more: object = {}): Promise<{ text: string; url: 
 describe("a request (H-80)", () => {
   test("goes to the next server at once when one is out of reach, and to that one first from then on", async () => {
     const [dead, alive] = [await server(says("dead")), await server(says("alive"))];
-    const ways = waysTo(dead, alive);
+    const ways = patientWaysTo(60_000, dead, alive);
     expect((await ask(ways)).text).toBe("dead");
     await dead.die();
-    const began = performance.now();
+    // Nobody waits for a server that refuses: the patience is longer than the test may last.
     expect(await ask(ways)).toEqual({ text: "alive", url: alive.url });
-    expect(performance.now() - began).toBeLessThan(1_000);
     expect(ways.list.map((w) => w.up)).toEqual([false, true]);
     expect(ways.order()[0]?.url).toBe(alive.url);
   });
