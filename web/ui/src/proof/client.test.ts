@@ -30,11 +30,11 @@ function source(name: string, options: { height?: number; has?: number[]; shows?
   };
 }
 
-function client(sources: LightSource[], options: { saved?: Uint8Array; now?: number } = {}) {
+function client(sources: LightSource[], options: { saved?: Uint8Array; now?: number; hops?: number } = {}) {
   const lies: string[] = [];
   const saved: Uint8Array[] = [];
   const c = new LightClient({
-    vsid, founders, sources, saved: options.saved, now: () => options.now ?? now, patience: 200,
+    vsid, founders, sources, saved: options.saved, now: () => options.now ?? now, patience: 200, hops: options.hops ?? 256,
     blame: (server, what) => lies.push(`${server} ${what}`), save: (raw) => saved.push(raw),
   });
   return { c, lies, saved };
@@ -64,6 +64,15 @@ describe("a light client", () => {
     expect(hex((await c.at(8)).hash)).toBe(file.blocks[7]!.hash);
     const shows = { 10: "block 9" };
     expect((await problem(client([source("alice", { shows }), source("bob", { shows })], { saved: fromHex(file.blocks[11]!.raw) }).c.at(8))).kind).not.toBe("absent");
+  });
+
+  test("reaches what is far below from the founders, as long as they can vouch", async () => {
+    const saved = fromHex(file.blocks[11]!.raw);
+    const near = client([source("alice"), source("bob")], { saved, hops: 6 });
+    expect(hex((await near.c.at(3)).hash)).toBe(file.blocks[2]!.hash);
+    expect(hex((await near.c.at(9)).hash)).toBe(file.blocks[8]!.hash);
+    const late = file.blocks[0]!.time + 14 * 24 * 3600 * 1000 + 1;
+    expect((await problem(client([source("alice"), source("bob")], { saved, hops: 6, now: late }).c.at(3))).kind).toBe("unconfirmed");
   });
 
   test("believes no members who left, no strangers and no half", async () => {

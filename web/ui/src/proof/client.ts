@@ -5,10 +5,11 @@
  */
 import { BadBytes, equal } from "../souk/bytes.ts";
 import {
-  Expired, type LightBlock, NotProven, TooFar, type Validator, chainId, checkSigned, decodeLightBlock, expired, hop, hopDown, setHash,
+  Expired, type LightBlock, NotProven, TooFar, type Validator, chainId, decodeLightBlock, expired, hop, hopDown, isSigned, setHash,
 } from "../souk/light.ts";
 import { ProofError, worse } from "./problem.ts";
 import { proofText as t } from "./text.ts";
+import { aborted, sleep } from "./waiting.ts";
 
 /** A server that is asked for headers. Servers should belong to different members. */
 export interface LightSource {
@@ -29,9 +30,10 @@ export interface ClientOptions {
   /** Is given every newer verified block, to be saved. */
   save?: (raw: Uint8Array, height: number) => void;
   patience?: number; // ms that other servers have to confirm a header
+  hops?: number; // most blocks in between, up or down
 }
 
-const maxHops = 256;
+const mostHops = 256;
 const maxTrusted = 128;
 const poll = 100; // ms
 
@@ -44,6 +46,7 @@ export class LightClient {
   readonly #o: ClientOptions;
   readonly #chain: string;
   readonly #patience: number;
+  readonly #hops: number;
   #trusted: LightBlock[] = []; // by height
   #floor = 0; // height that was verified another day
   #turn: Promise<unknown> = Promise.resolve();
@@ -52,6 +55,7 @@ export class LightClient {
     this.#o = options;
     this.#chain = chainId(options.vsid);
     this.#patience = options.patience ?? 3000;
+    this.#hops = options.hops ?? mostHops;
     const saved = options.saved && this.#readSaved(options.saved);
     if (saved) {
       this.#trusted = [saved];
@@ -156,7 +160,7 @@ export class LightClient {
     const found: Answer[] = [];
     for (const a of await this.#fetchAll(height)) {
       if (a.block.header.height !== height || !equal(a.block.hash, hash)) continue;
-      if (signed(a.block)) found.push(a);
+      if (isSigned(a.block)) found.push(a);
       else this.#blame(a.source, t.block);
     }
     const block = found[0]?.block;
@@ -165,6 +169,17 @@ export class LightClient {
     if (height < this.#floor) throw new ProofError(t.behind(height, this.#floor), "old");
     this.#trusted = [block];
     this.#o.save?.(block.raw, height);
+  }
+
+  /** Trusts the founders' block besides what is trusted, so that what is far below can be reached from there. */
+  async #anchored(): Promise<boolean> {
+    try {
+      await this.#begin();
+      return true;
+    } catch (error) {
+      if (error instanceof ProofError && error.kind !== "fork") return false;
+      throw error;
+    }
   }
 
   /** Trusts the block of height 1 that the founders have signed. */
@@ -198,7 +213,7 @@ export class LightClient {
   /** What is wrong with a first block, if anything is. */
   #checkFirst(b: LightBlock, first: Uint8Array): string | undefined {
     if (b.header.height !== 1 || !equal(b.header.validators, first)) return t.first;
-    return signed(b) ? undefined : t.block;
+    return isSigned(b) ? undefined : t.block;
   }
 
   /** Verifies a block and has it confirmed. */
@@ -206,7 +221,7 @@ export class LightClient {
     const known = this.#known(a.block.header.height);
     if (known) {
       if (equal(known.hash, a.block.hash)) return known;
-      if (equal(known.header.validators, a.block.header.validators) && signed(a.block)) {
+      if (equal(known.header.validators, a.block.header.validators) && isSigned(a.block)) {
         throw new ProofError(t.fork(known.header.height, t.earlier, a.source.name), "fork");
       }
       throw this.#blame(a.source, t.other);
@@ -226,10 +241,14 @@ export class LightClient {
   /** Verifies a block by those trusted, with blocks in between from its source where needed. */
   async #reach(source: LightSource, b: LightBlock): Promise<LightBlock[]> {
     let from = this.#trusted.findLast((x) => x.header.height < b.header.height);
-    if (!from) return this.#backwards(source, b);
+    if (!from) {
+      const lowest = this.#trusted[0]?.header.height ?? 0;
+      if (lowest - b.header.height <= this.#hops || !(await this.#anchored())) return this.#backwards(source, b);
+      return this.#reach(source, b);
+    }
     const path: LightBlock[] = [];
     const ahead = [b];
-    for (let i = 0; i < maxHops; i++) {
+    for (let i = 0; i < this.#hops; i++) {
       const to = ahead.at(-1);
       if (!to) return path;
       try {
@@ -261,7 +280,7 @@ export class LightClient {
   /** Verifies a block below all that are trusted by the chain of hashes. */
   async #backwards(source: LightSource, b: LightBlock): Promise<LightBlock[]> {
     let above = this.#trusted[0];
-    if (!above || above.header.height - b.header.height > maxHops) throw new ProofError(t.unverified, "unconfirmed");
+    if (!above || above.header.height - b.header.height > this.#hops) throw new ProofError(t.unverified, "unconfirmed");
     while (above.header.height > b.header.height) {
       const next: number = above.header.height - 1;
       const below = next > b.header.height ? await this.#fetch(source, next) : b;
@@ -359,40 +378,20 @@ export class LightClient {
     return this.#trusted.find((b) => b.header.height === height);
   }
 
-  /** Remembers a verified block, and forgets the oldest but not the newest. */
+  /** Remembers a verified block, and forgets old ones but never the newest. */
   #keep(b: LightBlock): void {
     if (this.#known(b.header.height)) return;
     const newer = b.header.height > (this.#newest?.header.height ?? 0);
     this.#trusted.push(b);
     this.#trusted.sort((x, y) => x.header.height - y.header.height);
-    if (this.#trusted.length > maxTrusted) this.#trusted.shift();
+    // The oldest stays as long as it can vouch: from there old blocks are reached.
+    const oldest = this.#trusted[0];
+    if (this.#trusted.length > maxTrusted) this.#trusted.splice(oldest && !expired(oldest, this.#now) ? 1 : 0, 1);
     if (newer) this.#o.save?.(b.raw, b.header.height);
-  }
-}
-
-/** Whether more than two thirds of a block's own validators signed it. */
-function signed(b: LightBlock): boolean {
-  try {
-    checkSigned(b);
-    return true;
-  } catch (error) {
-    if (error instanceof NotProven) return false;
-    throw error;
   }
 }
 
 /** Whether asking another server is no use. */
 function final(error: unknown): boolean {
   return !(error instanceof ProofError) || error.kind === "expired" || error.kind === "fork";
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

@@ -264,6 +264,17 @@ export function checkSigned(b: LightBlock, checked: Checked = new Map()): void {
   throw new NotProven("not more than two thirds of the validators signed the block");
 }
 
+/** Whether more than two thirds of a block's own validators signed it. */
+export function isSigned(b: LightBlock): boolean {
+  try {
+    checkSigned(b);
+    return true;
+  } catch (error) {
+    if (error instanceof NotProven) return false;
+    throw error;
+  }
+}
+
 /** Checks that more than a third of the power of trusted validators signed the block, or throws TooFar. */
 function checkTrusted(set: readonly Validator[], b: LightBlock, checked: Checked): void {
   const needed = powerOf(set) / 3n;
