@@ -68,6 +68,8 @@ class MarketState {
   });
   /** The block that the book is of. */
   height = $derived(this.book.height);
+  /** Counts how often something was missed and all was read anew: who keeps sums of trades does so too. */
+  gaps = $state(0);
   picked = $state.raw<Picked | undefined>(undefined);
 
   #book: Book | undefined;
@@ -184,13 +186,14 @@ class MarketState {
 
   /** Keeps the book until it is cut off. Whatever goes wrong, it is read anew. */
   async #follow(terms: Terms, signal: AbortSignal): Promise<void> {
-    for (let pause = 0; !signal.aborted; ) {
+    for (let pause = 0, turn = 0; !signal.aborted; ) {
       if (pause > 0) await sleep(pause, signal);
       if (signal.aborted) return;
       try {
         await this.#read(terms, signal);
         this.phase = "live";
         pause = 0;
+        if (turn++ > 0) this.gaps++;
         await this.#listen(terms, signal);
       } catch {
         // The stream was cut, something was missed, or an answer made no sense.
