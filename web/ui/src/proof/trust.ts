@@ -24,7 +24,8 @@ export async function writeTrust(id: string, raw: Uint8Array, height: number): P
     await run("readwrite", (s) => {
       const known = s.get(id) as IDBRequest<Kept | undefined>;
       known.onsuccess = () => {
-        if (!known.result || known.result.height < height) s.put({ height, raw } satisfies Kept, id);
+        const before = known.result?.height;
+        if (typeof before !== "number" || before < height) s.put({ height, raw } satisfies Kept, id);
       };
       return known;
     });
