@@ -94,8 +94,18 @@ type Halt struct {
 	Reason string `json:"reason" enum:"reorganisation,theft,vote,books"`
 	Bank   uint32 `json:"bank,omitempty" doc:"The bank on whose chain it happened."`
 	Height uint32 `json:"height,omitempty" doc:"Block of that chain."`
+	// Reasons is what a vote on lifting names: who approves has seen so many.
+	Reasons uint32      `json:"reasons" doc:"Reasons for halts since the founding. A vote on lifting names this number, so it lifts nothing that came later."`
+	Newest  *HaltReason `json:"newest,omitempty" doc:"The reason that came last, if it is another one."`
 	// Only are the symbols of the banks that are still halted, if a vote has lifted it for others.
 	Only []string `json:"only,omitempty" nullable:"false" doc:"The banks that are still halted, if a vote has lifted it for others."`
+}
+
+// HaltReason is a reason for a halt.
+type HaltReason struct {
+	Reason string `json:"reason" enum:"reorganisation,theft,vote,books"`
+	Bank   uint32 `json:"bank,omitempty" doc:"The bank on whose chain it happened."`
+	Height uint32 `json:"height,omitempty" doc:"Block of that chain."`
 }
 
 // Banks are all banks of a virtual server.
@@ -278,12 +288,18 @@ func Confirmations(n *script.Network) []Confirmation {
 
 func blockValue(p custody.Point) Block { return Block{p.Height, p.Hash.String()} }
 
-// HaltValue is a halt as it stands in JSON; nil if there is none.
-func HaltValue(h custody.Halt) *Halt {
+// HaltValue is the halt of banks as it stands in JSON; nil if there is none.
+func HaltValue(s *custody.State) *Halt {
+	h := s.Halted()
 	if h.Reason == custody.Running {
 		return nil
 	}
-	return &Halt{Reason: HaltName(h.Reason), Bank: uint32(h.Bank), Height: h.Height}
+	n, newest := s.Reasons()
+	v := &Halt{Reason: HaltName(h.Reason), Bank: uint32(h.Bank), Height: h.Height, Reasons: n}
+	if newest != h {
+		v.Newest = &HaltReason{Reason: HaltName(newest.Reason), Bank: uint32(newest.Bank), Height: newest.Height}
+	}
+	return v
 }
 
 // SeriesValue is a series as it stands in JSON; name answers a member's name.

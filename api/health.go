@@ -12,8 +12,8 @@ type Trouble struct {
 	Text string `json:"text"`
 }
 
-// HaltText says why the banks are halted, and what ends it.
-func HaltText(h *Halt) string {
+// text says in words what the reason is.
+func (h *HaltReason) text() string {
 	why := map[string]string{
 		"reorganisation": "blocks were replaced in which something was credited or settled",
 		"theft":          "a coin was spent by a transaction that the banks do not know",
@@ -26,6 +26,21 @@ func HaltText(h *Halt) string {
 	if h.Bank != 0 {
 		why += fmt.Sprintf(" (bank %d, block %d of its chain)", h.Bank, h.Height)
 	}
+	return why
+}
+
+// HaltWhy says why the banks are halted: the first reason, and the last one.
+func HaltWhy(h *Halt) string {
+	why := (&HaltReason{h.Reason, h.Bank, h.Height}).text()
+	if h.Newest != nil {
+		why += "; and last: " + h.Newest.text()
+	}
+	return why
+}
+
+// HaltText says why the banks are halted, and what ends it.
+func HaltText(h *Halt) string {
+	why := HaltWhy(h)
 	which, asset := "ALL BANKS ARE HALTED", "ASSET"
 	switch len(h.Only) {
 	case 0:

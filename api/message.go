@@ -87,6 +87,7 @@ var messages = map[exchange.Code]string{
 	exchange.BookFull:         "The market has as many live orders as it can have. Try again later.",
 	exchange.TooManyBalances:  "The account that it would go to has too many assets to be given another one. It gives one away, or cancels orders, first.",
 	exchange.BlockBusy:        "Too many orders were cancelled in this block by commands of this kind. Nothing was; send another one, or cancel single orders.",
+	exchange.SignersNeeded:    "Without this member too few could sign what a bank has in one of its series of keys. Open a series without him, wait until its coins have moved, and remove him then.",
 	exchange.TooFewActive:     "Too few members would be left with full power. Let those without it return, or replace or remove them, first.",
 	exchange.TooManyIssued:    "The account has issued as many assets as it may. The members can reserve a symbol for it, or raise the limit, by vote.",
 	exchange.UnknownBank:      "There is no bank with this number. List the banks first.",

@@ -28,7 +28,11 @@ var bankBallots = []ballot{
 		if err != nil {
 			return nil, err
 		}
-		return roster.LiftBank{Bank: uint32(b.ID)}, nil
+		x := roster.LiftBank{Bank: uint32(b.ID), Reasons: 1}
+		if h := c.banks.Halt; h != nil {
+			x.Reasons = h.Reasons
+		}
+		return x, nil
 	}},
 	{
 		"open-series ASSET MEMBERS", "Give a bank a new series of keys, of these members: names or numbers with commas between, or all",
@@ -166,6 +170,9 @@ func (c *scene) describeBank(x *proposal, a roster.Action) {
 	case roster.LiftBank:
 		x.Changes = []change{{c.bankName(a.Bank), "", "running"}}
 		x.Text = "end the halt for " + c.bankName(a.Bank)
+		if h := c.banks.Halt; h != nil && h.Reasons == a.Reasons {
+			x.Changes = append(x.Changes, change{"reason", "", api.HaltWhy(h)})
+		}
 	}
 }
 
@@ -225,6 +232,8 @@ func (c *scene) whyNotBank(a roster.Action) string {
 			return fmt.Sprintf("there is no bank %d", a.Bank)
 		case h == nil || len(h.Only) > 0 && !slices.Contains(h.Only, b.Symbol):
 			return "it is not halted"
+		case h.Reasons != a.Reasons:
+			return "another reason for the halt has come since that was proposed: " + api.HaltWhy(h) + "; look at it (souk bank), and vote on lifting it anew"
 		case !b.Sums.Balanced:
 			return fmt.Sprintf("the bank of %s lacks %s: whoever pays that to it, on its chain or by a donation, ends it", b.Symbol, b.Sums.Deficit)
 		}

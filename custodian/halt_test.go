@@ -6,6 +6,7 @@ import (
 	"souk/custodian/custodiantest"
 	"souk/exchange"
 	"souk/exchange/custody"
+	"souk/exchange/exchangetest"
 	"souk/exchange/roster"
 )
 
@@ -43,7 +44,7 @@ func TestHaltedWhole(t *testing.T) {
 	if _, ok := f.Banks().Settled(id); ok {
 		t.Fatal("settled during the halt")
 	}
-	vote(roster.LiftBank{Bank: uint32(bank)})
+	vote(exchangetest.Lift(f.State()))
 	for range 300 {
 		f.Round()
 	}

@@ -8,6 +8,7 @@ import (
 	"souk/custodian/custodiantest"
 	"souk/exchange"
 	"souk/exchange/custody"
+	"souk/exchange/exchangetest"
 	"souk/exchange/roster"
 	"souk/script"
 )
@@ -42,7 +43,7 @@ func TestLostInput(t *testing.T) {
 	}
 	f.Chain.Pay(f.Output(0, script.Change, 1), 10*coin)
 	f.Mine(6)
-	decide(f, roster.LiftBank{Bank: uint32(bank)})
+	decide(f, exchangetest.Lift(f.State()))
 	f.Calm()
 	if w, _ := f.Banks().Withdrawal(id); book.Versions(id) != 2 || len(f.Chain.Pool()) != 1 {
 		t.Fatalf("%d versions, %v, %+v", book.Versions(id), f.Chain.Pool(), w)
@@ -113,7 +114,7 @@ func TestUndonePayout(t *testing.T) {
 			if s := f.State().Solvency()[0]; s.Deficit != 0 {
 				t.Errorf("%+v", s)
 			}
-			decide(f, roster.LiftBank{Bank: uint32(bank)})
+			decide(f, exchangetest.Lift(f.State()))
 			f.Calm()
 			if h := f.Banks().Halted(); h.Reason != custody.Running {
 				t.Errorf("%+v", h)

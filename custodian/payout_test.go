@@ -193,7 +193,7 @@ func TestHalted(t *testing.T) {
 	if n := len(f.Chain.Pool()); n != 0 || f.Banks().Halted().Reason != custody.Vote {
 		t.Fatalf("%d transactions", n)
 	}
-	vote(roster.LiftBank{Bank: uint32(bank)})
+	vote(exchangetest.Lift(f.State()))
 	for range 300 {
 		f.Round()
 	}

@@ -116,7 +116,7 @@ func TestBankBooks(t *testing.T) {
 	if h := w.State.Banks().Halted(); h.Reason != custody.Books || !slices.Contains(kinds(res), exchange.EventBanksHalted) {
 		t.Fatalf("halted: %+v, %v", h, kinds(res))
 	}
-	lift := &exchange.Vote{Approve: true, Action: roster.AppendAction(nil, roster.LiftBank{Bank: uint32(Bank)}, 0)}
+	lift := &exchange.Vote{Approve: true, Action: roster.AppendAction(nil, Lift(w.State), 0)}
 	if code := w.Do(MemberName(0), lift); code != exchange.BadAction {
 		t.Errorf("a lift over wrong books: %s", code)
 	}

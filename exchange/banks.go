@@ -51,8 +51,13 @@ func (w *blockWork) banksStep() {
 		w.postBank(&events[i])
 	}
 	w.unkeep(events)
-	if w.s.checkBooks() != nil && b.HaltAll(custody.Books) {
+	if w.s.checkBooks() == nil {
+		return
+	}
+	if b.HaltAll(custody.Books) {
 		w.halted(Event{Number: uint64(custody.Books)})
+	} else { // it is no news, but nobody lifts what is wrong again
+		w.s.roster.Void(roster.KindLiftBank)
 	}
 }
 
@@ -95,8 +100,8 @@ func (w *blockWork) postBank(e *custody.Event) {
 	}
 }
 
-// halted tells that all banks have halted. Who approved of lifting the halt before has not
-// seen why there is one again (Y-75).
+// halted tells that there is a reason to halt all banks, be they halted already or not. Who
+// approved of lifting a halt before has not seen it (Y-77).
 func (w *blockWork) halted(e Event) {
 	w.s.roster.Void(roster.KindLiftBank)
 	e.Kind = EventBanksHalted
@@ -358,6 +363,13 @@ func (w *blockWork) donate(t *task) Code {
 	return OK
 }
 
+// mayLeave tells whether the banks can do without a member (Y-25). Who is a member is asked
+// of the roster, for others may have left in this same block.
+func (w *blockWork) mayLeave(action roster.Action) bool {
+	a, ok := action.(roster.RemoveMember)
+	return !ok || w.s.banks == nil || w.s.banks.CheckLeave(attestors(w.s.roster), custody.Member(a.Member)) == custody.OK
+}
+
 // possibleBank tells whether a vote on banks could be carried out now.
 func (w *blockWork) possibleBank(action roster.Action) bool {
 	b := w.s.banks
@@ -373,7 +385,7 @@ func (w *blockWork) possibleBank(action roster.Action) bool {
 	case roster.HaltBanks:
 		return b.Running()
 	case roster.LiftBank:
-		return b.CheckLift(custody.Bank(a.Bank)) == custody.OK && w.s.checkBooks() == nil
+		return b.CheckLift(custody.Bank(a.Bank), a.Reasons) == custody.OK && w.s.checkBooks() == nil
 	}
 	return false
 }
@@ -391,7 +403,7 @@ func (w *blockWork) carryOutBank(action roster.Action) {
 		b.HaltAll(custody.Vote)
 		w.halted(Event{Number: uint64(custody.Vote)})
 	case roster.LiftBank:
-		code = b.Lift(custody.Bank(a.Bank))
+		code = b.Lift(custody.Bank(a.Bank), a.Reasons)
 		w.event(Event{Kind: EventBankLifted, Asset: b.Asset(custody.Bank(a.Bank))})
 	}
 	if code != custody.OK {

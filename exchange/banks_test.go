@@ -192,7 +192,7 @@ func TestBankHalt(t *testing.T) {
 	if sums := w.State.Solvency()[0]; sums.Deficit != 2*Coin || sums.Books != 7*Coin {
 		t.Errorf("sums %+v", sums)
 	}
-	lift := &exchange.Vote{Approve: true, Action: roster.AppendAction(nil, roster.LiftBank{Bank: uint32(Bank)}, 0)}
+	lift := &exchange.Vote{Approve: true, Action: roster.AppendAction(nil, Lift(w.State), 0)}
 	if code := w.Do(MemberName(0), lift); code != exchange.BadAction {
 		t.Errorf("lifted with a deficit: %s", code)
 	}
@@ -250,12 +250,12 @@ func TestBankVotes(t *testing.T) {
 	if got := vote(roster.HaltBanks{}); got[2] != exchange.OK || w.State.Banks().Halted().Reason != custody.Vote {
 		t.Errorf("not halted: %v", got)
 	}
-	if got := vote(roster.LiftBank{Bank: uint32(Bank)}); got[2] != exchange.OK || w.State.Banks().Halted().Reason != custody.Running {
+	if got := vote(Lift(w.State)); got[2] != exchange.OK || w.State.Banks().Halted().Reason != custody.Running {
 		t.Errorf("not lifted: %v", got)
 	}
 }
 
-// Y-75: who has approved of lifting one halt has not approved of lifting the next: one member
+// Y-77: who has approved of lifting one halt has not approved of lifting the next: one member
 // more does not do that with votes that were left over.
 func TestBankLiftLeftOver(t *testing.T) {
 	w, _ := bankWorld(t)
@@ -271,7 +271,7 @@ func TestBankLiftLeftOver(t *testing.T) {
 		checked(t, w)
 		return codes
 	}
-	lift := roster.LiftBank{Bank: uint32(Bank)}
+	lift := Lift(w.State)
 	vote(roster.HaltBanks{}, 1, 0, 1, 2)
 	vote(lift, 1, 0, 1)
 	vote(lift, 2, 0, 1, 2)
@@ -279,6 +279,10 @@ func TestBankLiftLeftOver(t *testing.T) {
 		t.Fatalf("%+v", h)
 	}
 	vote(roster.HaltBanks{}, 2, 0, 1, 2)
+	if got := vote(lift, 1, 3); got[0] != exchange.BadAction || lifts(w) != 0 {
+		t.Fatalf("lifted by one: %v, %+v", got, w.State.Banks().Halted())
+	}
+	lift = Lift(w.State)
 	if got := vote(lift, 1, 3); got[0] != exchange.OK || w.State.Banks().Halted().Reason != custody.Vote {
 		t.Fatalf("lifted by one: %v, %+v", got, w.State.Banks().Halted())
 	}

@@ -103,8 +103,9 @@ const (
 	BanksHalted      Code = 175 // the bank is halted
 	AccountExists    Code = 176 // the address has an account already
 	BadPossession    Code = 177 // the key does not come with a proof that this member has it
+	SignersNeeded    Code = 178 // too few would be left to sign what a bank has; open a series without the member first
 
-	lastCode = BadPossession
+	lastCode = SignersNeeded
 )
 
 var codeNames = map[Code]string{
@@ -132,6 +133,7 @@ var codeNames = map[Code]string{
 	FeeBoundTooLow: "bound of the fee too low", NotAllowed: "output not allowed", UnknownPayout: "unknown withdrawal",
 	UnknownBatch: "unknown batch", InBatch: "withdrawal in a transaction", BadSettings: "bad settings", NotSigner: "not a signer",
 	BanksHalted: "bank is halted", AccountExists: "account exists", BadPossession: "key not proven",
+	SignersNeeded: "signers needed",
 }
 
 // String is a short English name, for people; programs use the number.

@@ -4,6 +4,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 
 	"souk/asset"
+	"souk/exchange/custody"
 	"souk/exchange/ledger"
 	"souk/exchange/market"
 	"souk/exchange/roster"
@@ -28,6 +29,9 @@ func (w *blockWork) vote(t *task) Code {
 	action, _, err := roster.ParseAction(b.Action)
 	if err != nil || !w.possible(action) {
 		return BadAction
+	}
+	if !w.mayLeave(action) {
+		return SignersNeeded
 	}
 	replaced := w.serverKeyOf(action)
 	passed, code := w.s.roster.Approve(by, b.Action, w.in.Height, w.now, w.s.params.VoteBlocks)
@@ -182,6 +186,9 @@ func (w *blockWork) carryOut(action roster.Action, old struct {
 		w.serve(a.Card.Operator, a.Card.Server)
 	case roster.ReplaceMember:
 		w.serve(old.operator, a.Server)
+		if s.banks != nil {
+			s.banks.Replaced(custody.Member(a.Member))
+		}
 	case roster.PauseMarket:
 		s.markets.SetPaused(market.ID(a.Market), true)
 	case roster.ResumeMarket:

@@ -109,7 +109,8 @@ func (w *world) waiting(amount asset.Amount) custody.ID {
 // batch makes blocks until a withdrawal is in a batch, and answers it.
 func (w *world) batch(id custody.ID) uint64 {
 	w.t.Helper()
-	_ = w.State.Banks().Lift(Bank)
+	n, _ := w.State.Banks().Reasons()
+	_ = w.State.Banks().Lift(Bank, n)
 	for range 10 {
 		if x, ok := w.State.Banks().Withdrawal(id); ok && x.Batch != 0 {
 			return x.Batch
@@ -172,7 +173,7 @@ func (w *world) session(batch uint64, version uint8) (threshold.Session, script.
 func (w *world) lift(donation asset.Amount) {
 	w.t.Helper()
 	w.block(w.Command("alice", &exchange.Donate{Bank: Bank, Amount: donation}))
-	vote := &exchange.Vote{Approve: true, Action: roster.AppendAction(nil, roster.LiftBank{Bank: uint32(Bank)}, 0)}
+	vote := &exchange.Vote{Approve: true, Action: roster.AppendAction(nil, Lift(w.State), 0)}
 	w.block(w.Command(MemberName(0), vote), w.Command(MemberName(1), vote), w.Command(MemberName(2), vote))
 	if w.State.Banks().Halted().Reason != custody.Running {
 		w.t.Fatal("not lifted")

@@ -345,16 +345,18 @@ func (b *bank) votes() {
 	}
 	banks := b.f.audit.State().Banks()
 	if banks.Halted().Reason != custody.Running {
-		if banks.CheckLift(exchangetest.Bank) == custody.Unbalanced {
+		reasons, _ := banks.Reasons()
+		if banks.CheckLift(exchangetest.Bank, reasons) == custody.Unbalanced {
 			for _, sums := range b.f.audit.State().Solvency() { // somebody pays for it
-				if series, _, ok := banks.SeriesOf(exchangetest.Bank, 0); ok {
+				info, _ := banks.Bank(exchangetest.Bank)
+				if series, _, ok := banks.SeriesOf(exchangetest.Bank, info.Series-1); ok { // for which there are signers
 					out, _ := series.Output(script.Change, 1)
 					b.chain.Pay(out, max(sums.Deficit, 2*b.network.TokenAmounts+1))
 				}
 			}
 			return
 		}
-		b.f.plans.vote(roster.LiftBank{Bank: uint32(exchangetest.Bank)})
+		b.f.plans.vote(roster.LiftBank{Bank: uint32(exchangetest.Bank), Reasons: reasons})
 		return
 	}
 	if b.f.calm {

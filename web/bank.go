@@ -104,7 +104,7 @@ func (v *virtual) ownPart(all []api.BankHealth) {
 
 // haltValue is the halt of banks, and which they are if a vote has lifted it for others.
 func haltValue(s *exchange.State) *api.Halt {
-	h := api.HaltValue(s.Banks().Halted())
+	h := api.HaltValue(s.Banks())
 	if h == nil {
 		return nil
 	}

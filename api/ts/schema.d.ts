@@ -1739,8 +1739,31 @@ export interface components {
              * @description Block of that chain.
              */
             height?: number;
+            /** @description The reason that came last, if it is another one. */
+            newest?: components["schemas"]["HaltReason"];
             /** @description The banks that are still halted, if a vote has lifted it for others. */
             only?: string[];
+            /** @enum {string} */
+            reason: "reorganisation" | "theft" | "vote" | "books";
+            /**
+             * Format: int32
+             * @description Reasons for halts since the founding. A vote on lifting names this number, so it lifts nothing that came later.
+             */
+            reasons: number;
+        } & {
+            [key: string]: unknown;
+        };
+        HaltReason: {
+            /**
+             * Format: int32
+             * @description The bank on whose chain it happened.
+             */
+            bank?: number;
+            /**
+             * Format: int32
+             * @description Block of that chain.
+             */
+            height?: number;
             /** @enum {string} */
             reason: "reorganisation" | "theft" | "vote" | "books";
         } & {

@@ -143,7 +143,7 @@ func (p *planner) child(t *batch, rate uint64) {
 	b.unexpect(t)
 	t.child = true
 	p.addCoin(c)
-	p.stock = nil
+	p.moved()
 	p.step.record(b, &draft{kind: Child, rate: rate, coins: []*coin{c}, fee: f, change: change}, t.Wallet)
 	p.touch(t)
 }

@@ -11,7 +11,7 @@
 // Where to look: founding in definition.go, keys and addresses in series.go, what
 // members say in attest.go, what is agreed in tally.go, wallets in wallet.go,
 // requests in withdraw.go and settings.go, transactions in plan.go, batch.go and
-// bump.go, coins kept for large withdrawals in keep.go, what becomes of batches that
+// bump.go, their inputs in tray.go, coins kept for large withdrawals in keep.go, what becomes of batches that
 // lose inputs in renew.go, their end in settle.go, signatures in sign.go, halts and
 // sums in halt.go, leaves in leaf.go and load.go.
 //
@@ -74,7 +74,6 @@ const (
 	KeepAnew     = 24 * 60 * 60 * 1000      // ms after which what comes back for such a withdrawal is counted anew
 	RecordFor    = 30 * 24 * 60 * 60 * 1000 // ms for which a settled withdrawal is remembered
 	MaxDelay     = 30 * 24 * 60 * 60 * 1000 // ms, the longest delay of a withdrawal
-	maxTries     = 16_384                   // times it is tried whether a withdrawal can be paid, in a look
 	hour         = 60 * 60 * 1000
 	manyCoins    = 64 // coins of a wallet above which the small ones are put together
 	putTogether  = 50 // how many at a time
@@ -111,6 +110,8 @@ const (
 	NotReady         // a member without a key, or with one that is too new
 	BadKey           // not a key, or one that is in use
 	SameSeries       // the newest series is of these members' keys already
+	Unseen           // a reason for the halt has come that was not known
+	Needed           // too few would be left to sign what a bank has in one of its series
 )
 
 // Members is who may attest and who counts.
@@ -145,7 +146,9 @@ func (m *Members) has(id Member) bool {
 type State struct {
 	members Members
 	halt    Halt
-	last    ID // the last withdrawal's number
+	newest  Halt   // the reason that came last, while any bank is halted
+	reasons uint32 // for halts, since the founding
+	last    ID     // the last withdrawal's number
 
 	banks    []*bank // by number from 1
 	accounts map[Owner]*account
@@ -155,6 +158,7 @@ type State struct {
 	dirty   []merkle.Key
 
 	events []Event // since the last step began
+	work   uint64  // how many coins and questions the last step looked at; tests hold it to a bound
 }
 
 // bank is a bank with its indexes.
@@ -173,7 +177,6 @@ type bank struct {
 	used      asset.Amount // of the hourly limit at usedAt
 	usedAt    uint64
 	planned   uint64 // ms when batches were last made
-	cursor    ID     // where looking through waiting withdrawals goes on
 	waits     Wait
 	lifted    bool // a vote has lifted the halt for this bank
 	lastBatch uint64

@@ -145,10 +145,16 @@ func TestPlaces(t *testing.T) {
 	if n, code := take(5000, 0, 500, 1); n != 0 || code != custody.FeeTooLow {
 		t.Fatalf("with a low bound: %d, code %d", n, code)
 	}
+	if n, code := take(5000, 0, 1000, 1); n != 0 || code != custody.FeeTooLow { // 865 without change, 1,080 with it
+		t.Fatalf("with a bound that pays for no change: %d, code %d", n, code)
+	}
+	if n, code := take(4999, 0, 1080, 1); n != 1 {
+		t.Fatalf("with one that does: %d, code %d", n, code)
+	}
 	if n, _ := take(5000, 0, 10_000, quarter); n != quarter || len(w.s.Withdrawals(5000)) != 4 {
 		t.Fatalf("%d, %d of one account", n, len(w.s.Withdrawals(5000)))
 	}
-	if n, _ := take(20_000, 0, 10_000, quarter); n != quarter || len(w.s.Withdrawals(20_000)) != 1 {
+	if n, _ := take(20_000, 0, 10_000, quarter-1); n != quarter-1 || len(w.s.Withdrawals(20_000)) != 1 {
 		t.Fatalf("%d, %d of one account", n, len(w.s.Withdrawals(20_000)))
 	}
 	if n, code := take(60_000, 0, 10_000, 1); n != 0 || code != custody.TooMany {

@@ -49,7 +49,7 @@ func TestInputInDoubt(t *testing.T) {
 	}
 	lift := func(want custody.Code) {
 		w.both(func(s *custody.State) any {
-			code := s.Lift(1)
+			code := liftNow(s, 1)
 			if code != want {
 				t.Errorf("lift: %d", code)
 			}

@@ -25,8 +25,13 @@ type Halt struct {
 	Height uint32 // of its chain
 }
 
-// Halted tells whether and why any bank is halted.
+// Halted tells whether and why any bank is halted: the reason that came first.
 func (s *State) Halted() Halt { return s.halt }
+
+// Reasons tells how many reasons for halts there have been since the founding, and the newest
+// one if any bank is halted. A vote on lifting names that number: who approves has seen so
+// many, and what came later is not lifted by it (Y-77).
+func (s *State) Reasons() (number uint32, newest Halt) { return s.reasons, s.newest }
 
 // HaltOf tells whether and why a bank is halted. A halt covers all banks; a vote lifts it
 // bank by bank.
@@ -45,13 +50,25 @@ func (s *State) Running() bool {
 	return slices.ContainsFunc(s.banks, func(b *bank) bool { return !s.halted(b) })
 }
 
-// stop halts all banks. The first reason stays as long as no bank runs.
+// stop halts all banks. It is told also if they were halted: that is one more reason, which
+// nobody has seen who approved of lifting the halt before (Y-77). Once in a step is enough.
 func (s *State) stop(b *bank, why Reason, height uint32) {
-	if !s.Running() {
+	e := Event{Kind: Stopped, Bank: b.id, Asset: b.Asset, Reason: why, Height: height}
+	if slices.Contains(s.events, e) {
 		return
 	}
-	s.setHalt(Halt{why, b.id, height})
-	s.event(b, Event{Kind: Stopped, Reason: why, Height: height})
+	s.because(Halt{why, b.id, height})
+	s.event(b, e)
+}
+
+// because halts all banks for a reason. The first one stays as long as no bank runs.
+func (s *State) because(h Halt) {
+	first := h
+	if !s.Running() {
+		first = s.halt
+	}
+	s.reasons, s.newest = s.reasons+1, h
+	s.setHalt(first)
 }
 
 func (s *State) setHalt(h Halt) {
@@ -66,23 +83,27 @@ func (s *State) setHalt(h Halt) {
 }
 
 // HaltAll halts all banks after a vote, or because a sum of the ledger is not what
-// Solvency says (Y-75). It tells whether any was running.
+// Solvency says (Y-75). It tells whether that is news: if none was running, only if the
+// newest reason is another one.
 func (s *State) HaltAll(why Reason) bool {
-	if !s.Running() {
+	if !s.Running() && s.newest == (Halt{Reason: why}) {
 		return false
 	}
-	s.setHalt(Halt{Reason: why})
+	s.because(Halt{Reason: why})
 	return true
 }
 
-// CheckLift tells whether Lift would lift: OK, UnknownBank, NotHalted or Unbalanced.
-func (s *State) CheckLift(id Bank) Code {
+// CheckLift tells whether Lift would lift: OK, UnknownBank, NotHalted, Unbalanced or, if there
+// have been more reasons for halts than whoever asks has seen, Unseen.
+func (s *State) CheckLift(id Bank, reasons uint32) Code {
 	b := s.bank(id)
 	switch {
 	case b == nil:
 		return UnknownBank
 	case !s.halted(b):
 		return NotHalted
+	case reasons != s.reasons:
+		return Unseen
 	case b.deficit() != 0:
 		return Unbalanced
 	}
@@ -91,14 +112,15 @@ func (s *State) CheckLift(id Bank) Code {
 
 // Lift ends the halt of a bank after a vote, if its books balance. Codes are those of
 // CheckLift.
-func (s *State) Lift(id Bank) Code {
-	if code := s.CheckLift(id); code != OK {
+func (s *State) Lift(id Bank, reasons uint32) Code {
+	if code := s.CheckLift(id, reasons); code != OK {
 		return code
 	}
 	b := s.bank(id)
 	b.lifted, b.look = true, true
 	s.touch(b)
 	if !slices.ContainsFunc(s.banks, s.halted) {
+		s.newest = Halt{}
 		s.setHalt(Halt{})
 	}
 	return OK

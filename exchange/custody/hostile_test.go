@@ -91,7 +91,7 @@ func (x *hostile) Help(t *rapid.T) {
 	x.t = t
 	sums, _ := x.s.Solvency(1)
 	if sums.Deficit == 0 {
-		x.both(func(s *custody.State) any { return s.Lift(1) })
+		x.both(func(s *custody.State) any { return liftNow(s, 1) })
 		return
 	}
 	if owner := x.owner(t); x.available[owner] > 0 && rapid.Bool().Draw(t, "from the ledger") {

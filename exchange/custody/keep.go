@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 
-	"souk/asset"
 	"souk/script"
 )
 
@@ -20,15 +19,12 @@ func (p *planner) usable(c *coin) bool { return c.fit() && !p.kept[c] }
 // waited long, began, and which may be mined any time. So what others take in the
 // meantime is never what it waits for.
 func (p *planner) keep(x *withdrawal, aged uint64) {
-	all, sum := p.have().by(aged + (p.Time-aged)/KeepAnew*KeepAnew)
-	if sum < x.Amount {
+	all := p.by(aged + (p.Time-aged)/KeepAnew*KeepAnew)
+	if !all.payable(x) {
 		return
 	}
-	p.tries--
 	d := p.pay([]*withdrawal{x}, all)
-	if d == nil {
-		return
-	}
+	p.moved()
 	p.keeps, p.kept = true, map[*coin]bool{}
 	for _, c := range d.coins {
 		if c.state == free {
@@ -39,10 +35,9 @@ func (p *planner) keep(x *withdrawal, aged uint64) {
 
 // stock are the free coins of all wallets, and the change that is to come.
 type stock struct {
-	free   []*coin // in their order
-	sum    asset.Amount
+	free   *tray
 	coming []arrival // by when they were made
-	first  map[int][]*coin
+	first  map[int]*tray
 }
 
 // arrival is change that is to come, and when the batch that brings it was made.
@@ -58,7 +53,7 @@ func (p *planner) have() *stock {
 	if p.stock != nil {
 		return p.stock
 	}
-	p.stock = &stock{free: b.allFree(), sum: b.free}
+	p.stock = &stock{free: p.tray(b.allFree(), nil)}
 	for _, t := range b.live {
 		if amount := t.back(); amount > 0 && b.comes(t) {
 			p.stock.coming = append(p.stock.coming, arrival{&coin{
@@ -68,25 +63,28 @@ func (p *planner) have() *stock {
 		}
 	}
 	slices.SortStableFunc(p.stock.coming, func(x, y arrival) int { return cmp.Compare(x.made, y.made) })
-	p.stock.first = map[int][]*coin{0: p.stock.free}
+	p.stock.first = map[int]*tray{0: p.stock.free}
 	return p.stock
 }
 
-// by are the free coins and the change of batches that were made by a time, in their order.
-func (s *stock) by(time uint64) (all []*coin, sum asset.Amount) {
-	n := 0
-	for sum = s.sum; n < len(s.coming) && s.coming[n].made <= time; n++ {
-		sum = add(sum, s.coming[n].amount)
-	}
-	all, ok := s.first[n]
-	if !ok {
-		all = slices.Clone(s.free)
-		for _, c := range s.coming[:n] {
-			insert(&all, c.coin, (*coin).compare)
+// by are the free coins and the change of batches that were made by a time.
+func (p *planner) by(time uint64) *tray {
+	s := p.have()
+	n, _ := slices.BinarySearchFunc(s.coming, time, func(c arrival, time uint64) int {
+		if c.made <= time {
+			return -1
 		}
-		s.first[n] = all
+		return 1
+	})
+	if s.first[n] == nil {
+		more := make([]*coin, n)
+		for i, c := range s.coming[:n] {
+			more[i] = c.coin
+		}
+		slices.SortFunc(more, (*coin).compare)
+		s.first[n] = p.tray(more, s.free)
 	}
-	return all, sum
+	return s.first[n]
 }
 
 // comes tells whether the change of a batch comes when the batch is mined, which may be any time.

@@ -252,9 +252,12 @@ func putLimits(dst []byte, l Limits) []byte {
 	return put64(dst, l.Delay)
 }
 
+func putHalt(dst []byte, h Halt) []byte {
+	return put32(put32(put8(dst, uint8(h.Reason)), uint32(h.Bank)), h.Height)
+}
+
 func (g *global) append(dst []byte) []byte {
-	dst = put8(dst, uint8(g.halt.Reason))
-	dst = put32(put32(dst, uint32(g.halt.Bank)), g.halt.Height)
+	dst = put32(putHalt(putHalt(dst, g.halt), g.newest), g.reasons)
 	dst = put64(dst, uint64(g.last))
 	return putMembers(put16(dst, g.members.Count), g.members.Present)
 }
@@ -271,7 +274,7 @@ func (b *bank) append(dst []byte) []byte {
 	dst = put64(putLimits(dst, b.next), b.nextAt)
 	dst = put32(put32(put32(dst, b.tip), b.floor), b.ruled)
 	dst = put64(putAmount(putAmount(dst, b.books), b.used), b.usedAt)
-	dst = put64(put64(put64(dst, b.planned), uint64(b.cursor)), b.lastBatch)
+	dst = put64(put64(dst, b.planned), b.lastBatch)
 	dst = putBool(put8(put32(dst, uint32(len(b.series))), uint8(b.waits)), b.lifted) //nolint:gosec // at most maxSeries
 	for _, n := range b.changes {
 		dst = put32(dst, n)
@@ -371,7 +374,8 @@ func (a *attestor) append(dst []byte) []byte {
 	if dst = putBool(dst, a.hasKey); !a.hasKey {
 		return dst
 	}
-	return put64(append(append(dst, a.key.Key[:]...), a.key.ChainCode[:]...), a.announced)
+	dst = put64(append(append(dst, a.key.Key[:]...), a.key.ChainCode[:]...), a.announced)
+	return put32(putBool(dst, a.replaced), a.lost)
 }
 
 func (x *Settings) append(dst []byte) []byte {

@@ -199,6 +199,8 @@ func (s *State) parse(key merkle.Key, r *reader) record {
 		if x.hasKey {
 			r.ok(r.in.CopyBytes(x.key.Key[:]) && r.in.CopyBytes(x.key.ChainCode[:]))
 			x.announced = r.u64()
+			x.replaced, x.lost = r.bool(), r.u32()
+			r.ok(x.lost <= maxSeries)
 		}
 		return x
 	case LeafAccount:
@@ -224,13 +226,19 @@ func (s *State) parse(key merkle.Key, r *reader) record {
 		r.ok(x.ID != 0 && x.Owner != 0)
 		return x
 	case LeafCustody:
-		s.halt = Halt{Reason(r.u8()), Bank(r.u32()), r.u32()}
+		s.halt, s.newest, s.reasons = r.halt(), r.halt(), r.u32()
 		s.last = ID(r.u64())
 		s.members = Members{Count: r.u16(), Present: r.members()}
-		r.ok(s.halt.Reason <= Books)
+		r.ok((s.halt.Reason == 0) == (s.newest.Reason == 0) && (s.halt.Reason == 0 || s.reasons > 0))
 		return (*global)(s)
 	}
 	return nil
+}
+
+func (r *reader) halt() Halt {
+	h := Halt{Reason(r.u8()), Bank(r.u32()), r.u32()}
+	r.ok(h.Reason <= Books && (h.Reason != 0 || h == Halt{}))
+	return h
 }
 
 // history reads what an account was paid and has drawn.
@@ -278,7 +286,7 @@ func (s *State) parseBank(id Bank, r *reader) record {
 	b.next, b.nextAt = r.limits(), r.u64()
 	b.tip, b.floor, b.ruled = r.u32(), r.u32(), r.u32()
 	b.books, b.used, b.usedAt = r.amount(), r.amount(), r.u64()
-	b.planned, b.cursor, b.lastBatch = r.u64(), ID(r.u64()), r.u64()
+	b.planned, b.lastBatch = r.u64(), r.u64()
 	count := r.u32()
 	b.waits, b.lifted = Wait(r.u8()), r.bool()
 	for i := range b.changes {

@@ -160,6 +160,19 @@ func (x *machine) Spike(t *rapid.T) {
 	}
 }
 
+// signable tells whether members can sign for all series (Y-25).
+func (x *machine) signable(members []custody.Member) bool {
+	info, _ := x.s.Bank(1)
+	for i := range info.Series {
+		r, who, _ := x.s.SeriesOf(1, i)
+		left := slices.DeleteFunc(who, func(m custody.Member) bool { return !slices.Contains(members, m) })
+		if len(left) < int(r.K) {
+			return false
+		}
+	}
+	return true
+}
+
 // Rotate adds a member, or lets one go, and opens a series for those that are there.
 func (x *machine) Rotate(t *rapid.T) {
 	x.t = t
@@ -167,7 +180,18 @@ func (x *machine) Rotate(t *rapid.T) {
 	case 4:
 		x.join()
 	case 5:
-		x.members = slices.Delete(x.members, 1, 2)
+		i := 1
+		if !x.signable(slices.Delete(slices.Clone(x.members), i, i+1)) {
+			i = 4 // whom older series do not need
+		}
+		x.both(func(s *custody.State) any {
+			code := s.CheckLeave(custody.Members{Present: x.members, Count: x.count}, x.members[i])
+			if code != custody.OK {
+				t.Fatalf("%d of %v leaves: %d", x.members[i], x.members, code)
+			}
+			return code
+		})
+		x.members = slices.Delete(x.members, i, i+1)
 		x.count = len(x.members)
 	default:
 		t.Skip()

@@ -58,7 +58,6 @@ func (w *step) plan(b *bank) {
 	p.renewAll()
 	p.bump()
 	if look {
-		p.fresh = !b.hasOld()
 		p.payouts()
 	}
 	p.sweep()
@@ -71,19 +70,6 @@ func (w *step) plan(b *bank) {
 	}
 }
 
-// hasOld tells whether a free coin is of an older series.
-func (b *bank) hasOld() bool {
-	if len(b.series) == 1 {
-		return false
-	}
-	for i := range b.wallets {
-		if slices.ContainsFunc(b.wallets[i].free, func(c *coin) bool { return c.series != b.newest().number }) {
-			return true
-		}
-	}
-	return false
-}
-
 // planner makes the transactions of one bank in one block.
 type planner struct {
 	*step
@@ -91,16 +77,25 @@ type planner struct {
 	rate   uint64
 	left   int          // batches that may still be made in this block
 	places int          // batches that may still be made until others are mined
-	stock  *stock       // what there is in all wallets; nil if that is to be found out
 	most   asset.Amount // that may still be paid out in this hour
-	tries  int          // how often it may still be tried whether a withdrawal can be paid
 
-	input uint64 // the weight of the lightest input; zero if that is to be found out
-
-	fresh bool // no free coin is of an older series
+	trays [MaxWallets]*tray // by wallet; nil if that is to be found out
+	stock *stock            // what there is in all wallets; nil if that is to be found out
+	input uint64            // the weight of the lightest input; zero if that is to be found out
 
 	keeps bool           // coins are kept for a withdrawal that has waited long
 	kept  map[*coin]bool // those, of the free ones
+}
+
+// moved makes the planner find out anew which coins there are.
+func (p *planner) moved() { p.trays, p.stock = [MaxWallets]*tray{}, nil }
+
+// wallet is the free coins of a wallet.
+func (p *planner) wallet(i uint8) *tray {
+	if p.trays[i] == nil {
+		p.trays[i] = p.tray(p.bank.wallets[i].free, nil)
+	}
+	return p.trays[i]
 }
 
 func (p *planner) reserve() asset.Amount { return p.reserves[p.bank.id-1] }
@@ -111,7 +106,7 @@ func (p *planner) may() bool { return p.left > 0 && p.places > 0 }
 func (p *planner) record(d *draft, wallet uint8) {
 	p.left--
 	p.places--
-	p.stock = nil
+	p.moved()
 	p.step.record(p.bank, d, wallet)
 }
 
@@ -120,15 +115,11 @@ func (p *planner) record(d *draft, wallet uint8) {
 // what is put into a batch is taken from what the hour allows (Y-55).
 func (p *planner) payouts() {
 	b := p.bank
-	queue, next := p.queue(), ID(0)
+	queue := p.queue()
 	for p.may() && len(queue) > 0 {
-		if p.tries <= 0 {
-			next, queue = queue[0].ID, nil
-			break
-		}
 		d, wallet, ok := p.next(&queue)
 		if !ok {
-			next, queue = b.cursor, nil // the next look is to come to the same one
+			queue = nil // the next look is to come to the same one
 		}
 		if d == nil {
 			continue
@@ -137,7 +128,6 @@ func (p *planner) payouts() {
 		b.used, p.most = add(b.used, sum), sub(p.most, sum)
 		p.record(d, wallet)
 	}
-	b.cursor = next
 	if len(queue) == 0 || p.left > 0 || p.places <= 0 {
 		b.planned = p.Time
 	}
@@ -152,16 +142,15 @@ func (b *bank) paying(d *draft) (sum asset.Amount) {
 	return sum
 }
 
-// queue returns the withdrawals that may be paid now, by id, from where the last look
-// ended. All that wait are looked at: what cannot be paid keeps nobody out, nor does what
-// is above a limit that was lowered since it was asked for.
+// queue returns the withdrawals that may be paid now, by id. All that wait are looked at:
+// what cannot be paid keeps nobody out, nor does what is above a limit that was lowered
+// since it was asked for.
 func (p *planner) queue() (queue []*withdrawal) {
 	b := p.bank
 	b.drain(p.Time)
-	p.most, p.tries = b.MaxPerHour-min(b.used, b.MaxPerHour), maxTries
-	from, _ := slices.BinarySearchFunc(b.pending, b.cursor, func(x *withdrawal, id ID) int { return cmp.Compare(x.ID, id) })
-	for i := range b.pending {
-		if x := b.pending[(from+i)%len(b.pending)]; x.From <= p.Time && x.Amount <= b.MaxPerHour && p.affordable(x) {
+	p.most = b.MaxPerHour - min(b.used, b.MaxPerHour)
+	for _, x := range b.pending {
+		if x.From <= p.Time && x.Amount <= b.MaxPerHour && p.affordable(x) {
 			queue = append(queue, x)
 		}
 	}
@@ -228,7 +217,7 @@ func (p *planner) lead(queue []*withdrawal) (d *draft, wallet uint8) {
 		return nil, 0
 	}
 	for _, i := range b.fullest() {
-		if d := p.fill(queue, b.wallets[i].free, b.outflow(i)); d != nil {
+		if d := p.fill(queue, p.wallet(i), b.outflow(i)); d != nil {
 			return d, i
 		}
 	}
@@ -256,7 +245,7 @@ func (b *bank) home(d *draft, wallet uint8) uint8 {
 // alone tells whether a withdrawal's bound pays at least for a transaction of one
 // input that pays nothing else. Those that do not can only go along with others.
 func (p *planner) alone(x *withdrawal) bool {
-	return p.bank.leastFee(p.rate, x.Script, p.light()) <= x.MaxFee
+	return fee(p.rate, weighs(p.light(), script.OutputWeight(x.Script), false)) <= x.MaxFee
 }
 
 // light is the weight of the lightest input that there may be.
@@ -265,11 +254,6 @@ func (p *planner) light() uint64 {
 		p.input = p.bank.lightest()
 	}
 	return p.input
-}
-
-// leastFee is the fee of a transaction of one input that pays one output.
-func (b *bank) leastFee(rate uint64, out []byte, input uint64) asset.Amount {
-	return fee(rate, script.TransactionWeight([]uint64{input}, []uint64{script.OutputWeight(out)}))
 }
 
 // lightest is the weight of the lightest input that a bank's coins may make.
@@ -361,26 +345,27 @@ func (b *bank) later(amount asset.Amount) bool {
 // the limits allow; nil if these coins cannot pay the first. Those that could be paid
 // alone come first; those that only go along with others take what room is left, for
 // they may turn out to be dropped.
-func (p *planner) fill(queue []*withdrawal, coins []*coin, outflow asset.Amount) *draft {
-	p.tries--
+func (p *planner) fill(queue []*withdrawal, coins *tray, outflow asset.Amount) *draft {
+	if !coins.payable(queue[0]) {
+		return nil
+	}
 	d := p.pay(queue[:1], coins)
-	if d == nil || queue[0].Amount > p.most {
+	if queue[0].Amount > p.most {
 		return d
 	}
 	r := &room{paying: queue[:1:1], sum: add(queue[0].Amount, queue[0].MaxFee), paid: queue[0].Amount, outflow: outflow, most: p.most}
 	var along []*withdrawal
 	for _, x := range queue[1:] {
-		if p.tries <= 0 || len(r.paying) == MaxOutputs {
+		if len(r.paying) == MaxOutputs {
 			break
 		}
-		if !r.has(x) {
-			continue
-		}
-		if !p.alone(x) || !p.payable(x, coins) {
+		switch {
+		case !r.has(x):
+		case coins.payable(x):
+			r.put(x)
+		default:
 			along = append(along, x)
-			continue
 		}
-		r.put(x)
 	}
 	// What cannot be paid together is tried by half.
 	for paying := r.paying; len(paying) > 1; paying = paying[:len(paying)/2] {
@@ -401,12 +386,6 @@ func (p *planner) fill(queue []*withdrawal, coins []*coin, outflow asset.Amount)
 		return more
 	}
 	return d
-}
-
-// payable tells whether some coins can pay a withdrawal alone.
-func (p *planner) payable(x *withdrawal, coins []*coin) bool {
-	p.tries--
-	return p.pay([]*withdrawal{x}, coins) != nil
 }
 
 // room is what a batch may still take in.
@@ -431,11 +410,11 @@ func (r *room) put(x *withdrawal) {
 // pay makes a draft that pays withdrawals from some coins, each share within its
 // bound. While some bounds are too low, the lower half of those is left out; nil if
 // the first is the only one or the coins do not do (Y-56).
-func (p *planner) pay(paying []*withdrawal, coins []*coin) *draft {
+func (p *planner) pay(paying []*withdrawal, coins *tray) *draft {
 	b := p.bank
 	paying = slices.Clone(paying)
 	for {
-		d := p.choose(paying, coins)
+		d := coins.draft(paying)
 		if d == nil {
 			return nil
 		}
@@ -456,104 +435,6 @@ func (p *planner) pay(paying []*withdrawal, coins []*coin) *draft {
 		low = low[:(len(low)+1)/2]
 		paying = slices.DeleteFunc(paying, func(x *withdrawal) bool { return slices.Contains(low, x) })
 	}
-}
-
-// choose picks the inputs of a payout: one coin that does, the smallest, or else the
-// largest ones, coins of older series first; so that the change can pay for
-// bumps if possible, else so that it is worth spending, else so that there is
-// change, else without (Y-57).
-func (p *planner) choose(paying []*withdrawal, coins []*coin) *draft {
-	b := p.bank
-	sum := asset.Amount(0)
-	for _, x := range paying {
-		sum = add(sum, x.Amount)
-	}
-	need := func(weight, room uint64) (least asset.Amount, ok bool) {
-		f := fee(p.rate, weight)
-		more, _, fits := asset.Mul(uint64(f), room).Div(1)
-		if least, ok = add(sum, b.network.Dust).Add(f); !ok || !fits {
-			return 0, false
-		}
-		return least.Add(asset.Amount(more))
-	}
-	for _, room := range []uint64{bumpRoom, 1, 0} {
-		least, ok := need(paidWeight([]uint64{p.light()}, paying, true), room)
-		if !ok {
-			continue
-		}
-		d := p.pick(coins, sum, least, func(chosen []*coin, total asset.Amount) *draft {
-			weight := b.weight(chosen, paying, true)
-			if least, ok := need(weight, room); !ok || weight > script.MaxWeight || total < least {
-				return nil
-			}
-			f := fee(p.rate, weight)
-			return &draft{kind: Payout, rate: p.rate, coins: chosen, paying: paying, fee: f, shared: f, change: sub(total, add(sum, f))}
-		})
-		if d != nil {
-			return d
-		}
-	}
-	return p.pick(coins, sum, add(sum, fee(p.rate, paidWeight([]uint64{p.light()}, paying, false))), func(chosen []*coin, total asset.Amount) *draft {
-		weight := b.weight(chosen, paying, false)
-		f := fee(p.rate, weight)
-		left, ok := total.Sub(add(sum, f))
-		if !ok || weight > script.MaxWeight || left > add(b.network.Dust, fee(p.rate, changeWeight)) {
-			return nil
-		}
-		d := &draft{kind: Payout, rate: p.rate, coins: chosen, paying: paying, fee: add(f, left), shared: f}
-		if left > p.reserve() {
-			d.shared = d.fee
-		}
-		return d
-	})
-}
-
-// pick tries one coin, from the smallest that may do, which has least, and then more and
-// more of the largest; coins of older series first. Of single coins of one amount and
-// series one is tried: so however many there are which all lack a little, that takes no time.
-func (p *planner) pick(coins []*coin, sum, least asset.Amount, try func(chosen []*coin, total asset.Amount) *draft) *draft {
-	newest := p.bank.newest().number
-	passes := []bool{true, false} // old coins, new ones
-	if p.fresh {
-		passes = passes[1:]
-	}
-	from, _ := slices.BinarySearchFunc(coins, least, func(c *coin, least asset.Amount) int {
-		if c.amount < least {
-			return -1
-		}
-		return 1
-	})
-	tried := map[uint32]asset.Amount{} // by series, the last amount
-	for _, old := range passes {
-		for _, c := range coins[from:] {
-			if p.usable(c) && (c.series != newest) == old && tried[c.series] != c.amount {
-				if d := try([]*coin{c}, c.amount); d != nil {
-					return d
-				}
-				tried[c.series] = c.amount
-			}
-		}
-	}
-	var chosen []*coin
-	total := asset.Amount(0)
-	for _, old := range passes {
-		for _, c := range slices.Backward(coins) {
-			if !p.usable(c) || (c.series != newest) != old || old && !p.worth(c) {
-				continue
-			}
-			if len(chosen) == MaxInputs {
-				return nil
-			}
-			chosen = append(chosen, c)
-			if total = add(total, c.amount); total < sum {
-				continue
-			}
-			if d := try(slices.Clone(chosen), total); d != nil {
-				return d
-			}
-		}
-	}
-	return nil
 }
 
 // fit tells whether a free coin may be spent: it is where it was agreed to be.

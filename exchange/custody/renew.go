@@ -266,7 +266,7 @@ func (p *planner) complete(t *batch, base, more []*coin) *draft {
 // is the reserve's.
 func (p *planner) adopt(t *batch, d *draft) {
 	b := p.bank
-	p.stock = nil
+	p.moved()
 	p.orphan(t)
 	b.unexpect(t)
 	if t.In == nil {

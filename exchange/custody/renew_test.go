@@ -46,7 +46,7 @@ func lostInput(t *testing.T, network string, reserve asset.Amount) (w *world, id
 func lift(w *world) {
 	w.t.Helper()
 	w.both(func(s *custody.State) any {
-		code := s.Lift(1)
+		code := liftNow(s, 1)
 		if code != custody.OK {
 			w.t.Fatalf("lift: %d", code)
 		}

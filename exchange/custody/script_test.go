@@ -104,6 +104,7 @@ func codeName(c custody.Code) string {
 		"ok", "unknown bank", "not a member", "bad form", "bad height", "bad parent", "too many", "bad script", "bad amount",
 		"fee too low", "not allowed", "unknown", "not the owner", "in a batch", "bad settings", "not a signer", "halted",
 		"not halted", "unbalanced", "not ready", "bad key", "same series",
+		"a reason that was not seen", "signers needed",
 	}[c]
 }
 
@@ -180,6 +181,9 @@ func (x *reader) run(t *testing.T, d *datadriven.TestData) string {
 		return fmt.Sprintf("member %d has announced a key", x.join())
 	case "leave":
 		m := custody.Member(number(t, d, "member", 1))
+		if code := x.s.CheckLeave(custody.Members{Present: x.members, Count: x.count}, m); code != custody.OK {
+			return codeName(code)
+		}
 		x.members = slices.DeleteFunc(x.members, func(y custody.Member) bool { return y == m })
 		x.count = len(x.members)
 		return x.out()
@@ -196,8 +200,9 @@ func (x *reader) run(t *testing.T, d *datadriven.TestData) string {
 		x.available[who(text(d, "by", "alice"))] -= burn + rest
 		x.reserves[0] += rest
 		return fmt.Sprintf("%s end the deficit, %s are the reserve's", asset.Format(burn, 8), asset.Format(rest, 8))
-	case "lift":
-		return codeName(x.s.Lift(1))
+	case "lift": // after a vote of members who have seen so many reasons
+		n, _ := x.s.Reasons()
+		return codeName(x.s.Lift(1, uint32(number(t, d, "seen", int(n)))))
 	case "members":
 		var lines []string
 		for _, m := range x.s.Members(1) {

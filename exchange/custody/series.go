@@ -58,6 +58,9 @@ type attestor struct {
 	hasKey    bool
 	key       script.MemberKey
 	announced uint64 // ms
+
+	replaced bool   // his server was replaced, and he has announced no key since
+	lost     uint32 // series below have keys that he had before his server was replaced, and has no more
 }
 
 // now is the rate that the member stands for; zero if it has said none, or that too
@@ -118,6 +121,74 @@ func (a *attestor) holds(b *bank) bool {
 	return slices.ContainsFunc(b.series, func(r *series) bool { return slices.Contains(r.members, a.member) })
 }
 
+// CheckLeave tells whether the banks can do without a member, given who the members are now:
+// OK or Needed (Y-25). Who signs nothing, be it that he is barred, takes no signer with him.
+func (s *State) CheckLeave(now Members, who Member) Code {
+	for _, b := range s.banks {
+		var used map[uint32]bool
+		for _, r := range b.series {
+			left := 0
+			for _, m := range r.members {
+				if m != who && now.has(m) && b.attestor(m).has(r) {
+					left++
+				}
+			}
+			if left >= int(r.K) || !slices.Contains(r.members, who) || !now.has(who) || !b.attestor(who).has(r) {
+				continue
+			}
+			if used == nil {
+				used = b.inUse(&now)
+			}
+			if used[r.number] {
+				return Needed
+			}
+		}
+	}
+	return OK
+}
+
+// Replaced tells that a member's server was replaced. If he announces another key then, he has
+// lost the old ones; if he does not, they were in his backup (Y-25).
+func (s *State) Replaced(who Member) {
+	for _, b := range s.banks {
+		if a := b.attestor(who); a != nil && a.hasKey && !a.replaced {
+			a.replaced = true
+			s.touch(a)
+		}
+	}
+}
+
+// has tells whether a member has his key of a series still, as far as that is known.
+func (a *attestor) has(r *series) bool { return a == nil || r.number >= a.lost }
+
+// sign tells whether enough members are there to sign for a series.
+func (m *Members) sign(r *series) bool { return m.counted(r.members) >= int(r.K) }
+
+// inUse are the series whose keys a bank needs: the newest one, and those of coins, of change
+// to come, and of payments that are agreed and will be credited.
+func (b *bank) inUse(now *Members) map[uint32]bool {
+	used := map[uint32]bool{b.newest().number: true}
+	for i := range b.wallets {
+		for _, c := range b.wallets[i].free {
+			used[c.series] = true
+		}
+	}
+	for _, t := range b.live {
+		for i := range t.Inputs {
+			used[t.Inputs[i].Series] = true
+		}
+		if t.newestVersion().Change > 0 {
+			used[t.ChangeSeries] = true
+		}
+	}
+	for _, c := range b.heard {
+		if c.state == seen && c.location != (location{}) && now.sign(b.series[c.series]) {
+			used[c.series] = true
+		}
+	}
+	return used
+}
+
 func (s *State) addSeries(b *bank, r *series) {
 	b.series = append(b.series, r)
 	s.touch(r)
@@ -140,6 +211,9 @@ func (s *State) AnnounceKey(by Member, id Bank, key script.MemberKey, now uint64
 		return BadKey
 	}
 	a := s.known(b, by)
+	if a.replaced {
+		a.replaced, a.lost = false, uint32(len(b.series)) //nolint:gosec // at most maxSeries
+	}
 	a.hasKey, a.key, a.announced = true, key, now
 	s.touch(a)
 	return OK

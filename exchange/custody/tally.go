@@ -68,7 +68,7 @@ func (s *State) Step(turn Turn) []Event {
 		broken("%d reserves for %d banks", len(turn.Reserves), len(s.banks))
 	}
 	w := &step{State: s, Turn: turn, reserves: slices.Clone(turn.Reserves)}
-	s.events = nil
+	s.events, s.work = nil, 0
 	for _, b := range s.banks {
 		if b.turn(turn.Time) {
 			s.touch(b)
@@ -447,11 +447,12 @@ func (b *bank) required(c *coin) uint32 {
 	return blocks
 }
 
-// ripe returns the payments that are deep enough, by (height, outpoint).
-func (b *bank) ripe() []*coin {
+// ripe returns the payments that are deep enough, by (height, outpoint). One to a series
+// for which too few can sign is none: nobody could spend it (Y-26).
+func (s *State) ripe(b *bank) []*coin {
 	var list []*coin
 	for _, c := range b.heard {
-		if c.state == seen && c.location != (location{}) && b.depth(c.height) >= b.required(c) {
+		if c.state == seen && c.location != (location{}) && b.depth(c.height) >= b.required(c) && s.members.sign(b.series[c.series]) {
 			list = append(list, c)
 		}
 	}
@@ -475,7 +476,7 @@ func (w *step) credit(b *bank) {
 	if !b.look {
 		return
 	}
-	ripe := b.ripe()
+	ripe := w.ripe(b)
 	b.look = len(ripe) > MaxCredits
 	for _, c := range ripe[:min(len(ripe), MaxCredits)] {
 		w.take(c)
@@ -487,7 +488,7 @@ func (w *step) donated(b *bank) {
 	if !b.look {
 		return
 	}
-	for _, c := range b.ripe() {
+	for _, c := range w.ripe(b) {
 		if b.owner(c) == 0 {
 			w.take(c)
 		}

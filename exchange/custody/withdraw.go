@@ -117,7 +117,7 @@ func (s *State) checkPlace(b *bank, own *account, r *Request, now uint64) Code {
 	if ms, _ := s.delay(b, own, r, now); ms > 0 {
 		return TooMany
 	}
-	if rate, ok := s.rate(b); ok && b.leastFee(rate, r.Script, b.lightest()) > r.MaxFee {
+	if rate, ok := s.rate(b); ok && fee(rate, weighs(b.lightest(), script.OutputWeight(r.Script), true)) > r.MaxFee {
 		return FeeTooLow
 	}
 	return OK

@@ -242,7 +242,7 @@ func TestSign(t *testing.T) {
 	if code := w.s.Sign(2, &x); code != custody.IsHalted {
 		t.Error(code)
 	}
-	if w.s.Lift(1) != custody.OK {
+	if liftNow(w.s, 1) != custody.OK {
 		t.Error("not lifted")
 	}
 	w.reload()

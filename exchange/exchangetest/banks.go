@@ -8,6 +8,7 @@ import (
 	"souk/asset"
 	"souk/exchange"
 	"souk/exchange/custody"
+	"souk/exchange/roster"
 	"souk/script"
 )
 
@@ -195,4 +196,10 @@ func (w *World) ByServer(member string, body exchange.Body) exchange.Command {
 func Output(name string) []byte {
 	h := BankHash("output", name)
 	return append([]byte{0, 20}, h[:20]...)
+}
+
+// Lift is the action that ends the halt of the bank, of somebody who has seen all reasons for it.
+func Lift(s *exchange.State) roster.LiftBank {
+	n, _ := s.Banks().Reasons()
+	return roster.LiftBank{Bank: uint32(Bank), Reasons: max(n, 1)}
 }

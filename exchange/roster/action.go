@@ -128,7 +128,10 @@ type SetLimits struct {
 type HaltBanks struct{}
 
 // LiftBank ends the halt for one bank.
-type LiftBank struct{ Bank uint32 }
+type LiftBank struct {
+	Bank    uint32
+	Reasons uint32 // for halts since the founding, that who approves has seen
+}
 
 // maxSeries is the most members of a series.
 const maxSeries = 15
@@ -245,7 +248,9 @@ func (a SetLimits) append(dst []byte) []byte {
 
 func (HaltBanks) append(dst []byte) []byte { return dst }
 
-func (a LiftBank) append(dst []byte) []byte { return binary.BigEndian.AppendUint32(dst, a.Bank) }
+func (a LiftBank) append(dst []byte) []byte {
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(dst, a.Bank), a.Reasons)
+}
 
 // AppendAction appends an action's one encoding: kind, salt, body. The
 // salt tells two votes on the same action apart; it is zero unless an equal
@@ -334,7 +339,7 @@ func parseBody(kind ActionKind, s *cryptobyte.String) (Action, bool) {
 		return HaltBanks{}, true
 	case KindLiftBank:
 		var a LiftBank
-		ok := s.ReadUint32(&a.Bank)
+		ok := s.ReadUint32(&a.Bank) && s.ReadUint32(&a.Reasons)
 		return a, ok
 	}
 	return nil, false

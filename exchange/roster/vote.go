@@ -279,7 +279,7 @@ func (s *State) valid(a Action, height uint64) bool {
 	case HaltBanks:
 		return true // exchange knows whether there are banks
 	case LiftBank:
-		return a.Bank != 0
+		return a.Bank != 0 && a.Reasons != 0
 	}
 	return false
 }

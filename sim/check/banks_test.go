@@ -198,7 +198,7 @@ func TestPayoutsOnChain(t *testing.T) {
 
 // I19: a halt lasts until a vote ends it.
 func TestHalts(t *testing.T) {
-	lift := exchange.Event{Kind: exchange.EventActionPassed, Action: roster.AppendAction(nil, roster.LiftBank{Bank: 1}, 0)}
+	lift := exchange.Event{Kind: exchange.EventActionPassed, Action: roster.AppendAction(nil, roster.LiftBank{Bank: 1, Reasons: 1}, 0)}
 	stop := exchange.Event{Kind: exchange.EventActionPassed, Action: roster.AppendAction(nil, roster.HaltBanks{}, 0)}
 	is := func(k exchange.EventKind) exchange.Event { return exchange.Event{Kind: k, Number: 7} }
 	sent, lifted, halted := is(exchange.EventWithdrawalSent), is(exchange.EventBankLifted), is(exchange.EventBanksHalted)
