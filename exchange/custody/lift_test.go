@@ -61,6 +61,11 @@ func TestLiftOneBank(t *testing.T) {
 	halts(custody.Vote, custody.Vote)
 	w.both(func(s *custody.State) any { return s.HaltAll(custody.Books) })
 	halts(custody.Vote, custody.Vote)
+	w.both(func(s *custody.State) any { return []bool{s.HaltAll(custody.Books), s.HaltAll(custody.Vote)} })
+	halts(custody.Vote, custody.Vote)
+	if n, newest := w.s.Reasons(); n != 4 || newest != (custody.Halt{Reason: custody.Vote}) {
+		t.Fatalf("%d reasons, %+v", n, newest)
+	}
 	w.reload()
 	w.gift(1, 6*coin)
 	w.turn(1, 5)

@@ -86,6 +86,7 @@ func TestLeave(t *testing.T) {
 	leave(4, custody.OK, 1, 2, 3, 4)
 	leave(3, custody.Needed, 1, 2, 3) // of the newest series, though there is nothing yet
 	leave(4, custody.OK, 1, 2, 3)     // who is barred, or no member
+	leave(4, custody.OK, 1, 2)        // though there are too few already
 	leave(1, custody.Needed, 1, 2)    // fewer than it takes, and fewer still
 	leave(5, custody.OK, 1, 2, 3, 5)  // who has no key
 
