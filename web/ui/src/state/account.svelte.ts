@@ -51,6 +51,8 @@ class Account {
   #cut: AbortController | undefined;
   #due: { deposits: boolean; withdrawals: boolean } = { deposits: false, withdrawals: false };
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Ends the pause before the account is read again. */
+  #wake: (() => void) | undefined;
 
   /** Follows the account whose keys are open. Answers what ends that. */
   start(): () => void {
@@ -92,6 +94,7 @@ class Account {
     const signal = this.#cut?.signal;
     if (!signal || signal.aborted) return;
     const turn = ++this.#turn;
+    const wasAbsent = this.absent;
     const { data, response } = await session.api.GET("/v1/accounts/{address}", { params: { path: { address: session.address } }, signal });
     if (signal.aborted || turn !== this.#turn) return;
     this.absent = response.status === 404;
@@ -112,6 +115,7 @@ class Account {
     this.#at = { balances: data.height, orders: orders.height, fills: fills.height };
     this.ready = true;
     this.problem = "";
+    if (wasAbsent) this.#wake?.();
   }
 
   /** Reads the next page of older fills. */
@@ -133,9 +137,9 @@ class Account {
 
   async #follow(address: string, signal: AbortSignal): Promise<void> {
     for (let again = false; !signal.aborted; again = true) {
-      if (again) await sleep(this.absent ? 2 * patience : patience, signal);
+      const read = again && (await this.#rest(this.absent ? 2 * patience : patience, signal));
       try {
-        await this.refresh();
+        if (!read) await this.refresh();
         if (signal.aborted || this.absent) continue;
         const after = String(Math.min(this.#at.balances, this.#at.orders, this.#at.fills));
         for await (const message of connection.events({ account: address, after, signal }, (m, t) => session.sign(m, t))) this.#take(message);
@@ -145,6 +149,23 @@ class Account {
         if (!(error instanceof Gone)) this.problem = error instanceof Error ? error.message : String(error);
       }
     }
+  }
+
+  /**
+   * Waits for so long; less, when somebody else has read the account, which was not there before: what
+   * happens from then on shall be told. Answers whether it has been read.
+   */
+  #rest(ms: number, signal: AbortSignal): Promise<boolean> {
+    return new Promise((resolve) => {
+      const end = (read: boolean) => {
+        clearTimeout(timer);
+        this.#wake = undefined;
+        resolve(read);
+      };
+      const timer = setTimeout(() => end(false), ms);
+      signal.addEventListener("abort", () => end(false), { once: true });
+      this.#wake = () => end(true);
+    });
   }
 
   #take(message: Schemas["BlockEvents"]): void {
@@ -238,13 +259,6 @@ class Account {
     [this.balances, this.orders, this.fills, this.payments, this.deposits, this.withdrawals] = [[], [], [], [], [], []];
     [this.moreFills, this.moreDeposits, this.moreWithdrawals] = [false, false, false];
   }
-}
-
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
-  });
 }
 
 export const account = new Account();
