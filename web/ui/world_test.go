@@ -213,6 +213,7 @@ func (r *recorder) live() {
 	}
 	r.v.Trade = uint64(trade.ID)
 	r.result("trade", 1)
+	r.result("auction", 2)
 	low := &exchange.Place{Market: BTCEUR, Side: market.Buy, Order: market.LimitOrder, TIF: market.GTC, Price: 40_000e8, Quantity: Coin}
 	r.v.OthersOne = r.block(r.Command("bob", low)).Receipts[0].Number
 	r.block(

@@ -50,6 +50,8 @@ describe("an honest federation", () => {
     expect([receipt.code, receipt.filled]).toEqual([0, 25_000_000n]);
     const trade = await core.trade(BigInt(world.trade), 1);
     expect([trade.price, trade.quantity, trade.taking]).toEqual([5_000_000_000_000n, 25_000_000n, "buy"]);
+    const auction = await core.auction(1, Number(trade.height));
+    expect([auction.ask, auction.bid, auction.price, auction.demand, auction.time]).toEqual([5_000_000_000_000n, 0n, 0n, 0n, trade.time]);
   });
 
   test.each(["early", "paying", "newer", "stolen"])("proves what the bank has and owes: %s", async (name) => {

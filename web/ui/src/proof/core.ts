@@ -5,8 +5,8 @@
 import { BadBytes, equal, fromHex, hex } from "../souk/bytes.ts";
 import { type Founding, readFounding } from "../souk/founding.ts";
 import {
-  type Account, type Asset, type Market, type Order, type Receipt, type Trade, keys, parseAccount, parseAsset, parseMarket, parseOrder,
-  parseReceipt, parseTrade,
+  type Account, type Asset, type Auction, type Market, type Order, type Receipt, type Trade, keys, parseAccount, parseAsset, parseAuction, parseMarket,
+  parseOrder, parseReceipt, parseTrade,
 } from "../souk/leaf.ts";
 import { firstSet } from "../souk/light.ts";
 import { decodeAddress } from "../souk/address.ts";
@@ -203,6 +203,18 @@ export class Core {
       if (trade.id !== id || (market !== 0 && trade.market !== market)) throw new Lie(t.swapped(what));
       if (trade.height !== clock.height || trade.time !== clock.time) throw new BadProof("trade and clock are of different blocks");
       return { ...trade, at };
+    });
+  }
+
+  /** Why the trades of a block in a market have their prices (M-90). */
+  async auction(market: number, height: number): Promise<Proven<Auction>> {
+    const what = t.what.auction(height);
+    return this.ask(`/v1/auctions/${market}/${height}?proof=1`, what, false, async (answer) => {
+      const { at, item, clock } = await this.verifier.item(proofOf(record(answer)["proof"]));
+      const auction = parseAuction(item);
+      if (auction.market !== market || auction.height !== BigInt(height)) throw new Lie(t.swapped(what));
+      if (auction.height !== clock.height || auction.time !== clock.time) throw new BadProof("auction and clock are of different blocks");
+      return { ...auction, at };
     });
   }
 

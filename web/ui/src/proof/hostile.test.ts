@@ -87,6 +87,9 @@ describe("a server that swaps", () => {
     const same = prover(lying((target, answer) => (target.includes("/commands/") ? { proof: receipt?.proof } : answer)));
     expect((await problem(same.receipt("00".repeat(32)))).message).toBe("server-1 shows another receipt than the one that was asked for");
     expect((await problem(prover(honest("newer")).trade(BigInt(world.trade), 2))).kind).toBe("refused");
+    const { height } = await prover(honest("newer")).trade(BigInt(world.trade), 1);
+    expect((await problem(prover(honest("newer")).auction(1, Number(height) + 1))).message).toBe(`server-1 shows another auction of block ${Number(height) + 1} than the one that was asked for`);
+    expect((await problem(prover(honest("newer")).auction(2, Number(height)))).kind).toBe("refused");
     const item = lying(inProof((p) => ({ ...p, ...(p.item && { item: spoil(p.item, 50) }) })));
     expect((await problem(prover(item).trade(BigInt(world.trade)))).kind).toBe("refused");
   });

@@ -4,7 +4,7 @@
  */
 import { scriptURL } from "../net/trusted.ts";
 import type { Series } from "../souk/bank.ts";
-import type { Account, Asset, Market, Order, Receipt, Trade } from "../souk/leaf.ts";
+import type { Account, Asset, Auction, Market, Order, Receipt, Trade } from "../souk/leaf.ts";
 import type { BankTerms, ProvenAddress, ProvenBank, Signers } from "./banks.ts";
 import type { Proven, Settings } from "./core.ts";
 import type { FromWorker, ToWorker } from "./messages.ts";
@@ -75,6 +75,11 @@ export class Prover {
   /** A trade, and its market unless that is zero. Height and time of its block help to find it. */
   trade(id: bigint, market = 0, height = 0, time = 0): Promise<Proven<Trade>> {
     return this.#call("trade", id, market, height, time);
+  }
+
+  /** Why the trades of a block in a market have their prices. */
+  auction(market: number, height: number): Promise<Proven<Auction>> {
+    return this.#call("auction", market, height);
   }
 
   withdrawalSettings(address: string): Promise<Proven<Settings>> {

@@ -107,8 +107,9 @@ export class Fake implements Server {
       case "orders":
         return { proof: this.leaf(leafName(5, Number(id).toString(16).padStart(16, "0"))) };
       case "commands":
+      case "auctions":
       case "trades": {
-        const found = world.results.find((r) => r.id === (what === "trades" ? "trade" : id));
+        const found = world.results.find((r) => r.id === (what === "commands" ? id : what.slice(0, -1)));
         return found && { proof: found.proof };
       }
       case "banks":

@@ -43,7 +43,7 @@ export const proofText = {
   bank: { moving: "The bank is changing faster than it can be read. Try again.", large: "The bank has more coins than this page can prove." },
   what: {
     asset: (n: number) => `asset ${n}`, market: (n: number) => `market ${n}`, account: "the account", order: (id: bigint) => `order ${id}`,
-    receipt: "the receipt", trade: (id: bigint) => `trade ${id}`, bank: "the bank", series: (n: number) => `series ${n}`, address: "the address",
+    receipt: "the receipt", trade: (id: bigint) => `trade ${id}`, auction: (height: number) => `the auction of block ${height}`, bank: "the bank", series: (n: number) => `series ${n}`, address: "the address",
     coins: "the coins", settings: "the settings for withdrawals", clock: "the clock",
   },
 } as const;

@@ -17,6 +17,7 @@ function methods(core: Core): Readonly<Record<string, (...args: never[]) => unkn
     asset: (n: number) => core.asset(n), market: (n: number) => core.market(n), account: (a: string) => core.account(a),
     order: (id: bigint, a: string) => core.order(id, a), receipt: (id: string) => core.receipt(id),
     trade: (id: bigint, market?: number, height?: number, time?: number) => core.trade(id, market, height, time),
+    auction: (market: number, height: number) => core.auction(market, height),
     withdrawalSettings: (a: string) => core.withdrawalSettings(a), bank: (n: number) => banks.bank(n), bankTerms: (n: number) => banks.terms(n),
     bankByNumber: (n: number) => banks.byNumber(n),
     series: (b: number, n: number) => banks.series(b, n), signers: (b: number, n: number) => banks.signers(b, n),

@@ -85,7 +85,7 @@ export function parseBank(number: number, value: Uint8Array): Bank {
   const [next, nextAt, tip] = [limits(r), r.u64(), r.u32()];
   r.take(4 + 4); // oldest block, last block judged
   const books = r.u64();
-  r.take(8 + 8 + 8 + 8); // used of the hour, at, last look, where it goes on
+  r.take(8 + 8 + 8); // used of the hour, at, last look
   const [lastBatch, series] = [r.u64(), r.u32()];
   r.u8(); // what it waits for
   const lifted = r.flag();

@@ -91,6 +91,20 @@ export interface Trade {
   time: bigint;
 }
 
+/** Why the trades of a block in a market have their prices (M-90). */
+export interface Auction {
+  market: number;
+  reference: bigint; // price before the block
+  bid: bigint; // best that waited before the auction; 0: nobody did
+  ask: bigint;
+  price: bigint; // of the inner cross; 0: there was none
+  volume: bigint; // lots, as the next two
+  demand: bigint;
+  supply: bigint;
+  height: bigint;
+  time: bigint;
+}
+
 export interface Clock {
   height: bigint;
   time: bigint;
@@ -243,6 +257,16 @@ export function parseTrade(item: Uint8Array): Trade {
     if (r.u8() !== 2) throw new BadBytes("this result is no trade");
     return {
       id: r.u64(), market: r.u32(), price: r.u64(), quantity: r.u64(), maker: r.u64(), taker: r.u64(), taking: readSide(r), inner: r.flag(),
+      height: r.u64(), time: r.u64(),
+    };
+  });
+}
+
+export function parseAuction(item: Uint8Array): Auction {
+  return whole(item, (r) => {
+    if (r.u8() !== 3) throw new BadBytes("this result is no auction");
+    return {
+      market: r.u32(), reference: r.u64(), bid: r.u64(), ask: r.u64(), price: r.u64(), volume: r.u64(), demand: r.u64(), supply: r.u64(),
       height: r.u64(), time: r.u64(),
     };
   });

@@ -12,6 +12,29 @@ export type TradeProof =
   /** It could not be checked now. */
   | { state: "open"; message: string };
 
+/** What the auction of a fill's block came to, in units of the base asset; undefined where it cannot be proven now. */
+export interface Terms {
+  reference: bigint;
+  bid: bigint; // 0: nobody waited
+  ask: bigint;
+  /** The inner cross: its price, what traded there, and what found nobody. */
+  cross: { price: bigint; volume: bigint; surplus: bigint; of: "buy" | "sell" } | undefined;
+}
+
+/** Has the auction of a fill's block proven (M-90). */
+export async function provenTerms(fill: Fill): Promise<Terms | undefined> {
+  try {
+    const [a, market] = await Promise.all([prover().auction(fill.market, fill.height), prover().market(fill.market)]);
+    const more = a.demand > a.supply;
+    const cross = a.price === 0n ? undefined : {
+      price: a.price, volume: a.volume * market.terms.lot, surplus: (more ? a.demand - a.supply : a.supply - a.demand) * market.terms.lot, of: more ? ("buy" as const) : ("sell" as const),
+    };
+    return { reference: a.reference, bid: a.bid, ask: a.ask, cross };
+  } catch {
+    return undefined;
+  }
+}
+
 export async function provenTrade(fill: Fill): Promise<TradeProof> {
   try {
     const trade = await prover().trade(BigInt(fill.trade), fill.market, fill.height, fill.time);
