@@ -53,6 +53,9 @@ func bars() []bar {
 		under("flood_p99_ratio", 2, "p99 of the others while one member is flooded, of that before and after"),
 		atMost("sign_p50_ms", 200, "signing a withdrawal by three of four members"),
 		atLeast("sign_inputs", signInputs, "its inputs"),
+		under("page_book_p50_ms", 1000, "a cold load of the page until the book is seen"),
+		atMost("page_longest_frame_ms", 100, "while the book changes a hundred times a second, for a minute"),
+		under("page_heap_growth_mb", 5, "meanwhile"),
 		atLeast("archive_fills_per_s", 10_000, "fills, with all that goes with them, into an archive made anew"),
 	}
 	for _, load := range []string{"apply", "apply_10000", "one_server", "four_servers"} {

@@ -1,5 +1,5 @@
 // Command bench measures Souk on this machine, in one run: signatures, auctions,
-// blocks, whole federations, failure and distance. It prints what it finds and
+// blocks, whole federations, failure, distance, and the page in a browser. It prints what it finds and
 // writes it as one JSON object. make bench runs it.
 //
 // Figures per CPU-second count the processor time of the measuring process, user
@@ -54,6 +54,7 @@ var parts = []part{
 	{"flood", (*run).flood},
 	{"wan", (*run).wan},
 	{"sign", (*run).sign},
+	{"page", (*run).page},
 }
 
 // First arguments of the processes that flood starts.
