@@ -179,21 +179,21 @@ func changeBook(ctx context.Context, who *api.Actor) error {
 	}
 }
 
-// changeOf is the i-th change: orders of twenty levels on each side come, and go when the
-// same place is reached again.
+// changeOf is the i-th change: an order comes on one of twenty levels of a side, and then one
+// that came a while ago goes from another level, so that no change makes up for the one before.
 func changeOf(i int) exchange.Body {
-	const places = 40
-	place := i / 2 % places
-	name := fmt.Sprintf("p%d", i/2)
-	if i%2 == 1 && i/2 >= places {
-		return &exchange.Cancel{Target: exchange.Target{Client: fmt.Sprintf("p%d", i/2-places)}}
+	const places, kept = 40, 37
+	n := i / 2
+	if i%2 == 1 && n >= kept {
+		return &exchange.Cancel{Target: exchange.Target{Client: fmt.Sprintf("p%d", n-kept)}}
 	}
+	name := fmt.Sprintf("p%d", n)
 	if i%2 == 1 {
-		name += "b"
+		name += "b" // in the beginning there is nothing that could go
 	}
-	side, price := market.Buy, 50_000e8-asset.Price(place/2+1)*1e8
-	if place%2 == 1 {
-		side, price = market.Sell, 50_000e8+asset.Price(place/2+1)*1e8
+	side, away := market.Buy, -asset.Price(n%places/2+1)*1e8
+	if n%2 == 1 {
+		side, away = market.Sell, -away
 	}
-	return &exchange.Place{Market: 1, Side: side, Order: market.LimitOrder, TIF: market.GTC, Price: price, Quantity: 1e5, Client: name}
+	return &exchange.Place{Market: 1, Side: side, Order: market.LimitOrder, TIF: market.GTC, Price: 50_000e8 + away, Quantity: 1e5, Client: name}
 }
