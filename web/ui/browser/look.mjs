@@ -127,7 +127,7 @@ function pictures(theme, phone) {
     const { page } = p;
     const shoot = async (name) => {
       await page.locator(".notices li").first().waitFor({ state: "detached" }).catch(() => {});
-      await page.evaluate(() => document.activeElement?.blur());
+      await page.evaluate(() => (document.activeElement?.blur(), scrollTo(0, 0)));
       await page.screenshot({ path: join(world.update, `page-${name}-${theme}${phone ? "-phone" : ""}.png`), animations: "disabled" });
     };
     await p.open("#/start");
@@ -140,7 +140,9 @@ function pictures(theme, phone) {
     await p.write({ price: "49970", quantity: "0.02" });
     await p.button("Buy BTC").click();
     await p.button("Cancel: Buy", false).waitFor();
-    await page.locator("canvas").first().waitFor();
+    // The chart of a world that is a minute old has one candle.
+    await page.getByRole("tab", { name: phone ? "Book" : "Depth" }).click();
+    await (phone ? page.getByRole("grid") : page.getByLabel(/Sums of buys and sells/)).waitFor();
     await shoot("trade");
     await p.go("#/money/balances");
     await p.button("Prove all").click();
