@@ -451,6 +451,7 @@ func (w *blockWork) postClosed() {
 		w.s.ledger.Settle(n, w.s.markets.Brings(c.Order.Market, c.Order.Side))
 		w.event(Event{
 			Kind: EventOrderClosed, Reason: c.Why, Market: c.Order.Market, Account: w.s.ledger.Address(n), Order: &c.Order,
+			Asset: c.Release.Asset, Amount: c.Release.Amount,
 		})
 	}
 }

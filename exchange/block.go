@@ -190,7 +190,7 @@ type EventKind uint8
 // Kinds of events.
 const (
 	EventOrderOpened   EventKind = 1  // an order was admitted: Order, Account
-	EventOrderClosed   EventKind = 2  // an order left: Order, Account, Reason
+	EventOrderClosed   EventKind = 2  // an order left: Order, Account, Reason; Amount of Asset is available again
 	EventTrade         EventKind = 3  // Trade, Account buys from Other
 	EventTransfer      EventKind = 4  // Account pays Other
 	EventMinted        EventKind = 5  // issuer Account makes Amount for Other

@@ -180,6 +180,28 @@ func (r *rows) order(b *archive.Block, e *exchange.Event) {
 		o.Sibling = old.Sibling
 	}
 	r.orders[o.ID] = o
+	if e.Kind == exchange.EventOrderClosed && o.Reason == market.Linked && e.Amount > 0 {
+		r.part(b, o, e.Amount)
+	}
+}
+
+// part takes from an order what its pair's leg that has ended gives back of the hold that
+// both shared, and that stood with it (M-17, M-62). If it has ended with it, or tells of
+// itself after this, its own record says what it holds.
+func (r *rows) part(b *archive.Block, left *order, back asset.Amount) {
+	id := left.Sibling
+	if id == 0 {
+		known, err := r.query.Sibling(r.ctx, r.of(uint64(left.ID)))
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			r.fail(err)
+		}
+		id = market.OrderID(unsigned(known))
+	}
+	if o := r.orders[id]; id == 0 || o != nil && o.whole && o.Status == market.Gone {
+		return
+	}
+	o := r.filled(b, id)
+	o.Hold -= back
 }
 
 func (r *rows) record(account identity.Address, x *market.Order, height, time uint64) *order {
@@ -213,7 +235,7 @@ func (r *rows) trade(b *archive.Block, e *exchange.Event) {
 	}
 }
 
-// filled is an order that has a fill.
+// filled is an order that has a fill, or holds less than it did.
 func (r *rows) filled(b *archive.Block, id market.OrderID) *order {
 	o := r.orders[id]
 	if o == nil {

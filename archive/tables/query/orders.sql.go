@@ -235,3 +235,14 @@ func (q *Queries) OrdersOpen(ctx context.Context, arg OrdersOpenParams) ([]Order
 	}
 	return items, nil
 }
+
+const sibling = `-- name: Sibling :one
+SELECT sibling FROM orders WHERE id = $1
+`
+
+func (q *Queries) Sibling(ctx context.Context, id int64) (int64, error) {
+	row := q.db.QueryRowContext(ctx, sibling, id)
+	var sibling int64
+	err := row.Scan(&sibling)
+	return sibling, err
+}

@@ -17,3 +17,6 @@ ORDER BY id DESC LIMIT @page;
 SELECT * FROM orders
 WHERE account = @account AND status = 0 AND id < @before AND (market = @market OR @market = 0)
 ORDER BY id DESC LIMIT @page;
+
+-- name: Sibling :one
+SELECT sibling FROM orders WHERE id = @id;
