@@ -1,6 +1,6 @@
 /** Sends one signed command to one member and the next until its fate is known (docs/spec/10-http.md, H-16, H-25, H-80). */
 import type { Schemas } from "souk-api";
-import { Unreachable, type Way, type Ways } from "./ways.ts";
+import { type Ask, Unreachable, type Way, type Ways } from "./ways.ts";
 
 type Receipt = Schemas["Receipt"];
 type Problem = Schemas["Error"];
@@ -32,6 +32,8 @@ export class Refusal extends Error {
 
 /** How long after its expiry a command's fate is still asked for, ms. */
 const grace = 30_000;
+/** How long another server may take to say what it makes of a command that one has refused, ms. */
+const opinion = 5_000;
 const nonceUsed = new Set([7, 8]);
 
 /** Sends it until a server tells its receipt. */
@@ -39,8 +41,9 @@ export async function submitTo<W extends Way & { member?: string }>(ways: Ways<W
   const deadline = Math.max(command.expiry, Date.now()) + grace;
   for (let pause = 100; ; pause = Math.min(2 * pause, 2_000)) {
     try {
-      const receipt = await once(ways, command);
-      return receipt.height === 0 && nonceUsed.has(receipt.code) ? ((await elsewhere(ways, command)) ?? receipt) : receipt;
+      const { way, receipt } = await once(ways, command);
+      if (receipt.height !== 0) return receipt;
+      return (nonceUsed.has(receipt.code) ? await elsewhere(ways, command) : await others(ways, way, command)) ?? receipt;
     } catch (error) {
       if (error instanceof Refusal) throw error;
       if (Date.now() > deadline) throw new Undecided(command.id);
@@ -50,13 +53,10 @@ export async function submitTo<W extends Way & { member?: string }>(ways: Ways<W
 }
 
 /** One round over the servers. Throws Refusal when they refuse, anything else when the fate is open. */
-async function once<W extends Way & { member?: string }>(ways: Ways<W>, command: Sealed): Promise<Receipt> {
+async function once<W extends Way & { member?: string }>(ways: Ways<W>, command: Sealed): Promise<{ way: W; receipt: Receipt }> {
   const began = Date.now();
-  const { response } = await ways.send({
-    method: "POST",
-    target: "/v1/commands",
-    headers: { "Content-Type": "application/octet-stream", Accept: "application/json" },
-    body: new Uint8Array(command.bytes),
+  const { way, response } = await ways.send({
+    ...posting(command),
     before: async (way, silent, signal) => {
       const wanted = await missing(ways, way as W, command, signal);
       const first = silent[0] as W | undefined;
@@ -64,15 +64,47 @@ async function once<W extends Way & { member?: string }>(ways: Ways<W>, command:
     },
   });
   if (response.ok) {
-    const receipts = (await response.json()) as Receipt[];
-    const receipt = receipts[0];
-    if (receipts.length !== 1 || !receipt || receipt.id !== command.id) throw new Error("the receipt is that of another command");
+    const receipt = await receiptIn(response, command);
     ways.decided(Date.now() - began);
-    return receipt;
+    return { way, receipt };
   }
   const problem = (await response.json()) as Problem;
   if (response.status >= 500 || response.status === 408 || response.status === 429) throw new Unreachable([problem.detail]);
   throw new Refusal(problem);
+}
+
+function posting(command: Sealed): Ask {
+  return {
+    method: "POST",
+    target: "/v1/commands",
+    headers: { "Content-Type": "application/octet-stream", Accept: "application/json" },
+    body: new Uint8Array(command.bytes),
+  };
+}
+
+async function receiptIn(response: Response, command: Sealed): Promise<Receipt> {
+  const receipts = (await response.json()) as Receipt[];
+  const receipt = receipts[0];
+  if (receipts.length !== 1 || !receipt || receipt.id !== command.id) throw new Error("the receipt is that of another command");
+  return receipt;
+}
+
+/**
+ * The receipt of a command that one server says it did not pass on, from another that does: the same bytes have one
+ * effect (H-16). Else a server that lies could keep the command, and have it executed after its sender has sent another.
+ */
+async function others<W extends Way>(ways: Ways<W>, refused: W, command: Sealed): Promise<Receipt | undefined> {
+  for (const way of ways.order()) {
+    if (way === refused) continue;
+    try {
+      const response = await ways.one(way, { ...posting(command), signal: AbortSignal.timeout(opinion) });
+      const receipt = response.ok ? await receiptIn(response, command) : undefined;
+      if (receipt && receipt.height !== 0) return receipt;
+    } catch {
+      continue;
+    }
+  }
+  return undefined;
 }
 
 /**

@@ -67,10 +67,11 @@ describe("a request (H-80)", () => {
   });
 
   test("takes a refusal, and the first of several when nobody does better", async () => {
-    const [refuses, other] = [await server(status(403)), await server(says("other"))];
+    const [refuses, other] = [await server(status(403)), await server(status(404))];
     const first = await waysTo(refuses, other).send({ method: "GET", target: "/v1/x" });
     expect(first.response.status).toBe(403);
-    expect(other.got).toHaveLength(0);
+    expect(other.got).toHaveLength(1);
+    expect((await ask(waysTo(refuses, await server(says("better"))))).text).toBe("better");
     const busy = await waysTo(await server(status(429)), await server(status(503))).send({ method: "GET", target: "/v1/x" });
     expect(busy.response.status).toBe(429);
   });
@@ -150,6 +151,17 @@ describe("a command", () => {
     expect(tries).toBe(3);
     const strict = await server(() => ({ status: 400, json: { code: "bad-encoding", detail: "That is no command.", status: 400, title: "" } }));
     await expect(submitTo(waysTo(strict), command)).rejects.toThrow(new Refusal({ code: "bad-encoding", detail: "That is no command.", status: 400, title: "" }));
+  });
+
+  test("that one server refuses, or says it did not pass on, goes to another, so that nobody keeps it", async () => {
+    const liars = [status(400), status(403), status(404), () => ({ json: [receipt(0, 111)] })];
+    for (const lies of liars) {
+      const honest = await server(executes);
+      expect((await submitTo(waysTo(await server(lies), honest), command)).height).toBe(7);
+      expect(honest.got.find((g) => g.method === "POST")?.body).toEqual(command.bytes);
+    }
+    const all = waysTo(await server(() => ({ json: [receipt(0, 111)] })), await server(() => ({ json: [receipt(0, 112)] })));
+    expect(await submitTo(all, command)).toMatchObject({ height: 0, code: 111 });
   });
 
   test("does not take the receipt of another one", async () => {

@@ -59,9 +59,6 @@ export class OtherServer extends Error {
   }
 }
 
-/** Statuses with which another server may do better. */
-const elsewhere = new Set([408, 409, 410, 421, 429]);
-
 export class Ways<W extends Way = Way> {
   /** In the order in which they were told of. */
   readonly list: W[] = [];
@@ -188,8 +185,9 @@ export interface Answer<W extends Way = Way> {
 
 type Outcome<W extends Way> = Answer<W> | { way: W; error: string };
 
+/** Whether an answer counts at once. A refusal does not: who gives it may lie, or be the only one that does not know. */
 function good(response: Response): boolean {
-  return response.status < 500 && !elsewhere.has(response.status);
+  return response.status < 400;
 }
 
 /** Reads an answer to its end, so that a server that dies in the middle has not answered. */

@@ -48,3 +48,9 @@ test("they stay when the settings say so, and a machine that slept looks when it
   hear["visibilitychange"]?.();
   expect(session.phase).toBe("locked");
 });
+
+test("the touch that wakes a machine does not keep them open", () => {
+  vi.setSystemTime(Date.now() + 3_600_000);
+  hear["pointerdown"]?.();
+  expect(session.phase).toBe("locked");
+});

@@ -9,6 +9,7 @@ const look = 5_000; // ms
 export function startAutolock(): () => void {
   let touched = Date.now();
   const touch = () => {
+    check(); // or the first touch of a machine that slept would keep the keys open
     const now = Date.now();
     // Other tabs hear of it, but not of every key.
     if (now - touched > look && session.phase === "open") localStorage.setItem(place, String(now));
