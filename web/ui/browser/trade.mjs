@@ -42,34 +42,19 @@ export function trade() {
     await p.write({ quantity: "0.01", kind: "Market" });
     await p.button("Buy BTC").click();
     await p.sees(/^▲ Bought 0\.01/);
-    await kind.selectOption("stop");
-    await p.field("Trigger price").fill("51000");
-    await p.field("Quantity").fill("0.01");
-    await p.button("Buy BTC").click();
-    await count(1);
-    await kind.selectOption("stop-limit");
-    await p.field("Trigger price").fill("51000");
-    await p.field("Limit price").fill("51100");
-    await p.field("Quantity").fill("0.01");
-    await p.button("Buy BTC").click();
-    await count(2);
-    await kind.selectOption("take-profit");
-    await p.field("Trigger price").fill("49000");
-    await p.field("Quantity").fill("0.01");
-    await p.button("Buy BTC").click();
-    await count(3);
-    await kind.selectOption("take-profit-limit");
-    await p.field("Trigger price").fill("49000");
-    await p.field("Limit price").fill("48900");
-    await p.field("Quantity").fill("0.01");
-    await p.button("Buy BTC").click();
-    await count(4);
-    await kind.selectOption("oco");
-    await p.field("Limit price").fill("48000");
-    await p.field("Trigger price").fill("52000");
-    await p.field("Quantity").fill("0.01");
-    await p.button("Buy BTC").click();
-    await count(6);
+    let open = 0;
+    for (const [name, fields, legs] of [
+      ["stop", { "Trigger price": "51000" }, 1],
+      ["stop-limit", { "Trigger price": "51000", "Limit price": "51100" }, 1],
+      ["take-profit", { "Trigger price": "49000" }, 1],
+      ["take-profit-limit", { "Trigger price": "49000", "Limit price": "48900" }, 1],
+      ["oco", { "Limit price": "48000", "Trigger price": "52000" }, 2],
+    ]) {
+      await kind.selectOption(name);
+      for (const [field, value] of Object.entries({ ...fields, Quantity: "0.01" })) await p.field(field).fill(value);
+      await p.button("Buy BTC").click();
+      await count((open += legs));
+    }
     await p.button("Cancel all").click();
     await p.dialog().getByRole("button", { name: /^(Send|Sign and send)$/ }).click();
     await p.sees("No open orders.");
