@@ -62,6 +62,7 @@ func rules() []Rule {
 		},
 		{Package: "chain/memchain", Floor: 2, Imports: with(coins, "chain")},
 		{Package: "chain/chaintest", Floor: 2, Imports: with(coins, "chain"), Test: true},
+		{Package: "transport", Floor: 2, Imports: []string{"identity"}},
 		{Package: "store", Floor: 2},
 		{Package: "store/pebble", Floor: 2, Imports: []string{"store"}, Owns: []string{"github.com/cockroachdb/pebble"}},
 		{Package: "store/memstore", Floor: 2, Imports: []string{"store"}},
