@@ -42,6 +42,9 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			fail(rec, api.NewError(api.WrongHost, "header.Host", "This server does not answer to the name %q. Use its address, or name it in the server's configuration.", cut(r.Host)))
 			return
 		}
+		if s.isSecure(r) {
+			w.Header().Set("Strict-Transport-Security", strictFor)
+		}
 		shared := s.share(w.Header(), r)
 		if shared && preflight(rec, r) {
 			return
@@ -82,18 +85,31 @@ func secure(h http.Header) {
 // machine's own name, or a configured name. Anything else may be a name that
 // somebody has pointed at this server to make a browser talk to it.
 func (s *Server) knownHost(host string) bool {
-	name := host
+	name, public := hostName(host)
+	return !public || slices.ContainsFunc(s.config.Hosts, func(known string) bool { return name != "" && strings.EqualFold(known, name) })
+}
+
+// hostName is a Host header in lower case and without its port, and whether it is a name that
+// other machines may know this one by: no address, and not this machine's own name.
+func hostName(host string) (name string, public bool) {
 	if h, _, err := net.SplitHostPort(host); err == nil {
-		name = h
+		host = h
 	}
-	name = strings.TrimSuffix(strings.ToLower(strings.Trim(name, "[]")), ".")
-	if name == "localhost" {
-		return true
-	}
-	if _, err := netip.ParseAddr(name); err == nil {
-		return true
-	}
-	return slices.ContainsFunc(s.config.Hosts, func(known string) bool { return name != "" && strings.EqualFold(known, name) })
+	name = strings.TrimSuffix(strings.ToLower(strings.Trim(host, "[]")), ".")
+	_, err := netip.ParseAddr(name)
+	return name, err != nil && name != "localhost"
+}
+
+// strictFor is what browsers are told: to come back over TLS alone, for a year. Other names
+// below this one are their owner's business.
+const strictFor = "max-age=31536000"
+
+// isSecure tells whether a request came by a name that is always served over TLS (H-55): by
+// this server or, if the member's own URL says so, by a proxy in front of it. Browsers heed
+// the header only in what came to them over TLS.
+func (s *Server) isSecure(r *http.Request) bool {
+	name, public := hostName(r.Host)
+	return public && (r.TLS != nil || s.isOwnSecure(name))
 }
 
 // route finds the virtual server that a request is for.

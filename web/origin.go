@@ -1,6 +1,7 @@
 package web
 
 import (
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -76,22 +77,46 @@ type origins struct {
 	mu     sync.Mutex
 	height uint64
 	list   []string
+	own    string // of the member whose server this is; empty: it is none's, or there is no state
 }
 
 // origins are those of the members, and those that the operator has named: their pages may
 // use this server (H-53).
 func (v *virtual) origins() []string {
+	list, _ := v.allOrigins()
+	return list
+}
+
+// isOwnSecure tells whether a name is that of this server's own URL, and that is one of https.
+func (s *Server) isOwnSecure(name string) bool {
+	s.mu.RLock()
+	all := slices.Collect(maps.Values(s.virtual))
+	s.mu.RUnlock()
+	return slices.ContainsFunc(all, func(v *virtual) bool {
+		_, own := v.allOrigins()
+		host, ok := strings.CutPrefix(own, "https://")
+		host, _, _ = strings.Cut(host, ":") // a name has no colons
+		return ok && host == name
+	})
+}
+
+// allOrigins are those of origins, and this server's own.
+func (v *virtual) allOrigins() (all []string, own string) {
 	o := &v.memberOrigins
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	height := v.replica.Height()
 	if o.list != nil && o.height == height {
-		return o.list
+		return o.list, o.own
 	}
 	var urls []string
+	o.own = ""
 	if err := v.replica.View(func(s *exchange.State) {
 		for m := range s.Roster().Members {
 			urls = append(urls, m.URL)
+			if m.Consensus == v.self {
+				o.own, _ = Origin(m.URL)
+			}
 		}
 	}); err != nil {
 		urls = v.founders
@@ -103,7 +128,7 @@ func (v *virtual) origins() []string {
 		}
 	}
 	o.list, o.height = list, height
-	return list
+	return list, o.own
 }
 
 // What pages of other origins may send and read. They never send cookies: there are none.
