@@ -35,6 +35,8 @@ var (
 	ErrRefused     = errors.New("the peer refuses it") // it does not handle the protocol, or does not want us
 	ErrTooLarge    = errors.New("the message is too large")
 	ErrTaken       = errors.New("the topic is subscribed to already")
+	ErrInvalid     = errors.New("the message is not accepted here") // what the publisher's own validator says
+	ErrName        = errors.New("the name is empty or too long")    // of a topic or a protocol
 )
 
 // Net is one peer's view of a network. All methods may be called from several goroutines.
@@ -51,7 +53,9 @@ type Net interface {
 	// its own. h closes the stream. A nil h ends it.
 	Handle(protocol string, h func(from ID, s Stream))
 	// Publish sends a message to all who subscribe to a topic, directly or through others. The
-	// publisher's own subscription gets it too. Nothing in it says who published it.
+	// publisher's own subscription gets it too, and its validator judges it first. Nothing in it
+	// says who published it. The same bytes on the same topic within two minutes are the same
+	// message: they go out once. It waits for nobody: a neighbour who does not read loses it.
 	Publish(ctx context.Context, topic string, data []byte) error
 	// Subscribe receives a topic's messages that v accepts, each once. One subscription per topic.
 	Subscribe(topic string, v Validator) (Subscription, error)
@@ -121,10 +125,19 @@ type Finder interface {
 	Find(ctx context.Context, self Peer, found func(Peer)) error
 }
 
+// Ban is a peer that is shut out.
+type Ban struct {
+	ID    ID
+	Until time.Time
+	Why   string
+}
+
 // Guard is a Net that can shut peers out.
 type Guard interface {
-	// Ban cuts a peer and refuses it until a time.
+	// Ban cuts a peer and refuses it until a time. A time that has passed lets it in again.
 	Ban(p ID, until time.Time, why string)
+	// Bans are those who are shut out now, by whoever: what peers did over topics bans them too.
+	Bans() []Ban
 	// Score is how a connected peer has behaved over topics: 0 is neutral, below it bad.
 	Score(p ID) (float64, bool)
 }
