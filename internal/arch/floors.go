@@ -39,6 +39,7 @@ func rules() []Rule {
 		{Package: "exchange/ledger", Floor: 1, Imports: values, Pure: true},
 		{Package: "exchange/market", Floor: 1, Imports: values, Pure: true},
 		{Package: "exchange/roster", Floor: 1, Imports: values, Pure: true},
+		{Package: "mail", Floor: 1, Imports: []string{"identity"}, Pure: true},
 		{Package: "threshold", Floor: 1, Imports: []string{"asset", "script"}, Pure: true},
 		{Package: "exchange/exchangetest", Floor: 1, Imports: with(state, "internal/bulk"), Test: true},
 		{Package: "exchange/market/markettest", Floor: 1, Imports: with(values, "exchange/market", "internal/bulk"), Test: true},
@@ -176,7 +177,7 @@ func rules() []Rule {
 // randomness, files, sockets, locks, logs, floats and JSON are absent.
 func pureStd() []string {
 	return []string{
-		"bytes", "cmp", "crypto/ed25519", "crypto/hmac", "crypto/sha256", "crypto/sha512", "crypto/subtle",
+		"bytes", "cmp", "crypto/cipher", "crypto/ecdh", "crypto/ed25519", "crypto/hkdf", "crypto/hmac", "crypto/sha256", "crypto/sha512", "crypto/subtle",
 		"encoding/base64", "encoding/binary", "encoding/hex", "errors", "fmt", "hash", "io", "iter", "maps",
 		"math/big", "math/bits", "slices", "sort", "strconv", "strings", "unicode/utf8",
 	}
