@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,7 +45,20 @@ type HTTP struct {
 	TLSCert string   `toml:"tls_cert"`
 	TLSKey  string   `toml:"tls_key"`
 	Plain   bool     `toml:"plain"`
+	Proxies []string `toml:"trusted_proxies"`
 	Conns   int      `toml:"connections"`
+}
+
+// proxies are the networks of trusted proxies.
+func (h *HTTP) proxies() (list []netip.Prefix, err error) {
+	for _, text := range h.Proxies {
+		p, err := netip.ParsePrefix(text)
+		if err != nil || p.Masked() != p || p.Bits() == 0 || p.Addr().Is4In6() {
+			return nil, fmt.Errorf("http.trusted_proxies %q: write a network that only proxies of yours are in, like 127.0.0.1/32 or 2001:db8:1::/64", text)
+		}
+		list = append(list, p)
+	}
+	return list, nil
 }
 
 // Log says what is logged to standard error.
@@ -178,6 +192,9 @@ func (c *Config) check() error {
 			return bad("http.origins %q: write it as browsers do, like https://trade.example or http://127.0.0.1:5173", o)
 		}
 	}
+	if _, err := c.HTTP.proxies(); err != nil {
+		return bad("%v", err)
+	}
 	if err := c.Admin.check(); err != nil {
 		return bad("admin.listen %v", err)
 	}
@@ -232,6 +249,9 @@ tls_cert = %s
 tls_key = %s
 # true: a proxy in front does TLS.
 plain = %t
+# Networks of proxies in front, such as ["127.0.0.1/32"]. Limits for one address are then for
+# the one that the proxy wrote last into X-Forwarded-For; without this, for the proxy's own.
+trusted_proxies = %s
 # Most open connections.
 connections = %d
 
@@ -268,7 +288,7 @@ path = %s
 # For postgres: a file with the DSN in one line, that only this user can read, such as
 # postgres://souk:PASSWORD@localhost/souk. Tables are in a schema for each virtual server.
 dsn_file = %s
-%s%s`, tomlString(c.HTTP.Listen), tomlList(c.HTTP.Hosts), c.HTTP.Page, tomlList(c.HTTP.Origins), tomlString(c.HTTP.TLSCert), tomlString(c.HTTP.TLSKey), c.HTTP.Plain, c.HTTP.Conns, tomlString(c.Admin.Listen),
+%s%s`, tomlString(c.HTTP.Listen), tomlList(c.HTTP.Hosts), c.HTTP.Page, tomlList(c.HTTP.Origins), tomlString(c.HTTP.TLSCert), tomlString(c.HTTP.TLSKey), c.HTTP.Plain, tomlList(c.HTTP.Proxies), c.HTTP.Conns, tomlString(c.Admin.Listen),
 		tomlString(c.Log.Level), tomlString(c.Log.Format), tomlString(c.Memory.Limit), tomlString(c.Events.Keep),
 		tomlString(c.Archive.Engine), tomlString(c.Archive.Path), tomlString(c.Archive.DSNFile), c.Practice.Text(), chainsHelp)
 	for _, network := range slices.Sorted(maps.Keys(c.Chains)) {

@@ -114,9 +114,13 @@ func (n *Node) open() (err error) {
 			return err
 		}
 	}
+	proxies, err := n.config.HTTP.proxies()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
 	metrics := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 	n.web = web.New(web.Config{
-		Hosts: n.config.HTTP.Hosts, Origins: n.config.HTTP.Origins, Page: page, TLS: tlsConfig, Plain: n.config.HTTP.Plain, Conns: n.config.HTTP.Conns,
+		Hosts: n.config.HTTP.Hosts, Origins: n.config.HTTP.Origins, Page: page, TLS: tlsConfig, Plain: n.config.HTTP.Plain, Conns: n.config.HTTP.Conns, Proxies: proxies,
 		Metrics: metrics, Software: n.opts.Software, Log: n.log(logWeb),
 	})
 	registry.MustRegister(n.web.Collectors()...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -238,6 +239,53 @@ func TestPracticeWithoutKey(t *testing.T) {
 	must(t, r, err)
 	if r, err := f.client.AskPractice(ctx, signer(key(1))); err != nil || r.State != api.PracticeGiven {
 		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// Behind a proxy that the config names, play money is counted by whom the proxy speaks for (H-56, H-135).
+func TestPracticeBehindProxy(t *testing.T) {
+	f := startSetup(t, node.LocalSetup{Servers: 1, Give: []string{"0.1 BTC"}})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	f.funded(ctx, t, 20)
+	ask := func(i byte, forwarded string) int {
+		t.Helper()
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+f.nodes[0].Addr()+"/v1/practice", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		who := signer(key(i))
+		token := api.SignRead(f.Founding.ID(), who.Account, who.Key, uint64(time.Now().UnixMilli()), http.MethodPost, "/v1/practice")
+		req.Header.Set(api.ReadHeader, token.String())
+		req.Header.Set("X-Forwarded-For", forwarded)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		return resp.StatusCode
+	}
+	f.close(t, 0)
+	data, err := os.ReadFile(f.Homes[0].Config())
+	if err == nil {
+		text := strings.Replace(string(data), "trusted_proxies = []", `trusted_proxies = ["127.0.0.0/8"]`, 1)
+		err = os.WriteFile(f.Homes[0].Config(), []byte(text), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.open(t, 0)
+	for i := range byte(7) {
+		want := http.StatusOK
+		if i == 6 {
+			want = http.StatusTooManyRequests
+		}
+		if got := ask(i+1, "203.0.113.7"); got != want {
+			t.Fatalf("gift %d: %d", i+1, got)
+		}
+	}
+	if got := ask(7, "203.0.113.7, 203.0.113.8"); got != http.StatusOK {
+		t.Errorf("another one: %d", got)
 	}
 }
 

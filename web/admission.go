@@ -16,10 +16,13 @@ import (
 	"souk/identity"
 )
 
-// Admissions an hour, of all and of one source, and as many gifts of play money. Each opens an account for ever.
+// Admissions an hour, of all, of one source and of one site, which is a /48 of IPv6 and has
+// 65,536 sources; and as many gifts of play money. Each opens an account for ever.
 const (
 	admitsPerHour       = 1000
 	admitsPerSourceHour = 6
+	admitsPerSiteHour   = 24
+	siteBits            = 48
 )
 
 // AdmissionInput says who asks for a first deposit address, and at which bank.
@@ -94,22 +97,61 @@ func newAdmissions() admissions { return admissions{sources: map[netip.Prefix]*b
 // saved up everything are forgotten.
 const mostSources = 10_000
 
-// take counts an account; false if there were too many in the last hour. Sources on the
-// server's own machine, where a proxy may be, count only among all.
+// take counts an account; false if there were too many in the last hour, and then nothing is
+// used up. Sources on the server's own machine count only among all.
 func (a *admissions) take(from netip.Prefix, now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	own := &bucket{}
-	if !from.Addr().IsLoopback() && from != sourceOf(netip.IPv6Loopback()) {
-		if own = a.sources[from]; own == nil {
-			if len(a.sources) >= mostSources {
-				a.forget(now)
-			}
-			own = &bucket{}
-			a.sources[from] = own
-		}
+	if a.all.fill(now, admitsPerHour, time.Hour); a.all.tokens < 1 {
+		return false
 	}
-	return len(a.sources) <= mostSources && own.takeOf(now, admitsPerSourceHour, time.Hour) && a.all.takeOf(now, admitsPerHour, time.Hour)
+	used := []*bucket{&a.all}
+	for _, of := range sharesOf(from) {
+		b := a.of(&of, now)
+		if b == nil || b.tokens < 1 {
+			return false
+		}
+		used = append(used, b)
+	}
+	for _, b := range used {
+		b.tokens--
+	}
+	return true
+}
+
+// share is how many accounts addresses may open in an hour.
+type share struct {
+	prefix netip.Prefix
+	rate   float64
+}
+
+// sharesOf are the shares that an account for a source is counted against. That of its site
+// comes first: when it is used up, the sources in there take up no room.
+func sharesOf(from netip.Prefix) (list []share) {
+	if from.Addr().IsLoopback() || from == sourceOf(netip.IPv6Loopback()) {
+		return nil
+	}
+	if site, err := from.Addr().Prefix(siteBits); err == nil && from.Addr().Is6() {
+		list = append(list, share{site, admitsPerSiteHour})
+	}
+	return append(list, share{from, admitsPerSourceHour})
+}
+
+// of is what is left of a share; nil if there is no room to tell it from others.
+func (a *admissions) of(s *share, now time.Time) *bucket {
+	b := a.sources[s.prefix]
+	if b == nil {
+		if len(a.sources) >= mostSources {
+			a.forget(now)
+		}
+		if len(a.sources) >= mostSources {
+			return nil
+		}
+		b = &bucket{}
+		a.sources[s.prefix] = b
+	}
+	b.fill(now, s.rate, time.Hour)
+	return b
 }
 
 // forget drops sources that asked for nothing for an hour.

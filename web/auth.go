@@ -136,15 +136,19 @@ func (b *bucket) take(now time.Time, rate float64) bool { return b.takeOf(now, r
 
 // takeOf takes one of so many tokens that come back in a time.
 func (b *bucket) takeOf(now time.Time, rate float64, in time.Duration) bool {
+	if b.fill(now, rate, in); b.tokens < 1 {
+		return false
+	}
+	b.tokens--
+	return true
+}
+
+// fill gives back what has come back.
+func (b *bucket) fill(now time.Time, rate float64, in time.Duration) {
 	if b.last.IsZero() {
 		b.tokens = rate
 	} else if passed := now.Sub(b.last); passed > 0 {
 		b.tokens = min(rate, b.tokens+passed.Seconds()/in.Seconds()*rate)
 	}
 	b.last = now
-	if b.tokens < 1 {
-		return false
-	}
-	b.tokens--
-	return true
 }

@@ -27,6 +27,7 @@ const (
 // flood of idle connections displaces itself, and those that are used stay.
 type conns struct {
 	limit, perSource int
+	proxies          []netip.Prefix
 	meter            *meter
 
 	mu      sync.Mutex
@@ -39,7 +40,7 @@ type tracked struct {
 	net.Conn
 	conns  *conns
 	source netip.Prefix // address, or the /64 of an IPv6 address
-	local  bool         // from this machine
+	local  bool         // from this machine or a trusted proxy, which have as many as they like
 
 	// Under conns.mu.
 	opened   time.Time
@@ -50,8 +51,8 @@ type tracked struct {
 	closed   bool
 }
 
-func newConns(limit, perSource int, m *meter) *conns {
-	return &conns{limit: limit, perSource: perSource, meter: m, open: map[*tracked]struct{}{}, sources: map[netip.Prefix]int{}}
+func newConns(limit, perSource int, proxies []netip.Prefix, m *meter) *conns {
+	return &conns{limit: limit, perSource: perSource, proxies: proxies, meter: m, open: map[*tracked]struct{}{}, sources: map[netip.Prefix]int{}}
 }
 
 // listen makes a listener whose connections are tracked.
@@ -85,7 +86,7 @@ func (l *listener) Accept() (net.Conn, error) {
 // is no room. If that other one was let in just now, it is asked again after a wait.
 func (c *conns) admit(conn net.Conn, now time.Time) (t *tracked, wait time.Duration) {
 	t = &tracked{Conn: conn, conns: c, opened: now}
-	t.source, t.local = source(conn.RemoteAddr())
+	t.source, t.local = c.source(conn.RemoteAddr())
 	c.mu.Lock()
 	var victim *tracked
 	same := !t.local && c.sources[t.source] >= c.perSource
@@ -255,13 +256,13 @@ func (t *tracked) read() (done func()) {
 	}
 }
 
-// source is what connections are counted by, and whether it is this machine.
-func source(a net.Addr) (netip.Prefix, bool) {
+// source is what connections are counted by, and whether it is this machine or a trusted proxy.
+func (c *conns) source(a net.Addr) (netip.Prefix, bool) {
 	addr, err := netip.ParseAddrPort(a.String())
 	if err != nil {
 		return netip.Prefix{}, a.Network() == "unix"
 	}
-	return sourceOf(addr.Addr()), addr.Addr().Unmap().IsLoopback()
+	return sourceOf(addr.Addr()), addr.Addr().Unmap().IsLoopback() || isIn(c.proxies, addr.Addr())
 }
 
 func sourceOf(ip netip.Addr) netip.Prefix {

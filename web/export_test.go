@@ -71,3 +71,6 @@ func (s *Server) Practise(id exchange.ID, from string, now time.Time) bool {
 	v, _ := s.find(id)
 	return v.practiced.take(netip.MustParsePrefix(from), now)
 }
+
+// From is the address that a request counts for.
+func (s *Server) From(r *http.Request) string { return s.unproxied(r).RemoteAddr }

@@ -27,6 +27,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	origin := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
+		r = s.unproxied(r)
 		rec := &recorder{ResponseWriter: w, request: r, budget: s.replies, operation: "other"}
 		end := trackedOf(r.Context()).begin()
 		defer func() {

@@ -5,7 +5,7 @@
 // commands, keeps no state of its own but counters, and knows no adapter.
 //
 // Where to look: the server and its listeners here, fairness between connections
-// in conns.go, what every request must pass in guard.go, who may read an account
+// in conns.go, what every request must pass in guard.go, whom proxies speak for in forward.go, who may read an account
 // in auth.go, pages of other origins in origin.go, commands in commands.go, public things in public.go, an account's
 // own things in private.go, streams of what blocks do in events.go, stream.go and feed.go, banks in bank.go and signing.go, what an account has to do
 // with them in owner.go, new accounts in admission.go, play money in practice.go, the page in page.go, proofs in proof.go, the OpenAPI document in openapi.go.
@@ -26,6 +26,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -82,6 +83,8 @@ type Config struct {
 	TLS *tls.Config
 	// Plain allows listening without TLS where others can reach it: a proxy in front does TLS.
 	Plain bool
+	// Proxies may say in X-Forwarded-For whom they pass requests on for (H-56).
+	Proxies []netip.Prefix
 	// Conns is the largest number of open connections; zero is DefaultConns.
 	Conns int
 	// ConnsPerIP is the largest number from one address but this machine's own; zero is DefaultConnsPerIP.
@@ -150,6 +153,7 @@ type Server struct {
 	replies *budget
 	streams *streams
 	pace    pace
+	alone   sync.Once // says that a proxy of this machine is not known
 	handler http.Handler
 	http    *http.Server
 
@@ -191,7 +195,7 @@ func New(c Config) *Server {
 	s := &Server{config: c, log: c.Log, meter: newMeter(), virtual: map[exchange.ID]*virtual{}, stopped: map[exchange.ID]bool{}, pace: newPace()}
 	s.bodies, s.replies = newBudget(c.Bodies), newBudget(c.Responses)
 	s.streams = newStreams(c.Streams, c.StreamsPerIP, s.meter)
-	s.conns = newConns(c.Conns, c.ConnsPerIP, s.meter)
+	s.conns = newConns(c.Conns, c.ConnsPerIP, c.Proxies, s.meter)
 	s.handler = s.guard(http.HandlerFunc(s.route))
 	s.http = &http.Server{
 		Handler: s.handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
