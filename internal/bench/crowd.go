@@ -160,10 +160,12 @@ func (r *run) gateway(ctx context.Context, c *cluster.Cluster, a *load.Account) 
 	}
 	d = &doorway{key: &binance.Key{ID: key.ID, Secret: []byte(secret)}}
 	lines := bufio.NewScanner(said)
-	for d.base == "" && lines.Scan() {
-		if _, url, ok := strings.Cut(lines.Text(), "the gate is open at "); ok {
-			d.base = url
+	for open := false; !open && lines.Scan(); {
+		line := lines.Text()
+		if _, rest, ok := strings.Cut(line, "the gate listens at "); ok {
+			d.base, _, _ = strings.Cut(rest, ",")
 		}
+		open = line == "the gate is open"
 	}
 	go io.Copy(io.Discard, said) //nolint:errcheck // until the process ends
 	roots := x509.NewCertPool()
