@@ -75,7 +75,8 @@ export class Person {
     const person = new Person();
     person.base = typeof server === "number" ? world.urls[server] : server;
     const viewport = phone ? { width: 390, height: 844 } : { width: 1440, height };
-    person.context = await browser.newContext({ viewport, ...(phone ? { isMobile: true, hasTouch: true, deviceScaleFactor: 2 } : {}), reducedMotion: "reduce" });
+    const liar = typeof server === "string";
+    person.context = await browser.newContext({ viewport, serviceWorkers: liar ? "block" : "allow", ...(phone ? { isMobile: true, hasTouch: true, deviceScaleFactor: 2 } : {}), reducedMotion: "reduce" });
     person.context.setDefaultTimeout(patience);
     const ours = new Set([...world.urls, ...Object.values(world.liars)].map((u) => new URL(u).host));
     person.context.on("request", (r) => {
@@ -83,6 +84,7 @@ export class Person {
       const url = new URL(r.url());
       if (!["data:", "blob:"].includes(url.protocol) && !ours.has(url.host)) person.outside.push(r.url());
     });
+    if (liar) await person.context.route(/\/v1\//, (route) => person.#onlyProofs(route));
     await person.context.addInitScript(({ theme, confirm }) => {
       window.refusals = [];
       addEventListener("securitypolicyviolation", (e) => window.refusals.push(`${e.effectiveDirective} ${e.blockedURI} ${e.sourceFile}:${e.lineNumber} ${e.sample}`));
@@ -91,6 +93,13 @@ export class Person {
     if (axe) await person.context.addInitScript({ content: axeSource });
     person.page = await person.tab();
     return person;
+  }
+
+  /** The page of a liar hears from the others only what proves something: a busy machine would else have it go on with one that is quicker. */
+  async #onlyProofs(route) {
+    const url = new URL(route.request().url());
+    const proof = /\/v1\/(light|leaves|founding)|[?&]proof=1/.test(url.pathname + url.search);
+    await (proof || `${url.protocol}//${url.host}` === this.base ? route.continue() : route.abort());
   }
 
   async tab() {

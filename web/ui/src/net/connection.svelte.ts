@@ -9,7 +9,7 @@ import { fromHex } from "../souk/bytes.ts";
 import { readFounding, type Founding } from "../souk/founding.ts";
 import { base64Of, bytesOf, dropPin, idOf, keepPin, readPin, type Pin } from "./pin.ts";
 import { openStream } from "./socket.ts";
-import { submitTo } from "./submit.ts";
+import { others, submitTo } from "./submit.ts";
 import { Unreachable, Ways, type Ask, type Way } from "./ways.ts";
 
 /**
@@ -158,6 +158,11 @@ export class Connection {
     const receipt = await submitTo(this.#known(), { bytes, id, expiry });
     this.heard(receipt.height);
     return receipt;
+  }
+
+  /** Sends the bytes of a command once more, to others than the server that answered last: the receipt of one that has it in a block. The same bytes have one effect (H-16). */
+  async repeat(bytes: Uint8Array, id: string): Promise<Schemas["Receipt"] | undefined> {
+    return others(this.#known(), this.answered, { bytes, id });
   }
 
   /** Asks any server: target is the path from /v1 on and the query. For the Prover too, which goes by what is proven. */

@@ -5,11 +5,15 @@ import { type Ask, Unreachable, type Way, type Ways } from "./ways.ts";
 type Receipt = Schemas["Receipt"];
 type Problem = Schemas["Error"];
 
-/** A command ready to be sent. */
-export interface Sealed {
+/** A signed command. */
+export interface Signed {
   bytes: Uint8Array;
   /** Its id, 64 hexadecimal digits. */
   id: string;
+}
+
+/** A command ready to be sent. */
+export interface Sealed extends Signed {
   /** From which block time on it is refused, ms. */
   expiry: number;
 }
@@ -43,7 +47,8 @@ export async function submitTo<W extends Way & { member?: string }>(ways: Ways<W
     try {
       const { way, receipt } = await once(ways, command);
       if (receipt.height !== 0) return receipt;
-      return (nonceUsed.has(receipt.code) ? await elsewhere(ways, command) : await others(ways, way, command)) ?? receipt;
+      const known = nonceUsed.has(receipt.code) ? await elsewhere(ways, command) : undefined;
+      return known ?? (await others(ways, way, command)) ?? receipt;
     } catch (error) {
       if (error instanceof Refusal) throw error;
       if (Date.now() > deadline) throw new Undecided(command.id);
@@ -73,7 +78,7 @@ async function once<W extends Way & { member?: string }>(ways: Ways<W>, command:
   throw new Refusal(problem);
 }
 
-function posting(command: Sealed): Ask {
+function posting(command: Signed): Ask {
   return {
     method: "POST",
     target: "/v1/commands",
@@ -82,7 +87,7 @@ function posting(command: Sealed): Ask {
   };
 }
 
-async function receiptIn(response: Response, command: Sealed): Promise<Receipt> {
+async function receiptIn(response: Response, command: Signed): Promise<Receipt> {
   const receipts = (await response.json()) as Receipt[];
   const receipt = receipts[0];
   if (receipts.length !== 1 || !receipt || receipt.id !== command.id) throw new Error("the receipt is that of another command");
@@ -93,7 +98,7 @@ async function receiptIn(response: Response, command: Sealed): Promise<Receipt> 
  * The receipt of a command that one server says it did not pass on, from another that does: the same bytes have one
  * effect (H-16). Else a server that lies could keep the command, and have it executed after its sender has sent another.
  */
-async function others<W extends Way>(ways: Ways<W>, refused: W, command: Sealed): Promise<Receipt | undefined> {
+export async function others<W extends Way>(ways: Ways<W>, refused: W | undefined, command: Signed): Promise<Receipt | undefined> {
   for (const way of ways.order()) {
     if (way === refused) continue;
     try {

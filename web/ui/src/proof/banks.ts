@@ -246,7 +246,7 @@ class Reading {
   readonly #asked = new Set<string>();
   #bank: Uint8Array | undefined;
   #supply = { supply: 0n, reserve: 0n };
-  #at: At = { height: 0, time: 0 };
+  #at: At = { height: 0, time: 0, hash: "" };
 
   constructor(
     readonly core: Core,

@@ -132,4 +132,22 @@ describe("a light client", () => {
     const seen = client([source("alice"), source("bob")], { saved: fromHex(file.blocks[11]!.raw) });
     expect((await problem(seen.c.trust(9, fromHex(file.blocks[8]!.hash)))).kind).toBe("old");
   });
+
+  test("lets no member pass for two: servers that are quicker than the founders' decide nothing", async () => {
+    const strangers = file.blocks.find((b) => b.name === "7 of strangers")!;
+    const forged = fromHex(strangers.hash);
+    const slow = (name: string): LightSource => {
+      const s = source(name);
+      return { ...s, founder: true, light: (h, signal) => new Promise((resolve, reject) => setTimeout(() => s.light(h, signal).then(resolve, reject), 60)) };
+    };
+    const shows = { 7: "7 of strangers" };
+    const evil = [source("evil/1", { shows }), source("evil/2", { shows })];
+    expect((await problem(client([...evil, slow("alice"), slow("bob")]).c.trust(7, forged))).message).toMatch(/Fewer than two/);
+    // Where the founders are gone, as many have to show it as nothing else.
+    const told = await problem(client([...evil, source("carol"), source("dave")]).c.trust(7, forged));
+    expect(told).toMatchObject({ kind: "unconfirmed", message: /carol, dave/ });
+    // And a liar cannot keep the true one from being taken.
+    const { c } = client([...evil, source("evil/3", { shows }), slow("alice"), slow("bob")]);
+    await c.trust(7, fromHex(file.blocks[6]!.hash));
+  });
 });

@@ -14,6 +14,8 @@ import { aborted, sleep } from "./waiting.ts";
 /** A server that is asked for headers. Servers should belong to different members. */
 export interface LightSource {
   name: string;
+  /** The founding contract names it: nobody could have made it up since. */
+  founder?: boolean;
   /** The light block of a height, or the nearest kept one below; 0 is the newest. */
   light(height: number, signal: AbortSignal): Promise<Uint8Array>;
 }
@@ -147,24 +149,25 @@ export class LightClient {
     });
   }
 
-  /** What every server says is its newest block, not verified: for a user who has to compare (C-65). */
-  async claims(): Promise<{ server: string; height: number; hash: Uint8Array; time: number }[]> {
-    const heads = await this.#fetchAll(0);
-    return heads.map(({ source, block }) => ({
-      server: source.name, height: block.header.height, hash: block.hash, time: Number(block.header.time / 1_000_000n),
-    }));
-  }
-
-  /** Begins anew from a checkpoint that the user was told, and that two servers confirm. */
+  /**
+   * Begins anew from a checkpoint that the user was told by somebody, and that servers confirm: two at least, and more
+   * than show another block. All may answer, for two that are in on it are quicker than the honest (C-65). Where two of
+   * the founders' servers answer, only those count: of others a liar can name as many as he likes.
+   */
   async trust(height: number, hash: Uint8Array): Promise<void> {
+    let answers = (await this.#fetchAll(height, Infinity)).filter((a) => a.block.header.height === height);
+    const founders = answers.filter((a) => a.source.founder);
+    if (founders.length >= 2) answers = founders;
     const found: Answer[] = [];
-    for (const a of await this.#fetchAll(height)) {
-      if (a.block.header.height !== height || !equal(a.block.hash, hash)) continue;
+    for (const a of answers) {
+      if (!equal(a.block.hash, hash)) continue;
       if (isSigned(a.block)) found.push(a);
       else this.#blame(a.source, t.block);
     }
     const block = found[0]?.block;
     if (!block || found.length < Math.min(2, this.#o.sources.length)) throw new ProofError(t.checkpoint, "unconfirmed");
+    const others = answers.filter((a) => !equal(a.block.hash, hash)).map((a) => a.source.name);
+    if (others.length >= found.length) throw new ProofError(t.disputed(others.join(", ")), "unconfirmed");
     if (expired(block, this.#now)) throw new ProofError(t.expired, "expired");
     if (height < this.#floor) throw new ProofError(t.behind(height, this.#floor), "old");
     this.#trusted = [block];
@@ -353,14 +356,14 @@ export class LightClient {
     }
   }
 
-  /** What servers answer in time. When two have, the others have only a little longer. */
-  async #fetchAll(height: number): Promise<Answer[]> {
+  /** What servers answer in time. When enough have, the others have only a little longer. */
+  async #fetchAll(height: number, enoughAre = 2): Promise<Answer[]> {
     const answers: Answer[] = [];
     const enough = new AbortController();
     const asked = this.#o.sources.map(async (source) => {
       try {
         answers.push({ source, block: await this.#fetch(source, height) });
-        if (answers.length === 2) setTimeout(() => enough.abort(), this.#patience / 10);
+        if (answers.length === enoughAre) setTimeout(() => enough.abort(), this.#patience / 10);
       } catch (error) {
         if (!(error instanceof ProofError)) throw error;
       }

@@ -25,14 +25,6 @@ export interface ProverOptions {
   sign?: (method: string, target: string) => string | Promise<string>;
 }
 
-/** What a server says is its newest block; for a user who has to compare before he names a checkpoint. */
-export interface Claim {
-  server: string;
-  height: number;
-  hash: Uint8Array;
-  time: number; // ms
-}
-
 interface Call {
   resolve(value: unknown): void;
   reject(error: ProofError): void;
@@ -134,12 +126,7 @@ export class Prover {
     return this.#call("lies");
   }
 
-  /** What every server says is its newest block: not proven. */
-  claims(): Promise<Claim[]> {
-    return this.#call("claims");
-  }
-
-  /** Begins anew from a checkpoint that the user compared with somebody, after an error "expired". */
+  /** Begins anew from a checkpoint that somebody told the user, after an error "expired". */
   trust(height: number, hash: Uint8Array): Promise<void> {
     return this.#call("trust", height, hash);
   }

@@ -8,6 +8,7 @@ import { proofText as t } from "./text.ts";
 export interface Source {
   url: string; // base URL, without a slash at its end
   name: string; // the member's name, or the URL
+  founder?: boolean; // the founding contract names it
 }
 
 /** What the prover asks. Targets begin with /v1. */
@@ -20,7 +21,7 @@ const patience = 5000; // ms
 const mostLight = 1 << 20;
 
 /** A server that is asked over HTTP, under the long path of its virtual server (H-1). */
-export function httpServer(vsid: Uint8Array, { url, name }: Source): Server {
+export function httpServer(vsid: Uint8Array, { url, name, founder = false }: Source): Server {
   const id = hex(vsid);
   const ask = async (target: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response> => {
     let response: Response;
@@ -41,6 +42,7 @@ export function httpServer(vsid: Uint8Array, { url, name }: Source): Server {
   };
   return {
     name,
+    founder,
     async light(height, signal) {
       const response = await ask(`/v1/light/${height}`, { Accept: "application/octet-stream" }, signal);
       if (!response.ok) throw await refused(response);

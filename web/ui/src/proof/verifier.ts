@@ -2,7 +2,7 @@
  * Checks proofs against signed headers (docs/spec/10-http.md, H-60 to H-64). It begins at the newest
  * header there is and never goes back: what it shows of the state is never older than what it showed.
  */
-import { BadBytes, equal } from "../souk/bytes.ts";
+import { BadBytes, equal, hex } from "../souk/bytes.ts";
 import { type Clock, keys, parseClock } from "../souk/leaf.ts";
 import type { LightBlock } from "../souk/light.ts";
 import { absent, inList, parseMapProof, present } from "../souk/merkle.ts";
@@ -14,6 +14,8 @@ import { ProofError } from "./problem.ts";
 export interface At {
   height: number;
   time: number; // ms
+  /** The header's, 64 hexadecimal digits; with the height it is a checkpoint. */
+  hash: string;
 }
 
 /** A proof does not hold: the server that gave it lies or is broken. */
@@ -32,7 +34,7 @@ export class Verifier {
   readonly #client: LightClient;
   readonly #now: () => number; // ms
   #looked = -Infinity;
-  #newest: { height: number; root: Uint8Array; time: number } | undefined;
+  #newest: (At & { root: Uint8Array }) | undefined;
 
   constructor(client: LightClient, now: () => number = () => performance.now()) {
     this.#client = client;
@@ -46,7 +48,7 @@ export class Verifier {
       this.#looked = this.#now();
       if (b.header.height > (this.#newest?.height ?? 0)) this.#newest = { ...at(b), root: b.header.root };
     }
-    return { height: this.#newest?.height ?? 0, time: this.#newest?.time ?? 0 };
+    return { height: this.#newest?.height ?? 0, time: this.#newest?.time ?? 0, hash: this.#newest?.hash ?? "" };
   }
 
   /** Refuses to go back. Of blocks that changed nothing all headers state the same root (H-64). */
@@ -93,7 +95,7 @@ export class Verifier {
 }
 
 function at(b: LightBlock): At {
-  return { height: b.header.height, time: Number(b.header.time / 1_000_000n) };
+  return { height: b.header.height, time: Number(b.header.time / 1_000_000n), hash: hex(b.hash) };
 }
 
 /** The value of a leaf under a root, undefined if it is proven that there is none; else BadProof. */

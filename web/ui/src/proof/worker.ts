@@ -12,7 +12,7 @@ import { BadFounding } from "../souk/founding.ts";
 function methods(core: Core): Readonly<Record<string, (...args: never[]) => unknown>> {
   const banks = new Banks(core);
   return {
-    newest: () => core.newest(), lies: () => core.lies(), claims: () => core.client.claims(),
+    newest: () => core.newest(), lies: () => core.lies(),
     trust: (height: number, hash: Uint8Array) => core.client.trust(height, hash),
     asset: (n: number) => core.asset(n), market: (n: number) => core.market(n), account: (a: string) => core.account(a),
     order: (id: bigint, a: string) => core.order(id, a), receipt: (id: string) => core.receipt(id),

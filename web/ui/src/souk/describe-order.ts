@@ -16,7 +16,7 @@ export function describeOrder(b: Body, f: Facts): Said | undefined {
     case "place-oco":
       return oco(b, f);
     case "cancel":
-      return { title: title.cancel, lines: named(b.target, f) };
+      return { title: title.cancel, lines: named(b.target, f), warnings: unseen(b.target, f) };
     case "cancel-all":
       if (b.market === 0) return { title: title.cancelAll, lines: [{ label: label.where, value: words.allMarkets }] };
       return { title: title.cancelAllIn(pairName(f.market(b.market))), lines: [] };
@@ -67,7 +67,27 @@ function place(b: Place, f: Facts): Said {
   const what = b.quote === 0n
     ? title.place(verb, f.amount(m.base, b.quantity), kind)
     : title.placeBy(verb, m.base.symbol, f.amount(m.quote, b.quote), kind);
-  return { title: what, lines };
+  return { title: what, lines, warnings: b.order === "market" ? farOff(b, m, f) : [] };
+}
+
+/** Beyond so many millionths from the last trade a worst price is warned of. */
+const far = 50_000n;
+
+/**
+ * The worst price that a form proposes comes from a book, and a book is one server's word: it is held against the
+ * last trade's price, which is proven (H-94).
+ */
+function farOff(b: Place, m: MarketFacts, f: Facts): string[] {
+  if (!f.world.last) return [];
+  const last = f.world.last(b.market);
+  if (last === undefined || last === 0n) return [words.warn.noLast];
+  const off = b.side === "buy" ? b.price - last : last - b.price;
+  return off * 1_000_000n > last * far ? [words.warn.farOff(String((off * 100n) / last), f.price(m, last))] : [];
+}
+
+/** A cancel whose order is not proven may be of another one than its user means. */
+function unseen(t: Target, f: Facts): string[] {
+  return t.order !== 0n && f.world.order && !f.world.order(t.order) ? [words.warn.unseen] : [];
 }
 
 /** What an order costs at most, or brings at least, at its limit; fees of the market apart (M-15). */

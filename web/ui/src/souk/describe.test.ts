@@ -71,6 +71,21 @@ group("orders", () => {
     expect(line(oco, "Brings at least")).toBe("44\u2009000 EUR");
   });
 
+  test("at market are held against the last trade, and cancels against the proven order", () => {
+    const at = (last: bigint | undefined, side: "buy" | "sell" = "buy") =>
+      describe(bytesOf({ ...place, side, order: "market", tif: "ioc" }), { ...world, last: () => last }).warnings;
+    expect(at(4_900_000n)).toEqual([]);
+    expect(at(4_000_000n)).toEqual(["This is up to 25 % worse than the last trade, 40\u2009000 EUR for 1 BTC."]);
+    expect(at(6_000_000n)).toEqual([]);
+    expect(at(6_000_000n, "sell")).toEqual(["This is up to 16 % worse than the last trade, 60\u2009000 EUR for 1 BTC."]);
+    expect(at(0n)).toHaveLength(1);
+    expect(at(undefined)).toHaveLength(1);
+    expect(describe(bytesOf(place), { ...world, last: () => 1n }).warnings).toEqual([]); // who names a limit means it
+    expect(say({ kind: "cancel", target: { order: 9n, client: "" } }).warnings).toEqual([]);
+    expect(say({ kind: "cancel", target: { order: 8n, client: "" } }).warnings).toHaveLength(1);
+    expect(say({ kind: "cancel", target: { order: 0n, client: "x" } }).warnings).toEqual([]);
+  });
+
   test("that make no sense are not put into words", () => {
     for (const change of [
       { price: 0n }, { quantity: 0n }, { trigger: 1n }, { expiry: 1n }, { tif: "gtd" }, { quote: 1n }, { order: "market" },

@@ -51,6 +51,8 @@ export interface World {
   market(number: number): MarketFacts | undefined;
   bank(number: number): BankFacts | undefined;
   order?(id: bigint): OrderFacts | undefined;
+  /** The price of a market's last trade; zero before the first. Asked for orders at market. */
+  last?(market: number): bigint | undefined;
 }
 
 /** A line of a description. */

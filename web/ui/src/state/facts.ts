@@ -2,7 +2,8 @@
  * What is proven of assets, markets and banks, by number: with these alone commands are said in
  * words and signed (docs/spec/10-http.md, H-90). And the page's one prover, which proves them.
  */
-import { connection, type Server } from "../net/connection.ts";
+import { connection } from "../net/connection.ts";
+import { sourcesOf } from "../net/sources.ts";
 import { Prover } from "../proof/proof.ts";
 import { decodeSignBytes, type Body } from "../souk/command.ts";
 import type { AssetFacts, BankFacts, MarketFacts, OrderFacts, World } from "../souk/describe.ts";
@@ -23,7 +24,7 @@ export function prover(): Prover {
   const of = [connection.id, ...connection.servers.map((s) => s.url)].join(" ");
   if (current?.of === of) return current.prover;
   current?.prover.close();
-  const sources = connection.servers.map((s: Server) => ({ url: s.url, name: s.title }));
+  const sources = sourcesOf(connection.servers.map((s) => s.url), connection.contract?.members ?? []);
   const sign: Sign = (method, target) => {
     if (!signer) throw new Error("the keys are locked");
     return signer(method, target);
@@ -31,6 +32,9 @@ export function prover(): Prover {
   current = { of, prover: new Prover({ id: connection.id, founding: connection.founding, sources, sign }) };
   return current.prover;
 }
+
+/** How long the proof of an order or a price that a command hangs on may take, ms. */
+const patience = 4_000;
 
 /** What a body names by number. */
 interface Named {
@@ -76,8 +80,9 @@ class Facts {
     const { vsid, command } = decodeSignBytes(toSign);
     const { body } = command;
     const names = named(body);
-    const order = body.kind === "amend" && body.target.order !== 0n ? await this.#order(body.target.order, key.name) : undefined;
+    const order = await this.#target(body, key.name);
     if (order) names.markets.push(order.market);
+    const last = body.kind === "place" && body.order === "market" ? await lastPrice(body.market) : undefined;
     await Promise.all([
       ...names.assets.map((n) => this.provenAsset(n)), ...names.markets.map((n) => this.provenMarket(n)),
       ...names.banks.map((n) => this.provenBank(n)),
@@ -90,6 +95,7 @@ class Facts {
       market: (n) => this.market(n),
       bank: (n) => this.bank(n),
       order: (id) => (order?.id === id ? order : undefined),
+      last: () => last,
     };
   }
 
@@ -121,10 +127,21 @@ class Facts {
     return fact;
   }
 
-  /** An amend counts in the units of the order's market, so the order is proven first, as the account's own (H-92). */
-  async #order(id: bigint, address: string): Promise<OrderFacts> {
-    const { market, side, price, quantity } = await prover().order(id, address);
-    return { id, market, side, price, quantity };
+  /**
+   * The order that an amend or a cancel names, proven as the account's own (H-92): an amend counts in the units of its
+   * market, and ids come from servers' lists. A cancel of which it cannot be had is shown before it is signed.
+   */
+  async #target(body: Body, address: string): Promise<OrderFacts | undefined> {
+    if ((body.kind !== "amend" && body.kind !== "cancel") || body.target.order === 0n) return undefined;
+    const id = body.target.order;
+    try {
+      // An order of the newest block is proven by the next one's header.
+      const { market, side, price, quantity } = await soon(() => prover().order(id, address));
+      return { id, market, side, price, quantity };
+    } catch (error) {
+      if (body.kind === "amend") throw error;
+      return undefined;
+    }
   }
 
   /** Begins with the founding contract, unless it goes on from another state: then its numbers are others. */
@@ -140,6 +157,27 @@ class Facts {
       const asset = contract.assets.find((a) => a.symbol === symbol);
       if (asset) this.#banks.set(number, { number, asset: bare(asset), network });
     }
+  }
+}
+
+/** The price of a market's last trade, proven; undefined if that cannot be had. */
+async function lastPrice(market: number): Promise<bigint | undefined> {
+  try {
+    return (await soon(() => prover().market(market))).last;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Tries for a moment what may be provable in the next. */
+async function soon<T>(prove: () => Promise<T>): Promise<T> {
+  for (const end = Date.now() + patience; ; ) {
+    try {
+      return await prove();
+    } catch (error) {
+      if (Date.now() >= end) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
 

@@ -4,10 +4,14 @@
  */
 const place = "souk.nonce";
 const maxGap = 64;
+const mostOpen = 64;
+const number = /^[0-9]{1,19}$/;
 
 interface Row {
   key: string;
   next: string;
+  /** Nonces of commands that servers say were refused, which nobody has proven: until then they may still be executed. */
+  open?: { nonce: string; until: number }[];
 }
 
 export class Nonces {
@@ -19,10 +23,19 @@ export class Nonces {
     this.#top = top;
   }
 
-  /** The next nonce of a key. */
-  async next(key: string): Promise<bigint> {
-    const take = async () => {
+  /**
+   * The next nonce of a key. One that stands open comes first: of two commands with one nonce only one is ever
+   * executed (B-5), so a server that says that it refused the first cannot have both executed.
+   */
+  next(key: string): Promise<bigint> {
+    return alone(async () => {
       const kept = read();
+      const open = (kept?.key === key && kept.open ? kept.open : []).filter((o) => o.until > Date.now());
+      const again = open.shift();
+      if (kept && again) {
+        keep({ ...kept, open });
+        return BigInt(again.nonce);
+      }
       let next = kept && kept.key === key ? BigInt(kept.next) : 0n;
       if (!this.#known || next === 0n) {
         const top = await this.#top();
@@ -32,15 +45,28 @@ export class Nonces {
       }
       keep({ key, next: String(next + 1n) });
       return next;
-    };
-    const locks = typeof navigator === "undefined" ? undefined : navigator.locks;
-    return locks ? await locks.request("souk-nonce", take) : take();
+    });
+  }
+
+  /** The fate of a command with this nonce is not proven: the next one takes the same, until then (ms). */
+  open(key: string, nonce: bigint, until: number): Promise<void> {
+    return alone(() => {
+      const kept = read();
+      if (kept?.key === key) keep({ ...kept, open: [...(kept.open ?? []), { nonce: String(nonce), until }].slice(-mostOpen) });
+      return Promise.resolve();
+    });
   }
 
   /** A server says that our row is not where we think. */
   forget(): void {
     this.#known = false;
   }
+}
+
+/** One tab at a time. */
+async function alone<T>(work: () => Promise<T>): Promise<T> {
+  const locks = typeof navigator === "undefined" ? undefined : navigator.locks;
+  return locks ? await locks.request("souk-nonce", work) : work();
 }
 
 function keep(row: Row): void {
@@ -54,7 +80,9 @@ function keep(row: Row): void {
 function read(): Row | undefined {
   try {
     const value = JSON.parse(localStorage.getItem(place) ?? "null") as Partial<Row> | null;
-    return value && typeof value.key === "string" && /^[0-9]{1,19}$/.test(value.next ?? "") ? (value as Row) : undefined;
+    if (!value || typeof value.key !== "string" || !number.test(value.next ?? "")) return undefined;
+    const open = Array.isArray(value.open) ? value.open.filter((o) => number.test(o.nonce) && Number.isSafeInteger(o.until)) : [];
+    return { key: value.key, next: value.next ?? "", open };
   } catch {
     return undefined;
   }

@@ -4,14 +4,17 @@
  */
 import type { Schemas, Souk } from "souk-api";
 import { connection } from "../net/connection.ts";
+import { Refusal } from "../net/submit.ts";
 import { fromHex, hex } from "../souk/bytes.ts";
 import { commandOf, finish, signBytes, type Body } from "../souk/command.ts";
-import { describe, type Description } from "../souk/describe.ts";
+import { describe, type Description, type OrderFacts } from "../souk/describe.ts";
 import { checkWords, keyOf, newWords, type Key } from "../souk/keys.ts";
 import { signRead } from "../souk/read.ts";
 import * as vault from "../souk/vault.ts";
+import { text } from "../text.ts";
 import { confirmations } from "./confirm.svelte.ts";
 import { facts, proveFor } from "./facts.ts";
+import { isProven, watch } from "./fate.ts";
 import { Nonces } from "./nonces.ts";
 import { settings } from "./settings.svelte.ts";
 import { Tabs, wipeAll } from "./tabs.ts";
@@ -20,6 +23,21 @@ export type SessionPhase = "new" | "locked" | "open";
 
 /** always: ask whatever the settings say. settings: as the user likes. never: do not ask; but what moves money is asked always. */
 export type Asking = "always" | "settings" | "never";
+
+/** How a command is wanted. */
+export interface Wish {
+  confirm?: Asking;
+  /** Of a cancel: whether this is the order that was meant. Ids come from servers' lists. */
+  expect?: (order: OrderFacts) => boolean;
+}
+
+interface Prepared {
+  description: Description;
+  toSign: Uint8Array;
+  nonce: bigint;
+  expiry: number;
+  asked: boolean;
+}
 
 /** A server said why the command was not executed. */
 export class CommandRefused extends Error {
@@ -53,7 +71,7 @@ interface Notes {
 
 const notesPlace = "souk.account";
 /** For how long what is sent may wait for its block, ms; what is shown first gets longer. */
-const life = { quick: 60_000, shown: 300_000, least: 20_000, spread: 10_000 };
+const life = { quick: 60_000, shown: 300_000, least: 20_000, spread: 10_000, late: 30_000 };
 /** Codes after which the highest nonce is asked for again: used, stale, too far. */
 const nonceCodes = new Set([7, 8, 9]);
 /** Kinds that trade, and such as only take back or open: all others give money or power away, and are shown always. */
@@ -127,12 +145,6 @@ class Session {
     this.#note({ backedUp: false, practice: words });
   }
 
-  /** Puts the words of a practice account under a passphrase: from then on it is one like any other. */
-  async secure(passphrase: string): Promise<void> {
-    if (!this.#words) throw new Locked();
-    await this.#seal(this.#words, passphrase, false);
-  }
-
   /** Opens what is locked. Throws WrongPassphrase. */
   async unlock(passphrase: string): Promise<void> {
     if (!this.#vault) throw new Locked();
@@ -202,30 +214,48 @@ class Session {
    * words out of the bytes themselves, and these very bytes are signed when the user says yes.
    * Throws Cancelled, CommandRefused, Unclear (nothing is proven of what it names), Undecided.
    */
-  async submit(body: Body, options: { confirm?: Asking } = {}): Promise<Schemas["Receipt"]> {
+  async submit(body: Body, options: Wish = {}): Promise<Schemas["Receipt"]> {
     const key = this.#held();
-    const { description, toSign, expiry, asked } = await this.#prepare(body, options.confirm ?? "settings");
+    const { description, toSign, nonce, expiry, asked } = await this.#prepare(body, options);
     if (asked) {
       if (!(await confirmations.ask(description))) throw new Cancelled();
       if (this.#held() !== key) throw new Locked();
       if (expiry - Date.now() < life.least) throw new TooLate();
     }
     const signed = finish(toSign, key);
-    const receipt = await connection.submit(signed.bytes, hex(signed.id), expiry);
+    const stands = () => this.#nonces.open(hex(key.publicKey), nonce, expiry + life.late);
+    let receipt;
+    try {
+      receipt = await connection.submit(signed.bytes, hex(signed.id), expiry);
+    } catch (error) {
+      if (error instanceof Refusal) await stands();
+      throw error;
+    }
+    if (receipt.code === 0) {
+      void watch(receipt, signed.bytes);
+      return receipt;
+    }
     if (nonceCodes.has(receipt.code)) this.#nonces.forget();
-    if (receipt.code !== 0) throw new CommandRefused(receipt);
-    return receipt;
+    else if (!(await isProven(receipt))) await stands();
+    throw new CommandRefused(receipt);
   }
 
-  async #prepare(body: Body, asking: Asking): Promise<{ description: Description; toSign: Uint8Array; expiry: number; asked: boolean }> {
+  async #prepare(body: Body, { confirm: asking = "settings", expect }: Wish): Promise<Prepared> {
     const key = this.#held();
     const grave = !orders.has(body.kind) && !harmless.has(body.kind);
     const likely = grave || asking === "always" || (asking === "settings" && settings.confirmOrders && orders.has(body.kind));
     const draft = (expiry: number, nonce: bigint) => signBytes(this.#vsid(), commandOf(key, { nonce, expiry: BigInt(expiry), body }));
     const expiry = Date.now() + (likely ? life.shown : life.quick) + Math.floor(Math.random() * life.spread);
-    const toSign = draft(expiry, await this.#nonces.next(hex(key.publicKey)));
-    const description = describe(toSign, await facts.world(toSign, key));
-    return { description, toSign, expiry, asked: likely || description.moves };
+    const nonce = await this.#nonces.next(hex(key.publicKey));
+    const toSign = draft(expiry, nonce);
+    const world = await facts.world(toSign, key);
+    if (expect && body.kind === "cancel") {
+      const order = world.order?.(body.target.order);
+      if (order && !expect(order)) throw new Error(text.session.otherOrder(body.target.order));
+    }
+    const description = describe(toSign, world);
+    // What is said of an order with a warning is shown, whatever the settings are.
+    return { description, toSign, nonce, expiry, asked: likely || description.moves || description.warnings.length > 0 };
   }
 
   async #topNonce(): Promise<bigint> {

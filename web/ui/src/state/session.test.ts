@@ -9,7 +9,7 @@ import { describe, type Description } from "../souk/describe.ts";
 import { kinds, type Kind } from "../souk/body.ts";
 import * as vault from "../souk/vault.ts";
 import { confirmations } from "./confirm.svelte.ts";
-import { facts } from "./facts.ts";
+import { facts, prover } from "./facts.ts";
 import { Cancelled, CommandRefused, Locked, session, type Asking } from "./session.svelte.ts";
 import { settings } from "./settings.svelte.ts";
 
@@ -28,17 +28,25 @@ vi.mock("@noble/hashes/scrypt.js", async (original) => {
   return { ...real, scryptAsync: ((p, s, o) => real.scryptAsync(p, s, { ...o, N: 1 << 10 })) satisfies typeof real.scryptAsync };
 });
 
+// What is proven of fates comes from a worker; here a test says what there is to prove.
+const proof = vi.hoisted(() => ({ proven: true, watched: 0 }));
+vi.mock("./fate.ts", () => ({
+  isProven: () => Promise.resolve(proof.proven),
+  watch: () => Promise.resolve(void proof.watched++),
+}));
+
 const passphrase = "four words on paper";
 let home: TestServer;
 let posts: Uint8Array[] = [];
-let refuse = false;
+let refuse: false | "in a block" | "before" | "altogether" = false;
 
 function answers(got: Got): Answer | undefined {
   if (got.target === "/v1/nonce") return { json: { top: 10, time: Date.now() } };
   if (got.method !== "POST") return undefined;
   posts.push(got.body);
   const command = decodeCommand(got.body);
-  const receipt = { id: hex(idOf(got.body)), code: refuse ? 100 : 0, height: 7, time: 1, name: "", message: refuse ? "No such market." : "", number: Number(command.nonce) };
+  if (refuse === "altogether") return { status: 403, json: { code: "not-now", detail: "Not now." } };
+  const receipt = { id: hex(idOf(got.body)), code: refuse ? 100 : 0, height: refuse === "before" ? 0 : 7, time: 1, name: "", message: refuse ? "No such market." : "", number: Number(command.nonce) };
   return { json: [receipt] };
 }
 
@@ -65,6 +73,7 @@ afterAll(async () => {
 beforeEach(() => {
   posts = [];
   refuse = false;
+  proof.proven = true;
   settings.confirmOrders = true;
 });
 afterEach(() => confirmations.pending?.answer(false));
@@ -105,14 +114,16 @@ group("the phases of a session (H-138)", () => {
     for (let i = 0; i < localStorage.length; i++) expect(localStorage.key(i)).toBe("souk.exchange");
   });
 
-  test("a practice account opens by itself, cannot be locked, and gets a passphrase later", async () => {
+  test("a practice account opens by itself, cannot be locked, and makes room for one under a passphrase", async () => {
     await session.createPractice();
     const { address } = session;
     session.lock();
     expect(session).toMatchObject({ phase: "open", practice: true });
     expect(kept.vault).toBeUndefined();
-    await session.secure(passphrase);
-    expect(session).toMatchObject({ phase: "open", practice: false, address });
+    // Its words lay in the open, so an account for real money gets others.
+    await session.create(await session.newWords(), passphrase);
+    expect(session).toMatchObject({ phase: "open", practice: false });
+    expect(session.address).not.toBe(address);
     expect(localStorage.getItem("souk.account")).toBe('{"backedUp":false}');
     await session.signOut();
   });
@@ -202,11 +213,62 @@ group("submit (H-138)", () => {
   });
 
   test("says what a server refused", async () => {
-    refuse = true;
+    refuse = "in a block";
     settings.confirmOrders = false;
     await expect(session.submit(place)).rejects.toThrow(CommandRefused);
     await expect(session.submit(place)).rejects.toThrow("No such market.");
   });
+
+  test.each(["in a block", "before", "altogether"] as const)("what was refused %s, and nothing proves it, cannot be executed beside what is sent next", async (how) => {
+    settings.confirmOrders = false;
+    refuse = how;
+    proof.proven = false;
+    await expect(session.submit(place)).rejects.toThrow(/No such market|Not now/);
+    refuse = false;
+    await session.submit(place);
+    await session.submit(place);
+    const [first, again, next] = [posts[0], posts.at(-2), posts.at(-1)].map((p) => decodeCommand(p ?? new Uint8Array()).nonce);
+    expect(again).toBe(first); // one nonce, one effect (B-5)
+    expect(next).not.toBe(first);
+  });
+
+  test("a proven refusal has used its nonce", async () => {
+    settings.confirmOrders = false;
+    refuse = "in a block";
+    await expect(session.submit(place)).rejects.toThrow(CommandRefused);
+    refuse = false;
+    const before = proof.watched;
+    await session.submit(place);
+    expect(new Set(posts.map((p) => decodeCommand(p).nonce)).size).toBe(2);
+    expect(proof.watched).toBe(before + 1); // and a success is looked at
+  });
+
+  test("an order at market far from what is proven is shown, whatever the settings are", async () => {
+    settings.confirmOrders = false;
+    const sending = session.submit({ ...place, order: "market", tif: "ioc" });
+    expect((await asked()).warnings).toEqual(["The price of the last trade is not proven: the worst price may be far from it."]);
+    confirmations.pending?.answer(false);
+    await expect(sending).rejects.toThrow(Cancelled);
+    expect(posts).toHaveLength(0);
+  });
+
+  test("a cancel goes to the order that was meant, or is shown", async () => {
+    const order = { id: 9n, market: 1, side: "sell" as const, price: 6n, quantity: 5n };
+    const real = facts.world.bind(facts);
+    const world = vi.spyOn(facts, "world").mockImplementation(async (b, k) => ({ ...(await real(b, k)), order: (id) => (id === 9n ? order : undefined) }));
+    vi.spyOn(prover(), "order").mockRejectedValue(new Error("nobody answers"));
+    const cancel = (id: bigint) => ({ kind: "cancel", target: { order: id, client: "" } }) as const;
+    await session.submit(cancel(9n), { confirm: "never", expect: (o) => o.price === 6n });
+    expect(posts).toHaveLength(1);
+    await expect(session.submit(cancel(9n), { confirm: "never", expect: (o) => o.price === 7n })).rejects.toThrow(/another one than the server has listed/);
+    const sending = session.submit(cancel(8n), { confirm: "never" });
+    const shown = await vi.waitFor(asked, 10_000);
+    expect(shown.warnings).toEqual(["It is not proven which order has this number. Cancel it only if you know."]);
+    confirmations.pending?.answer(false);
+    await expect(sending).rejects.toThrow(Cancelled);
+    expect(posts).toHaveLength(1);
+    world.mockRestore();
+  }, 30_000);
 
   test("a question ends with the session, and nothing is sent", async () => {
     const sending = session.submit({ kind: "transfer", to, asset: 1, amount: 5n, memo: "" });

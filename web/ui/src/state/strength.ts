@@ -23,7 +23,25 @@ export function bitsOf(passphrase: string): number {
   const words = text.split(/[\s\-_.]+/).filter((w) => w.length >= 3);
   // Several words: a guesser takes them out of a list. Who makes them up by himself has fewer than the list.
   if (words.length >= 3 && words.every((w) => /^\p{L}+$/u.test(w))) return bits + new Set(words).size * 11;
-  return bits + spread(text) * Math.log2(pool(passphrase));
+  for (const [run] of text.matchAll(/\p{L}+|\p{N}+|[^\p{L}\p{N}]+/gu)) bits += runBits(run);
+  return bits + capitals(passphrase);
+}
+
+/** The most that a word, a name or a date is worth, bits: it stands in a list, however long it is. */
+const listed = { word: 14, number: 8 };
+
+/** Letters, digits or signs that follow each other: what people put together is a word and a year and a sign. */
+function runBits(run: string): number {
+  const fresh = spread(run);
+  if (/\p{L}/u.test(run)) return Math.min(fresh * 4.7, listed.word) + Math.max(0, fresh - 10) * 3;
+  if (/\p{N}/u.test(run)) return Math.min(fresh * 3.3, listed.number) + Math.max(0, fresh - 4) * 2;
+  return Math.min(fresh, 6) * 3;
+}
+
+/** A capital at the beginning is no secret; others are worth a bit each. */
+function capitals(passphrase: string): number {
+  const inside = passphrase.slice(1).match(/\p{Lu}/gu)?.length ?? 0;
+  return Math.min(inside, 8) + (/^\p{Lu}/u.test(passphrase) ? 0.5 : 0);
 }
 
 /** How many letters count: those that go on in a row, or repeat the one before, hardly do. */
@@ -36,15 +54,6 @@ function spread(text: string): number {
     count += before === c || rising ? 0.25 : 1;
   });
   return Math.min(count, new Set(letters).size * 1.6);
-}
-
-function pool(text: string): number {
-  let size = 0;
-  if (/\p{Ll}/u.test(text)) size += 20;
-  if (/\p{Lu}/u.test(text)) size += 12;
-  if (/\p{N}/u.test(text)) size += 10;
-  if (/[^\p{L}\p{N}]/u.test(text)) size += 14;
-  return Math.max(size, 2);
 }
 
 /** How long guessing takes on average, seconds. */

@@ -45,11 +45,16 @@ export class Tabs {
   }
 }
 
+/** What tells nothing of the user, and protects the next one: which exchange this is, and its newest verified block (H-138). */
+const stays = { item: "souk.exchange", base: "souk-trust" };
+
 /** Wipes all that this origin keeps of the user. The page's own files in the service worker's cache hold nothing of him. */
 export async function wipeAll(): Promise<void> {
+  const pin = localStorage.getItem(stays.item);
   localStorage.clear();
+  if (pin !== null) localStorage.setItem(stays.item, pin);
   sessionStorage.clear();
   await forget().catch(() => undefined);
   const bases = await indexedDB.databases?.().catch(() => []);
-  for (const base of bases ?? []) if (base.name) indexedDB.deleteDatabase(base.name);
+  for (const base of bases ?? []) if (base.name && base.name !== stays.base) indexedDB.deleteDatabase(base.name);
 }

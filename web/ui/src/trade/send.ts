@@ -2,7 +2,7 @@
 import type { Schemas } from "souk-api";
 import { announce, type Mood } from "../state/announce.svelte.ts";
 import { facts } from "../state/facts.ts";
-import { Cancelled, CommandRefused, session } from "../state/session.svelte.ts";
+import { Cancelled, CommandRefused, session, type Wish } from "../state/session.svelte.ts";
 import type { Body } from "../souk/body.ts";
 import { text } from "../text.ts";
 import { form } from "./form.svelte.ts";
@@ -28,9 +28,9 @@ export async function send(body: Body, terms: Terms, side: Side): Promise<string
 }
 
 /** Sends a cancel or an amend. Answers whether it was done. */
-export async function change(body: Body, confirm: "always" | "settings" | "never", done: (r: Schemas["Receipt"]) => string): Promise<boolean> {
+export async function change(body: Body, wish: Wish, done: (r: Schemas["Receipt"]) => string): Promise<boolean> {
   try {
-    announce.say(done(await session.submit(body, { confirm })), "plain");
+    announce.say(done(await session.submit(body, wish)), "plain");
     return true;
   } catch (error) {
     failed(error);

@@ -1,1 +1,0 @@
-import{D as e,K as t,W as n,nt as r}from"./facts-M_KtzJ-v.js";var i=t(`<span class="spinner svelte-15q5r6v" role="img"></span>`);function a(t,a){var o=i();r(()=>e(o,`aria-label`,a.label)),n(t,o)}export{a as t};
