@@ -41,6 +41,7 @@ func rules() []Rule {
 		{Package: "exchange/roster", Floor: 1, Imports: values, Pure: true},
 		{Package: "mail", Floor: 1, Imports: []string{"identity"}, Pure: true},
 		{Package: "peernet", Floor: 1, Imports: []string{"identity"}, Pure: true},
+		{Package: "peernet/terms", Floor: 1, Imports: []string{"asset", "identity"}, Pure: true},
 		{Package: "threshold", Floor: 1, Imports: []string{"asset", "script"}, Pure: true},
 		{Package: "exchange/exchangetest", Floor: 1, Imports: with(state, "internal/bulk"), Test: true},
 		{Package: "exchange/market/markettest", Floor: 1, Imports: with(values, "exchange/market", "internal/bulk"), Test: true},
