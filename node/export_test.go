@@ -12,6 +12,7 @@ import (
 	"souk/replica"
 	"souk/script"
 	"souk/store/sealed"
+	"souk/web"
 )
 
 // DiskFailed tells whether a reason to stop is one of the disk.
@@ -93,4 +94,17 @@ var (
 // PracticeKey opens the key with which a home's server gives play money.
 func PracticeKey(h Home, pass sealed.Passphrase) (identity.PrivateKey, error) {
 	return openKey(h.in(practiceKey), rolePractice, pass)
+}
+
+// GiftsIn are the gifts of a config in the assets of a state.
+func GiftsIn(give []string, s *exchange.State) ([]web.Gift, error) {
+	p := &practice{}
+	for _, text := range give {
+		g, err := parseGift(text)
+		if err != nil {
+			return nil, err
+		}
+		p.terms = append(p.terms, g)
+	}
+	return p.amounts(s)
 }

@@ -19,9 +19,11 @@ import (
 	"souk/api"
 	"souk/asset"
 	"souk/exchange"
+	"souk/exchange/custody"
 	"souk/exchange/ledger"
 	"souk/identity"
 	"souk/replica"
+	"souk/script"
 	"souk/store/sealed"
 	"souk/web"
 )
@@ -85,6 +87,32 @@ func (c *PracticeConfig) check() error {
 	return nil
 }
 
+// refuse refuses to give what a virtual server's bank has to pay out in coins that are worth
+// money (H-133).
+func (c *PracticeConfig) refuse(f *exchange.Founding) error {
+	for _, text := range c.Give {
+		for i := range f.Banks {
+			if g, err := parseGift(text); err == nil && g.symbol == f.Banks[i].Symbol && isMoney(f.Banks[i].Network) {
+				return backed(g.symbol, f.Banks[i].Network)
+			}
+		}
+	}
+	return nil
+}
+
+// isMoney tells whether coins of a network may be worth money. Those of a network whose blocks
+// anybody makes on his machine are not.
+func isMoney(network string) bool {
+	n, ok := script.ByName(network)
+	return !ok || !onDemand(n)
+}
+
+func backed(symbol, network string) error {
+	return fmt.Errorf("%w: a bank has to pay coins of %s for %s, so it is no play money: give an asset of its own that nothing stands behind, like PLAY%s", errBacked, network, symbol, symbol)
+}
+
+var errBacked = errors.New("this would give real coins away")
+
 // NewPracticeKey makes the key with which a home's server gives play money, or reads the
 // public half of the one that is there.
 func NewPracticeKey(h Home, pass sealed.Passphrase, work int) (identity.PublicKey, error) {
@@ -118,7 +146,7 @@ account = %s
 # The sealed key that does it, which souk practice key makes; the account lets it act with
 # the scope transfer. Each server has its own.
 key = %s
-# What is given, such as ["0.1 BTC", "10000 EUR"].
+# What is given, such as ["0.1 PLAYBTC", "10000 PLAYEUR"]: nothing that a bank pays out in coins.
 give = %s
 `, tomlString(c.Account), tomlString(c.Key), tomlList(c.Give))
 }
@@ -133,6 +161,7 @@ type practice struct {
 	terms   []gift
 	replica *replica.Replica
 	log     *slog.Logger
+	alarm   sync.Once // tells of a gift that is no play money
 
 	turn  sync.Mutex // guards what follows, also while the state is looked at
 	notes *os.File
@@ -160,6 +189,10 @@ func (v *virtual) practising(r *replica.Replica) (*practice, error) {
 			return nil, fmt.Errorf("%w: practice.give: %w", ErrConfig, err)
 		}
 		p.terms = append(p.terms, g)
+	}
+	var real error
+	if err := r.View(func(s *exchange.State) { _, real = p.amounts(s) }); err == nil && errors.Is(real, errBacked) {
+		return nil, fmt.Errorf("%w: practice.give: %w", ErrConfig, real)
 	}
 	if err := p.open(filepath.Join(v.dir, "practice")); err != nil {
 		return nil, fmt.Errorf("play money: %w", err)
@@ -268,7 +301,10 @@ func (p *practice) Gifts(s *exchange.State) []web.Gift {
 	if !ok || s.Ledger().Authorize(n, p.key.Public(), ledger.Transfer, 0, max(s.Time(), uint64(time.Now().UnixMilli()))) != ledger.OK {
 		return nil
 	}
-	gifts := p.amounts(s)
+	gifts, err := p.amounts(s)
+	if errors.Is(err, errBacked) {
+		p.alarm.Do(func() { p.log.Error("no play money is given", slog.Any("error", err)) })
+	}
 	for _, g := range gifts {
 		if s.Ledger().Available(n, g.Asset) < g.Amount {
 			return nil
@@ -277,22 +313,40 @@ func (p *practice) Gifts(s *exchange.State) []web.Gift {
 	return gifts
 }
 
-// amounts are the gifts in the assets of a state; none if one of them is not there.
-func (p *practice) amounts(s *exchange.State) []web.Gift {
+// amounts are the gifts in the assets of a state; none if one of them is not there, or is none
+// to give away.
+func (p *practice) amounts(s *exchange.State) ([]web.Gift, error) {
 	gifts := make([]web.Gift, 0, len(p.terms))
 	for _, t := range p.terms {
 		id, ok := s.Ledger().BySymbol(t.symbol)
 		if !ok {
-			return nil
+			return nil, fmt.Errorf("there is no asset %s", t.symbol)
 		}
 		a, _ := s.Ledger().Asset(id)
 		n, err := asset.Parse(t.amount, a.Decimals)
 		if err != nil {
-			return nil
+			return nil, err
+		}
+		if network := networkOf(s, id); network != "" && isMoney(network) {
+			return nil, backed(t.symbol, network)
 		}
 		gifts = append(gifts, web.Gift{Asset: id, Amount: n})
 	}
-	return gifts
+	return gifts, nil
+}
+
+// networkOf is the network of an asset's bank; empty if it has none.
+func networkOf(s *exchange.State, id asset.ID) string {
+	if s.Banks() == nil {
+		return ""
+	}
+	for i := range s.Banks().Banks() {
+		if bank := custody.Bank(i + 1); s.Banks().Asset(bank) == id {
+			info, _ := s.Banks().Bank(bank)
+			return info.Network
+		}
+	}
+	return ""
 }
 
 // Given implements web.Practice.
@@ -311,11 +365,11 @@ func (p *practice) done(to identity.Address) bool {
 // gave it, perhaps a moment ago.
 func (p *practice) has(s *exchange.State, to identity.Address) bool {
 	n, ok := s.Ledger().Find(to)
-	gifts := p.amounts(s)
+	gifts, err := p.amounts(s)
 	for _, g := range gifts {
 		ok = ok && s.Ledger().Available(n, g.Asset)+s.Ledger().Held(n, g.Asset) >= g.Amount
 	}
-	return ok && len(gifts) > 0
+	return ok && err == nil && len(gifts) > 0
 }
 
 // Give implements web.Practice.

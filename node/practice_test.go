@@ -15,6 +15,7 @@ import (
 	"souk/api"
 	"souk/asset"
 	"souk/exchange"
+	"souk/exchange/exchangetest"
 	"souk/exchange/ledger"
 	"souk/identity"
 	"souk/node"
@@ -286,6 +287,54 @@ func TestPracticeBehindProxy(t *testing.T) {
 	}
 	if got := ask(7, "203.0.113.7, 203.0.113.8"); got != http.StatusOK {
 		t.Errorf("another one: %d", got)
+	}
+}
+
+// What a bank pays out in coins that may be worth money is never given away: the server does
+// not start, the configuration is called bad, and a state with such an asset has no gifts (H-133).
+func TestPracticeOfCoins(t *testing.T) {
+	found := func(network string) *node.Local {
+		t.Helper()
+		start := node.BankTerms{Asset: "BTC", Network: network}
+		if network == "bitcoin" {
+			start.StartHeight, start.StartHash = 900_000, strings.Repeat("00", 31)+"ab"
+		}
+		l, err := node.FoundLocal(node.LocalSetup{
+			Dir: filepath.Join(t.TempDir(), "fed"), Name: "test", Servers: 4, Work: sealed.TestWork, Now: time.Now().Add(-time.Second),
+			Banks: []node.BankTerms{start}, Give: playMoney,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	h := found("bitcoin").Homes[0]
+	n, err := node.Open(h, node.Options{Pass: sealed.FromFile(h.PassphraseFile())})
+	if err == nil {
+		_ = n.Close()
+	}
+	for _, err := range []error{err, node.CheckConfig(h)} {
+		if !errors.Is(err, node.ErrConfig) || !strings.Contains(err.Error(), "practice.give") || !strings.Contains(err.Error(), "coins of bitcoin for BTC") || !strings.Contains(err.Error(), "PLAYBTC") {
+			t.Error(err)
+		}
+	}
+	if err := node.CheckConfig(found("bitcoin-regtest").Homes[0]); err != nil {
+		t.Errorf("coins that anybody makes: %v", err)
+	}
+	for network, ok := range map[string]bool{"bitcoin": false, "bitcoin-signet": false, "bitcoin-regtest": true} {
+		f := exchangetest.BankFounding(4)
+		for i := range f.Members {
+			exchangetest.SetBankKeys(&f.Members[i], network)
+		}
+		f.Banks[0].Network = network
+		s := exchangetest.From(f).State
+		gifts, err := node.GiftsIn([]string{"10000 EUR", "1 TBC"}, s)
+		if ok != (err == nil && len(gifts) == 2) || !ok && (len(gifts) != 0 || !strings.Contains(err.Error(), "coins of "+network)) {
+			t.Errorf("%s: %v, %v", network, gifts, err)
+		}
+		if gifts, err := node.GiftsIn([]string{"0.1 BTC", "10000 EUR"}, s); err != nil || len(gifts) != 2 {
+			t.Errorf("%s, assets without a bank: %v, %v", network, gifts, err)
+		}
 	}
 }
 

@@ -65,8 +65,11 @@ func CheckConfig(h Home) error {
 	for i := range c.Virtual {
 		v := &c.Virtual[i]
 		table := fmt.Sprintf("virtual_server.%d.", i+1)
-		_, err := ReadFounding(h.in(v.Founding))
+		f, err := ReadFounding(h.in(v.Founding))
 		say(table+"founding", err)
+		if i == 0 && err == nil && c.Practice.Account != "" {
+			say("practice.give", c.Practice.refuse(f))
+		}
 		for _, role := range []string{RoleConsensus, RoleNode} {
 			_, err := os.Stat(filepath.Join(h.in(v.Keys), role+".age"))
 			say(table+"keys", err)

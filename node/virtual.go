@@ -73,6 +73,10 @@ func (n *Node) newVirtual(c *VirtualConfig) (*virtual, error) {
 		}
 	}
 	if n.config.Practice.Account != "" && c == &n.config.Virtual[0] {
+		if err := n.config.Practice.refuse(f); err != nil {
+			wipe(v.key, v.nodeKey)
+			return nil, fmt.Errorf("%w: practice.give: %w", ErrConfig, err)
+		}
 		// What is offered besides keeps no server from its work: a restored home does not have this key.
 		if v.practiceKey, err = openKey(n.home.in(n.config.Practice.Key), rolePractice, n.opts.Pass); err != nil {
 			v.log.Error("this server gives no play money: souk practice key makes the key for it", slog.Any("error", err))
