@@ -166,3 +166,30 @@ func TestBans(t *testing.T) { // F-34
 		t.Error("not the one that ends first was let in")
 	}
 }
+
+func TestConduct(t *testing.T) { // F-33
+	c := intake.NewConduct()
+	for i := range 6 {
+		if c.Bad(peer(1), start) {
+			t.Fatalf("cut after %d bad messages", i+1)
+		}
+	}
+	if !c.Bad(peer(1), start) {
+		t.Error("not cut after seven")
+	}
+	if s := c.Score(peer(1), start.Add(6*time.Second)); s != -10*3.5*3.5 {
+		t.Errorf("six seconds later the score is %v", s)
+	}
+	c.Forget(start)
+	if s := c.Score(peer(1), start); s != -490 {
+		t.Errorf("the score is %v", s)
+	}
+	if s := c.Score(peer(1), start.Add(5*time.Minute)); s != 0 {
+		t.Errorf("five minutes later the score is %v", s)
+	}
+	for i := range 600 { // one in five seconds is never too many
+		if c.Bad(peer(2), start.Add(time.Duration(i)*5*time.Second)) {
+			t.Fatal("cut for a bad message now and then")
+		}
+	}
+}

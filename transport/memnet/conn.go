@@ -3,7 +3,6 @@ package memnet
 import (
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"sync"
 	"time"
@@ -19,8 +18,6 @@ type conn struct {
 	mu      sync.Mutex // taken after the mu of nodes
 	broken  bool
 	streams map[*pipe]bool
-	bad     [2]float64 // messages that an end held against the other one
-	counted [2]time.Time
 }
 
 func (c *conn) other(n *Node) *Node {
@@ -28,21 +25,6 @@ func (c *conn) other(n *Node) *Node {
 		return c.ends[1]
 	}
 	return c.ends[0]
-}
-
-// score is what n thinks of the other end after more bad messages.
-func (c *conn) score(n *Node, more float64) float64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	i, now := 0, time.Now()
-	if c.ends[1] == n {
-		i = 1
-	}
-	if c.bad[i] > 0 {
-		c.bad[i] *= math.Exp2(-now.Sub(c.counted[i]).Seconds() / badHalving.Seconds())
-	}
-	c.bad[i], c.counted[i] = c.bad[i]+more, now
-	return badWeight * c.bad[i] * c.bad[i]
 }
 
 func (c *conn) gone() bool {

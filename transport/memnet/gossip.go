@@ -85,7 +85,7 @@ func (n *Node) spread(from transport.ID, name string, id intake.MessageID, data 
 			took, rank := chance.delay(link)
 			n.network.plan(n.network.now()+took, rank, func() {
 				if other := c.other(n); !c.gone() {
-					other.take(c, n.id, name, id, data)
+					other.take(n.id, name, id, data)
 				}
 			})
 		}
@@ -93,7 +93,7 @@ func (n *Node) spread(from transport.ID, name string, id intake.MessageID, data 
 }
 
 // take is how a message comes in.
-func (n *Node) take(c *conn, from transport.ID, name string, id intake.MessageID, data []byte) {
+func (n *Node) take(from transport.ID, name string, id intake.MessageID, data []byte) {
 	n.mu.Lock()
 	t, closed := n.topics[name], n.closed
 	n.mu.Unlock()
@@ -106,7 +106,7 @@ func (n *Node) take(c *conn, from transport.ID, name string, id intake.MessageID
 	case intake.Drop:
 		return
 	case intake.Flood:
-		n.Ban(from, now.Add(cutFor), "it floods")
+		n.Ban(from, now.Add(intake.CutFor), "it floods")
 		return
 	}
 	if t == nil || !n.seen.Add(id, now) {
@@ -124,8 +124,8 @@ func (n *Node) take(c *conn, from transport.ID, name string, id intake.MessageID
 		}
 	case transport.Ignore:
 	case transport.Reject:
-		if c.score(n, 1) < cutBelow {
-			n.Ban(from, now.Add(cutFor), "it passes on what is invalid")
+		if n.conduct.Bad(from, now) {
+			n.Ban(from, now.Add(intake.CutFor), "it passes on what is invalid")
 		}
 	}
 }

@@ -12,14 +12,6 @@ import (
 	"souk/transport/intake"
 )
 
-// What peers do to those who misbehave, as transport/libp2p does (F-32, F-33).
-const (
-	badWeight  = -10.0 // times the square of the count of bad messages
-	badHalving = 6 * time.Second
-	cutBelow   = -400.0
-	cutFor     = 10 * time.Minute
-)
-
 // A round trip is the least of so many, measured again so often.
 const (
 	pings     = 5
@@ -40,6 +32,7 @@ type Node struct {
 	seen    *intake.Seen
 	bans    *intake.Bans
 	meter   *intake.Meter
+	conduct *intake.Conduct
 	stop    chan struct{}
 
 	mu       sync.Mutex
@@ -63,7 +56,8 @@ func (n *Network) Join(id transport.ID, config NodeConfig) (*Node, error) {
 	}
 	node := &Node{
 		network: n, id: id, config: config, seen: intake.NewSeen(), bans: intake.NewBans(), meter: intake.NewMeter(config.Limits),
-		stop: make(chan struct{}), conns: map[transport.ID]*conn{}, handlers: map[string]func(transport.ID, transport.Stream){},
+		conduct: intake.NewConduct(),
+		stop:    make(chan struct{}), conns: map[transport.ID]*conn{}, handlers: map[string]func(transport.ID, transport.Stream){},
 		topics: map[string]*topic{}, chances: map[transport.ID]*chance{},
 	}
 	n.mu.Lock()
@@ -336,7 +330,7 @@ func (n *Node) Score(p transport.ID) (float64, bool) {
 	if c == nil {
 		return 0, false
 	}
-	return c.score(n, 0), true
+	return n.conduct.Score(p, time.Now()), true
 }
 
 // checkName tells whether a topic or protocol has a name that all adapters bear.

@@ -58,12 +58,12 @@ func testDial(t *testing.T, w World) {
 
 func testUnreachable(t *testing.T, w World) {
 	a, b := w.Open(t), w.Open(t)
-	wantError(t, a.Dial(w.context(t), stranger(t)), transport.ErrUnreachable)
+	wantError(t, a.Dial(w.context(t), w.Absent(t)), transport.ErrUnreachable)
 	if err := a.Dial(w.context(t), a.Self()); err == nil {
 		t.Error("dialled itself")
 	}
 	// Another's address does not make one that other.
-	other := stranger(t)
+	other := w.Absent(t)
 	if err := a.Dial(w.context(t), other, b.Addrs()...); err == nil {
 		t.Error("a peer was taken for another one")
 	}

@@ -25,6 +25,8 @@ type Net interface {
 type World struct {
 	// Open adds a peer, which is closed when the test ends.
 	Open func(t *testing.T) Net
+	// Absent is a peer that may be dialled and is not there; nil means anybody.
+	Absent func(t *testing.T) transport.ID
 	// Patience is for how long the suite waits for what must happen; zero means 15 seconds.
 	Patience time.Duration
 	// Bulk is how many bytes a big stream carries; zero means 8 MiB.
@@ -35,6 +37,9 @@ type World struct {
 func Run(t *testing.T, w World) {
 	if w.Patience == 0 {
 		w.Patience = 15 * time.Second
+	}
+	if w.Absent == nil {
+		w.Absent = stranger
 	}
 	if w.Bulk == 0 {
 		w.Bulk = 8 << 20
