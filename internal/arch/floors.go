@@ -68,7 +68,10 @@ func rules() []Rule {
 		{Package: "transport", Floor: 2, Imports: []string{"identity"}},
 		{Package: "transport/intake", Floor: 2, Imports: []string{"transport"}, Shared: true},
 		{Package: "transport/memnet", Floor: 2, Imports: []string{"transport", "transport/intake"}},
+		{
 			Package: "transport/libp2p", Floor: 2, Imports: []string{"identity", "transport", "transport/intake"}, Shared: true,
+			Owns: []string{"github.com/libp2p", "github.com/multiformats"},
+		},
 		{Package: "transport/transporttest", Floor: 2, Imports: []string{"identity", "transport"}, Test: true},
 		{Package: "store", Floor: 2},
 		{Package: "store/pebble", Floor: 2, Imports: []string{"store"}, Owns: []string{"github.com/cockroachdb/pebble"}},
@@ -97,7 +100,6 @@ func rules() []Rule {
 		{Package: "replica", Floor: 3, Imports: with(state, "consensus", "store", "archive")},
 		{Package: "custodian", Floor: 3, Imports: with(state, "chain", "threshold")},
 		{Package: "recovery", Floor: 3, Imports: with(coins, "chain", "threshold")},
-		{Package: "courier", Floor: 3, Imports: []string{"identity", "mail", "transport", "store", "store/sealed"}},
 		{Package: "tape", Floor: 3, Imports: []string{"asset", "exchange", "exchange/market", "archive"}},
 		{Package: "signer", Floor: 3, Imports: []string{"asset", "exchange/custody", "script", "threshold"}},
 
