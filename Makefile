@@ -9,7 +9,7 @@
 # make fuzz     every fuzz target for FUZZTIME
 # make mutate   how many of the listed faults the tests catch; what was caught is remembered
 #               until something that decides it changes, so it can be done in several runs
-# make soak     the tests of real servers, ten minutes of bots and streams, and the market's
+# make soak     the tests of real servers, twenty minutes of bots and streams, and the market's
 #               properties over FACTOR times as many random books, at length
 
 SEEDS    ?= 20000
