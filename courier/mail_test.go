@@ -384,7 +384,41 @@ func TestReceiptIsLost(t *testing.T) {
 	})
 }
 
-// O-13: nothing is kept for more than 60 hours by anybody.
+// O-25: who has lost his disk, and still has his keys, is written to again by those who knew him.
+func TestReaderHasForgotten(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, good())
+		w.add(true, false)
+		alice, bob := w.add(false, true), w.add(false, true)
+		card := bob.card(1)
+		to := alice.knows("bob", card)
+		for i := range 40 {
+			alice.writes(to, "letter %d", i)
+		}
+		time.Sleep(12 * time.Hour)
+		if n := len(bob.Inbox()); n != 40 {
+			t.Fatalf("%d letters", n)
+		}
+		bob.sleep()
+		bob.disk = memstore.New()
+		bob.wake()
+		alice.writes(to, "are you there?")
+		time.Sleep(10 * 24 * time.Hour)
+		if got := bob.bodies(); got["are you there?"] != 1 {
+			t.Errorf("bob read %v", got)
+		}
+		alice.writes(to, "good")
+		time.Sleep(3 * time.Hour)
+		if got := bob.bodies(); got["good"] != 1 {
+			t.Errorf("bob read %v", got)
+		}
+		if s := alice.states(); s[courier.Arrived] != 42 {
+			t.Errorf("alice's letters: %v", s)
+		}
+	})
+}
+
+// O-13: nothing is kept for more than 60 hours by anybody, an index neither.
 func TestRetention(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, good())
@@ -412,7 +446,7 @@ func TestRetention(t *testing.T) {
 				t.Errorf("only %d envelopes are kept in the second day", len(kept))
 			}
 		}
-		if kept := envelopes(t, keeper.disk); len(kept) != 0 || keeper.Counts().Kept != 0 {
+		if kept := disk(t, keeper.disk); len(kept) != 0 || keeper.Counts().Kept != 0 {
 			t.Errorf("%d envelopes are left, %d counted", len(kept), keeper.Counts().Kept)
 		}
 		if len(arrived) < 140 { // letters and receipts

@@ -21,13 +21,14 @@ import (
 
 // Times of a carrier.
 const (
-	syncEvery  = 10 * time.Minute // how often a full carrier asks another what it missed, about
-	syncLight  = time.Hour        // the same of a light one
-	syncAgain  = 20 * time.Second // the same after nobody could be asked
-	syncTime   = 5 * time.Minute  // for all that is asked of one
-	streamTime = 30 * time.Second // for one request
-	stemDelay  = 3 * time.Second  // before an envelope for somebody else is published, at most
-	streamsOf  = 16               // requests that are answered at once
+	syncEvery   = 10 * time.Minute // how often a full carrier asks another what it missed, about
+	syncLight   = time.Hour        // the same of a light one
+	syncAgain   = 20 * time.Second // the same after nobody could be asked
+	syncTime    = 5 * time.Minute  // for all that is asked of one
+	streamTime  = 30 * time.Second // for one request
+	stemDelay   = 3 * time.Second  // before an envelope for somebody else is published, at most
+	streamsOf   = 16               // requests that are answered at once
+	streamsEach = 4                // those of one peer
 )
 
 // CarrierConfig is what a carrier works with.
@@ -48,19 +49,19 @@ type CarrierConfig struct {
 // mailboxes. All methods may be called from several goroutines.
 type Carrier struct {
 	CarrierConfig
-	keep    *keep
-	drops   [mail.Drops]atomic.Uint64
-	others  [counts]atomic.Uint64
-	streams chan struct{} // a token for each request that is answered
+	keep   *keep
+	drops  [mail.Drops]atomic.Uint64
+	others [counts]atomic.Uint64
 
-	mu     sync.Mutex
-	boxes  []*Mailbox
-	shards map[uint8]bool // that it listens to
-	listen func(shard uint8) error
-	hear   chan struct{} // there is a reason to ask others soon
-	asked  map[transport.ID][]sum
-	askedH mail.Hour // the first hour of asked
-	wishes int       // counts changes of what is wanted
+	mu      sync.Mutex
+	streams map[transport.ID]int // requests that are being answered
+	boxes   []*Mailbox
+	shards  map[uint8]bool // that it listens to
+	listen  func(shard uint8) error
+	hear    chan struct{} // there is a reason to ask others soon
+	asked   map[transport.ID][]sum
+	askedH  mail.Hour // the first hour of asked
+	wishes  int       // counts changes of what is wanted
 }
 
 // What is counted besides mail.Drop.
@@ -93,7 +94,7 @@ func NewCarrier(config CarrierConfig) (*Carrier, error) {
 		config.Cover = 2
 	}
 	c := &Carrier{
-		CarrierConfig: config, streams: make(chan struct{}, streamsOf), shards: map[uint8]bool{}, hear: make(chan struct{}, 1),
+		CarrierConfig: config, streams: map[transport.ID]int{}, shards: map[uint8]bool{}, hear: make(chan struct{}, 1),
 		asked: map[transport.ID][]sum{},
 	}
 	var kept store.Store

@@ -79,7 +79,7 @@ type outRecord struct {
 	Numbered bool
 	Body     []byte
 	Card     []byte // that goes with it
-	Hello    bool   // the next envelope goes to the bucket
+	Closed   int    // how many envelopes there were
 	Hurry    bool
 	Envelope []byte // the latest, with its stamp; nil: none yet
 	Expiry   mail.Hour

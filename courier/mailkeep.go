@@ -12,9 +12,13 @@ import (
 // Prefixes of keys in the store.
 const (
 	prefixEnvelope = 'e' // and hour, tag, id: an envelope, as it came
+	prefixIndex    = 'x' // and the same: its shard, kind and size, so that lists need not read envelopes
 	prefixShards   = 's' // which shards a light carrier listens to
 	prefixBox      = 'b' // and eight bytes: the records of one mailbox
 )
+
+// aboutSize is the size of what the index says of an envelope.
+const aboutSize = 1 + 1 + 2
 
 // hourBytes is how much is kept of one shard that expires in one hour, unless the config
 // says otherwise: 16 shards and 60 hours make 60 GiB.
@@ -46,9 +50,9 @@ func newKeep(s store.Store, most uint64) (*keep, error) {
 	if s == nil {
 		return k, nil
 	}
-	err := s.Scan([]byte{prefixEnvelope}, []byte{prefixEnvelope + 1}, func(name, data []byte) bool {
-		if len(name) == 1+keySize && len(data) > 2 && data[2] < mail.Shards {
-			k.note(parseKey(name[1:]), data[2], len(data))
+	err := s.Scan([]byte{prefixIndex}, []byte{prefixIndex + 1}, func(name, about []byte) bool {
+		if len(name) == 1+keySize && len(about) == aboutSize && about[0] < mail.Shards {
+			k.note(parseKey(name[1:]), about[0], int(binary.BigEndian.Uint16(about[2:])))
 		}
 		return true
 	})
@@ -112,6 +116,7 @@ func (k *keep) put(e *mail.Checked, data []byte) (bool, error) {
 	}
 	b := k.store.NewBatch()
 	b.Set(name.append([]byte{prefixEnvelope}), data)
+	b.Set(name.append([]byte{prefixIndex}), binary.BigEndian.AppendUint16([]byte{e.Shard, byte(e.Kind)}, uint16(len(data))))
 	if err := b.Commit(false); err != nil {
 		return true, fmt.Errorf("keep an envelope: %w", err)
 	}
@@ -131,7 +136,9 @@ func (k *keep) drop(now mail.Hour) error {
 		return nil
 	}
 	b := k.store.NewBatch()
-	b.DeleteRange([]byte{prefixEnvelope}, binary.BigEndian.AppendUint32([]byte{prefixEnvelope}, uint32(now)+1))
+	for _, prefix := range []byte{prefixEnvelope, prefixIndex} {
+		b.DeleteRange([]byte{prefix}, binary.BigEndian.AppendUint32([]byte{prefix}, uint32(now)+1))
+	}
 	if err := b.Commit(false); err != nil {
 		return fmt.Errorf("drop expired mail: %w", err)
 	}
@@ -163,10 +170,10 @@ func (k *keep) sums(from, to mail.Hour) []sum {
 // list answers the encoded entries of one hour after a key.
 func (k *keep) list(after key) ([]byte, error) {
 	var out []byte
-	from := append(after.append([]byte{prefixEnvelope}), 0) // the key just behind it
-	to := binary.BigEndian.AppendUint32([]byte{prefixEnvelope}, uint32(after.hour)+1)
-	err := k.store.Scan(from, to, func(name, data []byte) bool {
-		out = appendEntry(out, entry{shard: data[2], kind: mail.Kind(data[1]), key: parseKey(name[1:])})
+	from := append(after.append([]byte{prefixIndex}), 0) // the key just behind it
+	to := binary.BigEndian.AppendUint32([]byte{prefixIndex}, uint32(after.hour)+1)
+	err := k.store.Scan(from, to, func(name, about []byte) bool {
+		out = appendEntry(out, entry{shard: about[0], kind: mail.Kind(about[1]), key: parseKey(name[1:])})
 		return len(out) < mostEntries*entrySize
 	})
 	return out, err
@@ -184,8 +191,8 @@ func (k *keep) get(name key) []byte {
 // each hands over all envelopes that somebody may want.
 func (k *keep) each(want func(mail.Kind, mail.Tag) bool, yield func(data []byte)) error {
 	var wanted []key
-	err := k.store.Scan([]byte{prefixEnvelope}, []byte{prefixEnvelope + 1}, func(name, data []byte) bool {
-		if key := parseKey(name[1:]); want(mail.Kind(data[1]), key.tag) {
+	err := k.store.Scan([]byte{prefixIndex}, []byte{prefixIndex + 1}, func(name, about []byte) bool {
+		if key := parseKey(name[1:]); want(mail.Kind(about[1]), key.tag) {
 			wanted = append(wanted, key)
 		}
 		return true

@@ -274,10 +274,11 @@ func (m *Mailbox) closeLetter(o *outRecord) ([]byte, error) {
 		o.Number, o.Numbered = n, true
 		m.expectReceipt(o)
 	}
-	if c.Heard {
+	at.Kind, at.Tag = m.address(c, o)
+	o.Closed++
+	if c.Heard && at.Kind == mail.Tagged {
 		card = nil // he has it
 	}
-	at.Kind, at.Tag = m.address(c, o)
 	data, err := mail.Seal(m.carrier.Random, &m.keys.Writer, c.reader(), at, expiry, m.words(o, card))
 	if err != nil {
 		return nil, err
@@ -285,14 +286,14 @@ func (m *Mailbox) closeLetter(o *outRecord) ([]byte, error) {
 	return data, m.records.write(func(w *recordWriter) { w.contact(c); w.out(o) })
 }
 
-// address is what a letter's envelope shows (O-25).
+// address is what a letter's envelope shows (O-25). A tag that nobody answers may be one that
+// the reader has forgotten, or a reply tag that another has used: then it is the bucket's turn.
 func (m *Mailbox) address(c *contact, o *outRecord) (mail.Kind, mail.Tag) {
 	switch {
-	case c.Heard:
+	case c.Heard && o.Closed%3 != 2:
 		return mail.Tagged, c.pair.OutTag(o.Number)
-	case !o.Hello && c.UsedTags < len(c.card.Tags):
+	case !c.Heard && o.Closed == 0 && c.UsedTags < len(c.card.Tags):
 		c.UsedTags++
-		o.Hello = true // if nobody reads that, it was used by another
 		return mail.Tagged, c.card.Tags[c.UsedTags-1]
 	default:
 		return mail.Hello, mail.BucketTag(c.card.Bucket)

@@ -87,6 +87,9 @@ func TestCapturedDisk(t *testing.T) {
 		}
 		tags, ephemeral, visible := map[mail.Tag]int{}, map[mail.PublicKey]int{}, map[string]int{}
 		for name, data := range all {
+			if name[0] != 'e' { // an index of the same
+				continue
+			}
 			e, err := mail.ParseEnvelope(data)
 			if err != nil {
 				t.Fatalf("%x is no envelope", name)
@@ -111,7 +114,7 @@ func TestCapturedDisk(t *testing.T) {
 				t.Errorf("tag %x is there %d times", tag, n)
 			}
 		}
-		if len(ephemeral) != len(all) || len(visible) > 2 {
+		if len(ephemeral) != len(envelopes(t, captured.disk)) || len(visible) > 2 {
 			t.Errorf("%d keys in %d envelopes; what is visible: %v", len(ephemeral), len(all), visible)
 		}
 	})

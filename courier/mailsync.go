@@ -20,9 +20,9 @@ const (
 
 // serve answers those who ask, until the context ends.
 func (c *Carrier) serve(ctx context.Context) {
-	c.Net.Handle(protocolStem, func(_ transport.ID, s transport.Stream) {
+	c.Net.Handle(protocolStem, func(from transport.ID, s transport.Stream) {
 		var data []byte
-		c.answer(s, mail.SizeLarge, func(request []byte) (reply []byte, err error) {
+		c.answer(from, s, mail.SizeLarge, func(request []byte) (reply []byte, err error) {
 			data, reply, err = c.stem(request)
 			return reply, err
 		})
@@ -46,19 +46,17 @@ func (c *Carrier) serve(ctx context.Context) {
 		protocolList: {listRequest, c.answerList},
 		protocolGet:  {mostKeys * keySize, c.answerGet},
 	} {
-		c.Net.Handle(protocol, func(_ transport.ID, s transport.Stream) { c.answer(s, h.most, h.answer) })
+		c.Net.Handle(protocol, func(from transport.ID, s transport.Stream) { c.answer(from, s, h.most, h.answer) })
 	}
 }
 
 // answer reads one request and answers it, or closes the stream.
-func (c *Carrier) answer(s transport.Stream, most int, answer func(request []byte) ([]byte, error)) {
+func (c *Carrier) answer(from transport.ID, s transport.Stream, most int, answer func(request []byte) ([]byte, error)) {
 	defer s.Close() //nolint:errcheck // the answer is over either way
-	select {
-	case c.streams <- struct{}{}:
-	default:
+	if !c.enter(from) {
 		return // too many ask at once
 	}
-	defer func() { <-c.streams }()
+	defer c.leave(from)
 	if s.SetDeadline(time.Now().Add(streamTime)) != nil {
 		return
 	}
@@ -68,6 +66,29 @@ func (c *Carrier) answer(s transport.Stream, most int, answer func(request []byt
 	}
 	if reply, err := answer(request); err == nil {
 		_, _ = s.Write(reply)
+	}
+}
+
+// enter tells whether one more request of a peer is answered now; leave ends it.
+func (c *Carrier) enter(from transport.ID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	total := 0
+	for _, n := range c.streams {
+		total += n
+	}
+	if total >= streamsOf || c.streams[from] >= streamsEach {
+		return false
+	}
+	c.streams[from]++
+	return true
+}
+
+func (c *Carrier) leave(from transport.ID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.streams[from]--; c.streams[from] == 0 {
+		delete(c.streams, from)
 	}
 }
 
