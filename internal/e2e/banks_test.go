@@ -369,7 +369,9 @@ func TestBanks(t *testing.T) {
 	b.auditLight()
 	bob := b.customer("bob")
 	bob.receives()
-	b.mine("BTC", int(b.coins["BTC"].Network().Depth(2e8)))
+	for symbol, c := range b.coins {
+		b.mine(symbol, int(c.Network().Depth(3e8)))
+	}
 	bob.has()
 	b.Kill(1)
 	bob.sends()

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,18 +26,20 @@ import (
 type customer struct {
 	b        *banked
 	programs []walletProgram
-	wants    asset.Amount // what the wallet is to have
+	wants    map[string]asset.Amount // what the wallets are to have, by symbol
 	paid     []payout
 }
 
-// walletProgram is a client of bitcoind, unmodified.
+// walletProgram is a client of bitcoind, unmodified, that uses the wallet of a bank.
 type walletProgram struct {
 	name    string
+	symbol  string // of the bank's asset
 	command func(ctx context.Context, method string, params ...any) *exec.Cmd
 }
 
 // payout is what was sent.
 type payout struct {
+	symbol string
 	id     string
 	out    []byte
 	amount asset.Amount
@@ -68,7 +71,10 @@ func (b *banked) customer(name string) *customer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &customer{b: b, programs: []walletProgram{btcctl(t, tr, &key), bitcoinCore(t, tr, &key)}}
+	return &customer{
+		b: b, wants: map[string]asset.Amount{},
+		programs: []walletProgram{btcctl(t, tr, &key), bitcoinCore(t, tr, &key, "BTC"), bitcoinCore(t, tr, &key, "LTC")},
+	}
 }
 
 // btcctl is the one that comes with btcd, called as docs/gate.md says.
@@ -91,7 +97,7 @@ func btcctl(t *testing.T, tr *clustertest.Trader, key *clustertest.Key) walletPr
 	if err := os.WriteFile(config, []byte("rpcuser="+user+"\nrpcpass="+password+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return walletProgram{"btcctl", func(ctx context.Context, method string, params ...any) *exec.Cmd {
+	return walletProgram{"btcctl", "BTC", func(ctx context.Context, method string, params ...any) *exec.Cmd {
 		args := []string{"--configfile=" + config, "--wallet", "--rpcserver=" + gate.Host + "/wallet/btc", "--rpccert=" + key.CA, method}
 		for _, p := range params {
 			args = append(args, fmt.Sprint(p))
@@ -100,8 +106,8 @@ func btcctl(t *testing.T, tr *clustertest.Trader, key *clustertest.Key) walletPr
 	}}
 }
 
-// bitcoinCore is npm's client of that name.
-func bitcoinCore(t *testing.T, tr *clustertest.Trader, key *clustertest.Key) walletProgram {
+// bitcoinCore is npm's client of that name, with the wallet of an asset.
+func bitcoinCore(t *testing.T, tr *clustertest.Trader, key *clustertest.Key, symbol string) walletProgram {
 	t.Helper()
 	install := exec.CommandContext(t.Context(), "scripts/npm", "web/wallet/conformance")
 	install.Dir = "../.."
@@ -109,12 +115,13 @@ func bitcoinCore(t *testing.T, tr *clustertest.Trader, key *clustertest.Key) wal
 	if err != nil {
 		t.Fatalf("install npm packages: %v", err)
 	}
-	return walletProgram{"bitcoin-core", func(ctx context.Context, method string, params ...any) *exec.Cmd {
+	wallet := strings.ToLower(symbol)
+	return walletProgram{"bitcoin-core/" + wallet, symbol, func(ctx context.Context, method string, params ...any) *exec.Cmd {
 		if params == nil {
 			params = []any{}
 		}
 		want, _ := json.Marshal(map[string]any{ // texts and numbers always can
-			"url": key.URL, "cookie": tr.Home().Cookie(), "wallet": "btc", "method": method, "params": params,
+			"url": key.URL, "cookie": tr.Home().Cookie(), "wallet": wallet, "method": method, "params": params,
 		})
 		cmd := exec.CommandContext(ctx, "node", "../../web/wallet/conformance/call.cjs", string(want))
 		cmd.Env = append(os.Environ(), "MODULES="+strings.TrimSpace(string(modules)), "NODE_EXTRA_CA_CERTS="+key.CA, "NODE_NO_WARNINGS=1")
@@ -147,10 +154,11 @@ func (h *customer) must(p *walletProgram, method string, params ...any) string {
 
 // receives pays a new address of each program from outside.
 func (h *customer) receives() {
-	t, c := h.b.t, h.b.coins["BTC"]
+	t := h.b.t
 	t.Helper()
 	for i := range h.programs {
 		p := &h.programs[i]
+		c := h.b.coins[p.symbol]
 		address := h.must(p, "getnewaddress")
 		out, err := c.Network().ParseAddress(address)
 		if err != nil {
@@ -160,7 +168,7 @@ func (h *customer) receives() {
 		if _, err := c.Pay(within(t, time.Minute), out, amount); err != nil {
 			t.Fatal(err)
 		}
-		h.wants += amount
+		h.wants[p.symbol] += amount
 	}
 }
 
@@ -174,8 +182,8 @@ func (h *customer) has() {
 			if err != nil {
 				return err
 			}
-			if got, err := asset.Parse(out, 8); err != nil || got != h.wants {
-				return fmt.Errorf("it is %s, not %s: %w", out, asset.Format(h.wants, 8), err)
+			if got, err := asset.Parse(out, 8); err != nil || got != h.wants[p.symbol] {
+				return fmt.Errorf("it is %s, not %s: %w", out, asset.Format(h.wants[p.symbol], 8), err)
 			}
 			return nil
 		})
@@ -184,11 +192,12 @@ func (h *customer) has() {
 
 // sends sends coins away with each program.
 func (h *customer) sends() {
-	t, c := h.b.t, h.b.coins["BTC"]
+	t := h.b.t
 	t.Helper()
 	for i := range h.programs {
 		p := &h.programs[i]
-		x := payout{out: chainnode.NewWallet(p.name + t.Name()).Script(), amount: asset.Amount(i+1) * 25_000_000}
+		c := h.b.coins[p.symbol]
+		x := payout{symbol: p.symbol, out: chainnode.NewWallet(p.name + t.Name()).Script(), amount: asset.Amount(i+1) * 25_000_000}
 		to, err := c.Network().Address(x.out)
 		if err != nil {
 			t.Fatal(err)
@@ -213,21 +222,21 @@ type movement struct {
 // lists waits until each program lists what came and what went, with blocks upon it, mining
 // meanwhile; what went has arrived outside, exact to the unit.
 func (h *customer) lists() {
-	t, c := h.b.t, h.b.coins["BTC"]
+	t := h.b.t
 	t.Helper()
 	for i := range h.programs {
 		p := &h.programs[i]
 		eventually(t, 2*time.Minute, p.name+" lists what is paid", func() error {
 			list, err := h.movements(p)
 			if err == nil {
-				return h.complete(list)
+				return h.complete(p.symbol, list)
 			}
 			return err
 		})
 	}
 	for _, x := range h.paid {
 		var got asset.Amount
-		err := c.Miner(func(m *chainnode.Miner) (err error) {
+		err := h.b.coins[x.symbol].Miner(func(m *chainnode.Miner) (err error) {
 			got, err = m.Received(within(t, time.Minute), x.out)
 			return err
 		})
@@ -235,13 +244,15 @@ func (h *customer) lists() {
 			t.Errorf("the receiver of %s has %d, not %d: %v", x.id, got, x.amount, err)
 		}
 	}
-	list, err := h.movements(&h.programs[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range list {
-		if list[i].Category == "send" {
-			h.wants -= minus(t, list[i].Amount) + minus(t, list[i].Fee)
+	for symbol := range h.wants {
+		list, err := h.movements(&h.programs[slices.IndexFunc(h.programs, func(p walletProgram) bool { return p.symbol == symbol })])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range list {
+			if list[i].Category == "send" {
+				h.wants[symbol] -= minus(t, list[i].Amount) + minus(t, list[i].Fee)
+			}
 		}
 	}
 	h.has()
@@ -265,8 +276,10 @@ func (h *customer) movements(p *walletProgram) (list []movement, err error) {
 	return list, json.Unmarshal([]byte(out), &list)
 }
 
-// complete tells whether a list has everything, mined; if it is not mined it mines a block.
-func (h *customer) complete(list []movement) error {
+// complete tells whether the list of a wallet has everything, mined; if it is not mined it mines a block.
+func (h *customer) complete(symbol string, list []movement) error {
+	programs := slices.DeleteFunc(slices.Clone(h.programs), func(p walletProgram) bool { return p.symbol != symbol })
+	paid := slices.DeleteFunc(slices.Clone(h.paid), func(x payout) bool { return x.symbol != symbol })
 	received := 0
 	sent := map[string]movement{}
 	for _, m := range list {
@@ -276,15 +289,15 @@ func (h *customer) complete(list []movement) error {
 			received++
 		}
 	}
-	if received != len(h.programs) || len(sent) != len(h.paid) {
+	if received != len(programs) || len(sent) != len(paid) {
 		return fmt.Errorf("%d receipts and %d payments: %+v", received, len(sent), list)
 	}
-	for _, x := range h.paid {
+	for _, x := range paid {
 		if m := sent[x.id]; m.Confirmations < 1 || len(m.Tx) != 64 {
 			ctx, cancel := context.WithTimeout(h.b.t.Context(), 20*time.Second)
 			defer cancel()
 			time.Sleep(300 * time.Millisecond) // members sign meanwhile
-			return errors.Join(fmt.Errorf("not mined: %+v", m), h.b.coins["BTC"].Mine(ctx, 1))
+			return errors.Join(fmt.Errorf("not mined: %+v", m), h.b.coins[symbol].Mine(ctx, 1))
 		}
 	}
 	return nil
