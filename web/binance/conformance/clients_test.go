@@ -1,12 +1,14 @@
 // Package conformance_test runs clients that were written for Binance, unmodified, over TLS
-// against gates and a virtual server of one member, all of them processes of the souk
-// program; and asks a gate in this process for everything that such clients may ask for.
+// against gates and a virtual server of one member, and one of them against a federation of
+// four that loses a server, all of them processes of the souk program; and asks a gate in this process for everything that such clients may ask for.
 package conformance_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -105,7 +107,7 @@ func TestClients(t *testing.T) {
 		t.Skip("processes, in which the race detector sees nothing")
 	}
 	modules, program, souk := install(t), build(t), buildSouk(t)
-	w := ungated(t, startProcess(t, souk).Local)
+	w := ungated(t, startProcesses(t, souk, 1).Local)
 	w.liquidity()
 	all := clients(t)
 	results := make([]result, len(all))
@@ -133,6 +135,7 @@ func TestClients(t *testing.T) {
 	if !t.Failed() {
 		checkTable(t, table(all, results))
 	}
+	t.Run("one of four servers is lost", func(t *testing.T) { outlives(t, souk, modules) })
 }
 
 // person is somebody with an account and money. The first one makes his purse and his gate
@@ -167,7 +170,40 @@ func (c *client) served(ctx context.Context, tr *clustertest.Trader, modules, pr
 	if err != nil {
 		return failed(err)
 	}
-	return c.run(ctx, &key, modules, program)
+	return c.run(ctx, &key, modules, program, nil)
+}
+
+// outlives runs every step of a client against a gate of a federation of four, of which one
+// server, the first of the gate's list, is killed half way: the client notices nothing.
+func outlives(t *testing.T, souk, modules string) {
+	t.Helper()
+	f := startProcesses(t, souk, 4)
+	w := ungated(t, f.Local)
+	w.liquidity()
+	c := client{script: "ccxt.cjs", exchange: "binance", kind: binance.HMAC}
+	tr := w.person(souk, 1)
+	if err := tr.Gate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	key, err := tr.Key(t.Context(), kindName(c.kind))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const half = 10
+	r := c.run(t.Context(), &key, modules, "", func(steps int) {
+		if steps == half {
+			f.Kill(0)
+		}
+	})
+	if r.all <= half || f.Running(0) {
+		t.Errorf("%d steps, and the server runs: %v", r.all, f.Running(0))
+	}
+	for _, p := range r.problems {
+		t.Error(p)
+	}
+	if t.Failed() {
+		t.Logf("it says: %s", r.said)
+	}
 }
 
 // install makes sure that the packages are there.
@@ -196,8 +232,9 @@ func build(t *testing.T) string {
 	return to
 }
 
-// run runs the steps of one client, which trusts the gate as docs/clients.md says.
-func (c *client) run(ctx context.Context, key *clustertest.Key, modules, program string) (r result) {
+// run runs the steps of one client, which trusts the gate as docs/clients.md says. stepped, if
+// there is one, is told of each step how many there were.
+func (c *client) run(ctx context.Context, key *clustertest.Key, modules, program string, stepped func(int)) (r result) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program)
@@ -219,27 +256,44 @@ func (c *client) run(ctx context.Context, key *clustertest.Key, modules, program
 	cmd.Stdin = bytes.NewReader(input)
 	var said bytes.Buffer
 	cmd.Stderr = &said
-	out, err := cmd.Output()
-	for text := range bytes.Lines(out) {
-		var step struct {
-			Step  string `json:"step"`
-			OK    bool   `json:"ok"`
-			Error string `json:"error"`
-		}
-		if json.Unmarshal(text, &step) != nil || step.Step == "" {
-			said.Write(text)
-			continue
-		}
-		r.all++
-		if step.OK {
-			r.passed++
-		} else {
-			r.problems = append(r.problems, step.Step+": "+step.Error)
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		return result{problems: []string{err.Error()}}
+	}
+	var besides strings.Builder // said has another writer until the program ends
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if !r.take(lines.Bytes()) {
+			besides.WriteString(lines.Text() + "\n")
+		} else if stepped != nil {
+			stepped(r.all)
 		}
 	}
-	if err != nil || r.all == 0 {
+	if err := errors.Join(lines.Err(), cmd.Wait()); err != nil || r.all == 0 {
 		r.problems = append(r.problems, fmt.Sprintf("%v, %d steps", err, r.all))
 	}
-	r.said = said.String()
+	r.said = said.String() + besides.String()
 	return r
+}
+
+// take takes in what a client says of a step; false if it says something else.
+func (r *result) take(line []byte) bool {
+	var step struct {
+		Step  string `json:"step"`
+		OK    bool   `json:"ok"`
+		Error string `json:"error"`
+	}
+	if json.Unmarshal(line, &step) != nil || step.Step == "" {
+		return false
+	}
+	r.all++
+	if step.OK {
+		r.passed++
+	} else {
+		r.problems = append(r.problems, step.Step+": "+step.Error)
+	}
+	return true
 }

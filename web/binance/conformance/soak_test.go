@@ -58,7 +58,7 @@ func TestSoak(t *testing.T) {
 	pid := 0
 	if *soak {
 		length = *soakFor
-		c := startProcess(t, buildSouk(t))
+		c := startProcesses(t, buildSouk(t), 1)
 		w, pid = worldOf(t, c.Local, limits), c.PID(0)
 	} else {
 		w = newWorld(t, limits)
@@ -108,11 +108,11 @@ func buildSouk(t *testing.T) string {
 	return binary
 }
 
-// startProcess starts a server as a process.
-func startProcess(t *testing.T, binary string) *cluster.Cluster {
+// startProcesses starts the servers of a federation as processes.
+func startProcesses(t *testing.T, binary string, servers int) *cluster.Cluster {
 	t.Helper()
 	c, err := cluster.Start(binary, node.LocalSetup{
-		Dir: filepath.Join(t.TempDir(), "fed"), Name: "soak", Servers: 1, Work: sealed.TestWork, Now: time.Now().Add(-time.Second),
+		Dir: filepath.Join(t.TempDir(), "fed"), Name: "soak", Servers: servers, Work: sealed.TestWork, Now: time.Now().Add(-time.Second),
 	})
 	if err != nil {
 		t.Fatal(err)
