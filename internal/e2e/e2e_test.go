@@ -343,6 +343,20 @@ func (f *federation) progress(name string) {
 	must(f.t, r, err)
 }
 
+// everywhere waits until all servers have a block.
+func (f *federation) everywhere(height uint64) {
+	f.t.Helper()
+	for i := range f.URLs {
+		eventually(f.t, 20*time.Second, fmt.Sprintf("server %d has block %d", i+1, height), func() error {
+			s, err := f.Status(f.t.Context(), i)
+			if err == nil && s.Height < height {
+				err = fmt.Errorf("it is at block %d", s.Height)
+			}
+			return err
+		})
+	}
+}
+
 // stream is a number of traders who send orders until they are told to stop. They
 // see what a user sees: a receipt, or an error, which fails the test.
 type stream struct {
