@@ -129,7 +129,7 @@ func (a *app) root() *cobra.Command {
 		a.assetCommand(), a.mintCommand(), a.burnCommand())
 	group("look", a.bookCommand(), a.tradesCommand(), a.marketCommand(), a.bankCommand(), a.statusCommand(), a.topCommand(), a.verifyCommand(), a.auditCommand())
 	group("operate", a.initCommand(), a.cardCommand(), a.recoveryKeyCommand(), a.recoveryCommand(), a.federationCommand(), a.serveCommand(), a.configCommand(), a.logCommand(), a.voteCommand(), a.exportCommand(), a.archiveCommand(), a.practiceCommand(), a.backupCommand(), a.restoreCommand(),
-		a.doctorCommand(), a.demoCommand(), a.versionCommand(), a.manCommand())
+		a.doctorCommand(), a.demoCommand(), a.ircBotCommand(), a.versionCommand(), a.manCommand())
 	a.completable(c)
 	refuseUnknown(c)
 	strictArgs(c)

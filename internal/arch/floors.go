@@ -73,6 +73,7 @@ func rules() []Rule {
 			Owns: []string{"github.com/libp2p", "github.com/multiformats"},
 		},
 		{Package: "transport/transporttest", Floor: 2, Imports: []string{"identity", "transport"}, Test: true},
+		{Package: "transport/irc", Floor: 2, Imports: []string{"identity", "transport"}, Owns: []string{"github.com/ergochat", "github.com/lrstanley", "github.com/flynn"}},
 		{Package: "store", Floor: 2},
 		{Package: "store/pebble", Floor: 2, Imports: []string{"store"}, Owns: []string{"github.com/cockroachdb/pebble"}},
 		{Package: "store/memstore", Floor: 2, Imports: []string{"store"}},
@@ -125,7 +126,7 @@ func rules() []Rule {
 		{
 			Package: "node", Floor: 5, Imports: with(state, "archive", "archive/tables", "archive/sqlite", "archive/postgres", "archive/export", "consensus", "consensus/comet",
 				"store", "store/pebble", "store/memstore", "store/sealed", "replica", "tape", "api", "web", "internal/ports",
-				"gate", "tape", "web/binance", "web/wallet", "web/ui",
+				"gate", "tape", "web/binance", "web/wallet", "web/ui", "transport/irc",
 				"chain", "chain/rpc", "chain/bitcoin", "chain/litecoin", "chain/namecoin", "chain/neutrino", "signer", "custodian"),
 		},
 		{
