@@ -54,6 +54,8 @@ type world struct {
 	network *memnet.Network
 	peers   []*peer
 	errors  atomic.Int64 // lines of logs at error level
+
+	hourBytes uint64
 }
 
 // peer is a node of the world with a carrier, and perhaps a mailbox.
@@ -117,7 +119,7 @@ func (p *peer) wake() {
 	}
 	p.node = node
 	p.Carrier, err = courier.NewCarrier(courier.CarrierConfig{
-		Net: node, Store: p.disk, Full: p.full, Price: cheap(), Random: newSource(binary.BigEndian.Uint64(p.id[:])), Log: slog.New(loud{slog.DiscardHandler, &p.world.errors}),
+		Net: node, Store: p.disk, Full: p.full, Price: cheap(), HourBytes: p.world.hourBytes, Random: newSource(binary.BigEndian.Uint64(p.id[:])), Log: slog.New(loud{slog.DiscardHandler, &p.world.errors}),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -214,7 +214,7 @@ func (c *Carrier) validator(shard uint8) transport.Validator {
 		case e.Shard != shard:
 			c.others[countShard].Add(1)
 			return transport.Reject
-		case c.keep.full(&e.Envelope, len(data)):
+		case c.keep.full(&e, len(data)):
 			c.others[countFull].Add(1)
 			return transport.Ignore
 		}

@@ -1,6 +1,8 @@
 package courier
 
 import (
+	"bytes"
+	"container/heap"
 	"encoding/binary"
 	"fmt"
 	"sync"
@@ -18,7 +20,7 @@ const (
 )
 
 // aboutSize is the size of what the index says of an envelope.
-const aboutSize = 1 + 1 + 2
+const aboutSize = 1 + 1 + 2 + 8
 
 // hourBytes is how much is kept of one shard that expires in one hour, unless the config
 // says otherwise: 16 shards and 60 hours make 60 GiB.
@@ -27,7 +29,7 @@ const hourBytes = 64 << 20
 // keep is what a carrier has: all envelopes that have not expired, by the hour of their
 // expiry, so that an hour is dropped as one. Where from and when they came is not kept.
 type keep struct {
-	store store.Store // nil: it remembers ids only
+	store store.Store // nil: it remembers ids only, and has room for all
 	most  uint64
 
 	mu    sync.Mutex
@@ -39,6 +41,54 @@ type part struct {
 	ids    map[shortID]struct{}
 	digest shortID
 	bytes  [mail.Shards]uint64
+	ranks  [mail.Shards]ranks // of shards that were full once; nil of others
+}
+
+// ranks are the envelopes of one shard and hour, the one that is worth least first.
+type ranks []ranked
+
+type ranked struct {
+	key  key
+	size int
+	// worth is mail.Worth: what its writer did for it.
+	worth uint64
+}
+
+func (r ranks) Len() int      { return len(r) }
+func (r ranks) Swap(i, j int) { r[i], r[j] = r[j], r[i] }
+func (r *ranks) Push(x any)   { *r = append(*r, x.(ranked)) }
+func (r *ranks) Pop() any {
+	last := (*r)[len(*r)-1]
+	*r = (*r)[:len(*r)-1]
+	return last
+}
+
+func (r ranks) Less(i, j int) bool {
+	if r[i].worth != r[j].worth {
+		return r[i].worth < r[j].worth
+	}
+	return bytes.Compare(r[i].key.id[:], r[j].key.id[:]) < 0
+}
+
+// about is what the index says of an envelope.
+type about struct {
+	shard uint8
+	kind  mail.Kind
+	size  uint16
+	worth uint64
+}
+
+func (a about) append(dst []byte) []byte {
+	dst = binary.BigEndian.AppendUint16(append(dst, a.shard, byte(a.kind)), a.size)
+	return binary.BigEndian.AppendUint64(dst, a.worth)
+}
+
+// parseIndex reads a line of the index.
+func parseIndex(name, line []byte) (key, about, bool) {
+	if len(name) != 1+keySize || len(line) != aboutSize || line[0] >= mail.Shards {
+		return key{}, about{}, false
+	}
+	return parseKey(name[1:]), about{line[0], mail.Kind(line[1]), binary.BigEndian.Uint16(line[2:]), binary.BigEndian.Uint64(line[4:])}, true
 }
 
 // newKeep reads what is there.
@@ -50,34 +100,103 @@ func newKeep(s store.Store, most uint64) (*keep, error) {
 	if s == nil {
 		return k, nil
 	}
-	err := s.Scan([]byte{prefixIndex}, []byte{prefixIndex + 1}, func(name, about []byte) bool {
-		if len(name) == 1+keySize && len(about) == aboutSize && about[0] < mail.Shards {
-			k.note(parseKey(name[1:]), about[0], int(binary.BigEndian.Uint16(about[2:])))
-		}
-		return true
-	})
-	if err != nil {
+	if err := k.index(nil, nil, func(name key, a about) bool { k.note(name, a); return true }); err != nil {
 		return nil, fmt.Errorf("read kept mail: %w", err)
 	}
 	return k, nil
 }
 
-// note remembers an envelope. It tells whether it is new and there is room for it; the
-// caller holds mu, or nobody else knows k.
-func (k *keep) note(key key, shard uint8, size int) bool {
-	p := k.hours[key.hour]
+// index goes through the lines behind from and before to; nil is all of them.
+func (k *keep) index(from, to []byte, yield func(key, about) bool) error {
+	if from == nil {
+		from, to = []byte{prefixIndex}, []byte{prefixIndex + 1}
+	}
+	return k.store.Scan(from, to, func(name, line []byte) bool {
+		key, a, ok := parseIndex(name, line)
+		return !ok || yield(key, a)
+	})
+}
+
+// hourOf is where the index of an hour begins and ends.
+func hourOf(h mail.Hour) (from, to []byte) {
+	from = binary.BigEndian.AppendUint32([]byte{prefixIndex}, uint32(h))
+	return from, binary.BigEndian.AppendUint32([]byte{prefixIndex}, uint32(h)+1)
+}
+
+// note remembers an envelope; the caller holds mu, or nobody else knows k.
+func (k *keep) note(name key, a about) {
+	p := k.hours[name.hour]
 	if p == nil {
 		p = &part{ids: map[shortID]struct{}{}}
-		k.hours[key.hour] = p
+		k.hours[name.hour] = p
 	}
-	if _, ok := p.ids[key.id]; ok || p.bytes[shard]+uint64(size) > k.most {
-		return false
+	p.ids[name.id] = struct{}{}
+	p.change(name.id)
+	p.bytes[a.shard] += uint64(a.size)
+	if p.ranks[a.shard] != nil {
+		heap.Push(&p.ranks[a.shard], ranked{name, int(a.size), a.worth})
 	}
-	p.ids[key.id] = struct{}{}
-	p.bytes[shard] += uint64(size)
+}
+
+// change adds an id to the digest, or takes it out.
+func (p *part) change(id shortID) {
 	for i := range p.digest {
-		p.digest[i] ^= key.id[i]
+		p.digest[i] ^= id[i]
 	}
+}
+
+// room tells whether there is room for an envelope, or for it instead of others that are
+// worth less. The caller holds mu.
+func (k *keep) room(name key, a about) bool {
+	p := k.hours[name.hour]
+	if k.store == nil || p == nil || p.bytes[a.shard]+uint64(a.size) <= k.most {
+		return true
+	}
+	if p.ranks[a.shard] == nil {
+		all := ranks{}
+		from, to := hourOf(name.hour)
+		if k.index(from, to, func(name key, b about) bool {
+			if b.shard == a.shard {
+				all = append(all, ranked{name, int(b.size), b.worth})
+			}
+			return true
+		}) != nil {
+			return false
+		}
+		heap.Init(&all)
+		p.ranks[a.shard] = all
+	}
+	return len(p.ranks[a.shard]) > 0 && p.ranks[a.shard][0].worth < a.worth
+}
+
+// evict makes room for an envelope, if those that must go for it are worth less. The
+// caller holds mu, and room has said yes.
+func (k *keep) evict(name key, a about, b store.Batch) bool {
+	p := k.hours[name.hour]
+	if k.store == nil || p == nil {
+		return true
+	}
+	var gone []ranked
+	r := &p.ranks[a.shard]
+	left := p.bytes[a.shard]
+	for left+uint64(a.size) > k.most {
+		if len(*r) == 0 || (*r)[0].worth >= a.worth {
+			for _, x := range gone {
+				heap.Push(r, x)
+			}
+			return false
+		}
+		x := heap.Pop(r).(ranked)
+		left -= uint64(x.size)
+		gone = append(gone, x)
+	}
+	for _, x := range gone {
+		delete(p.ids, x.key.id)
+		p.change(x.key.id)
+		b.Delete(x.key.append([]byte{prefixEnvelope}))
+		b.Delete(x.key.append([]byte{prefixIndex}))
+	}
+	p.bytes[a.shard] = left
 	return true
 }
 
@@ -95,28 +214,40 @@ func (k *keep) hasShort(h mail.Hour, id shortID) bool {
 	return ok
 }
 
+// aboutOf is what the index will say of an envelope.
+func aboutOf(e *mail.Checked, size int) (key, about) {
+	return key{e.Expiry, e.Tag, short(e.ID)}, about{e.Shard, e.Kind, uint16(size), mail.Worth(e.ID, e.Stamp, size)}
+}
+
 // full tells whether there is no room for an envelope.
-func (k *keep) full(e *mail.Envelope, size int) bool {
+func (k *keep) full(e *mail.Checked, size int) bool {
+	name, a := aboutOf(e, size)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	p := k.hours[e.Expiry]
-	return p != nil && p.bytes[e.Shard]+uint64(size) > k.most
+	return !k.room(name, a)
 }
 
 // put keeps an envelope. It answers false if it is here already or there is no room.
 func (k *keep) put(e *mail.Checked, data []byte) (bool, error) {
-	name := key{e.Expiry, e.Tag, short(e.ID)}
+	name, a := aboutOf(e, len(data))
 	k.mu.Lock()
 	defer k.mu.Unlock() // to the end, so that drop finds all that it forgets
-	if !k.note(name, e.Shard, len(data)) {
-		return false, nil
+	if p := k.hours[name.hour]; p != nil {
+		if _, ok := p.ids[name.id]; ok {
+			return false, nil
+		}
 	}
 	if k.store == nil {
+		k.note(name, a)
 		return true, nil
 	}
 	b := k.store.NewBatch()
+	if !k.room(name, a) || !k.evict(name, a, b) {
+		return false, nil
+	}
+	k.note(name, a)
 	b.Set(name.append([]byte{prefixEnvelope}), data)
-	b.Set(name.append([]byte{prefixIndex}), binary.BigEndian.AppendUint16([]byte{e.Shard, byte(e.Kind)}, uint16(len(data))))
+	b.Set(name.append([]byte{prefixIndex}), a.append(nil))
 	if err := b.Commit(false); err != nil {
 		return true, fmt.Errorf("keep an envelope: %w", err)
 	}
@@ -171,9 +302,9 @@ func (k *keep) sums(from, to mail.Hour) []sum {
 func (k *keep) list(after key) ([]byte, error) {
 	var out []byte
 	from := append(after.append([]byte{prefixIndex}), 0) // the key just behind it
-	to := binary.BigEndian.AppendUint32([]byte{prefixIndex}, uint32(after.hour)+1)
-	err := k.store.Scan(from, to, func(name, about []byte) bool {
-		out = appendEntry(out, entry{shard: about[0], kind: mail.Kind(about[1]), key: parseKey(name[1:])})
+	_, to := hourOf(after.hour)
+	err := k.index(from, to, func(name key, a about) bool {
+		out = appendEntry(out, entry{shard: a.shard, kind: a.kind, key: name})
 		return len(out) < mostEntries*entrySize
 	})
 	return out, err
@@ -191,14 +322,14 @@ func (k *keep) get(name key) []byte {
 // each hands over all envelopes that somebody may want.
 func (k *keep) each(want func(mail.Kind, mail.Tag) bool, yield func(data []byte)) error {
 	var wanted []key
-	err := k.store.Scan([]byte{prefixIndex}, []byte{prefixIndex + 1}, func(name, about []byte) bool {
-		if key := parseKey(name[1:]); want(mail.Kind(about[1]), key.tag) {
-			wanted = append(wanted, key)
+	err := k.index(nil, nil, func(name key, a about) bool {
+		if want(a.kind, name.tag) {
+			wanted = append(wanted, name)
 		}
 		return true
 	})
-	for _, key := range wanted {
-		if data := k.get(key); data != nil {
+	for _, name := range wanted {
+		if data := k.get(name); data != nil {
 			yield(data)
 		}
 	}

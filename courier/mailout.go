@@ -19,6 +19,7 @@ const (
 	idle         = time.Hour           // between two looks, at most
 	keepSent     = 90 * 24 * time.Hour // what is known of a letter that arrived or was given up
 	mintPiece    = 1 << 14             // hashes between two looks at the clock
+	mostDoubled  = 4                   // how often a letter's stamp gets twice as dear
 )
 
 // again is after how long an envelope is published again, for the first times; later it is the last.
@@ -308,7 +309,8 @@ func (m *Mailbox) stampLetter(ctx context.Context, o *outRecord, data []byte) er
 	}
 	id := mail.IDOf(data)
 	left := e.Expiry - m.carrier.now() + 1
-	target := mail.Target(m.carrier.Price.Work(len(data), left, e.Kind))
+	work := m.carrier.Price.Work(len(data), left, e.Kind) << min(max(o.Closed-1, 0), mostDoubled)
+	target := mail.Target(work)
 	from := uint64(0)
 	for {
 		if ctx.Err() != nil {

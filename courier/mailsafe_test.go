@@ -312,6 +312,72 @@ func TestDropsAreCounted(t *testing.T) {
 	})
 }
 
+// O-70: where there is no room for all, what is worth most is kept, in whatever order it came,
+// and nothing is forgotten or counted twice over a restart.
+func TestNoRoomForAll(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		const room, count = 10, 60
+		w := newWorld(t, good())
+		w.hourBytes = room * mail.SizeSmall
+		one, two := w.add(true, false), w.add(true, false)
+		writer, err := w.network.Join(transport.ID{0: 1}, memnet.NodeConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = writer.Close() })
+		worths := []uint64{}
+		expiry := hour() + 55
+		for i := range count {
+			data := made(t, uint64(i)+1, 3, expiry, cheap())
+			e, err := mail.ParseEnvelope(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			worths = append(worths, mail.Worth(mail.IDOf(data), e.Stamp, len(data)))
+			to := one
+			if i%3 == 0 {
+				to = two
+			}
+			_ = writer.Dial(t.Context(), to.id)
+			if err := writer.Publish(t.Context(), "souk/mail/3", data); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		// Another hour has room of its own.
+		if err := writer.Publish(t.Context(), "souk/mail/3", made(t, 999, 3, expiry+1, cheap())); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		slices.Sort(worths)
+		slices.Reverse(worths)
+		for name, p := range map[string]*peer{"one": one, "two": two} {
+			kept := envelopes(t, p.disk)
+			if len(kept) != room+1 || p.Counts().Kept != room+1 || p.Counts().Dropped["full"] == 0 {
+				t.Errorf("%s keeps %d envelopes, counts %d, found no room for %d", name, len(kept), p.Counts().Kept, p.Counts().Dropped["full"])
+			}
+			for _, data := range kept {
+				e, err := mail.ParseEnvelope(data)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if worth := mail.Worth(mail.IDOf(data), e.Stamp, len(data)); e.Expiry == expiry && worth < worths[room-1] {
+					t.Errorf("%s keeps one worth %d, and the %d best are worth %d and more", name, worth, room, worths[room-1])
+				}
+			}
+		}
+		if !maps.EqualFunc(disk(t, one.disk), disk(t, two.disk), bytes.Equal) {
+			t.Error("they do not keep the same")
+		}
+		one.sleep()
+		one.wake()
+		time.Sleep(time.Minute)
+		if one.Counts().Kept != room+1 || len(disk(t, one.disk)) != 2*(room+1) {
+			t.Errorf("after a restart it counts %d and has %d keys", one.Counts().Kept, len(disk(t, one.disk)))
+		}
+	})
+}
+
 // O-70 to O-73: who asks nonsense gets no answer, who answers nonsense is left alone, and
 // both harm nobody.
 func TestHostileStreams(t *testing.T) {

@@ -113,6 +113,25 @@ func TestStampAges(t *testing.T) {
 	}
 }
 
+// O-70: worth is work for each KiB.
+func TestWorth(t *testing.T) {
+	id := mail.ID{1}
+	var best uint64
+	for stamp := range uint64(2000) {
+		worth := mail.Worth(id, stamp, mail.SizeSmall)
+		if four := mail.Worth(id, stamp, mail.SizeMedium); four > worth/4 {
+			t.Fatalf("four times the size is worth %d, not a quarter of %d", four, worth)
+		}
+		if worth > 0 && !mail.Stamped(id, stamp, mail.Target(worth)) {
+			t.Fatalf("a stamp worth %d is not good for as much work", worth)
+		}
+		best = max(best, worth)
+	}
+	if best < 200 || best > 1_000_000 {
+		t.Errorf("the best of 2,000 stamps is worth %d", best)
+	}
+}
+
 // O-11: the average of stamps is the work that the formula says.
 func TestMintTakesTheWork(t *testing.T) {
 	const work, stamps = 500, 200

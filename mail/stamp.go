@@ -38,13 +38,22 @@ func Target(work uint64) uint64 { return most / max(1, work) }
 
 // Stamped tells whether a stamp is good for an envelope's id: one hash of 40 bytes,
 // and another of 64.
-func Stamped(id ID, stamp, target uint64) bool {
+func Stamped(id ID, stamp, target uint64) bool { return value(id, stamp) <= target }
+
+// Worth is how much work a stamp stands for, for each KiB of the envelope. Who has no room for
+// all keeps what is worth most.
+func Worth(id ID, stamp uint64, size int) uint64 {
+	return times(most/max(1, value(id, stamp)), 1024) / uint64(max(1, size))
+}
+
+// value is what a stamp has made of an id: the less, the more work it stands for.
+func value(id ID, stamp uint64) uint64 {
 	var buf [stampSize + len(id)]byte
 	binary.BigEndian.PutUint64(buf[:], stamp)
 	copy(buf[stampSize:], id[:])
 	first := sha512.Sum512(buf[:])
 	second := sha512.Sum512(first[:])
-	return binary.BigEndian.Uint64(second[:]) <= target
+	return binary.BigEndian.Uint64(second[:])
 }
 
 // Mint looks for a stamp among tries numbers from one on. Who looks long does it in pieces.
