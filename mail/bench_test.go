@@ -1,12 +1,7 @@
 package mail_test
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"crypto/sha512"
 	"testing"
-
-	"github.com/btcsuite/btcd/btcec/v2"
 
 	"souk/mail"
 )
@@ -43,8 +38,8 @@ func foreign(tb testing.TB, n int) [][]byte {
 }
 
 // BenchmarkForeign is what a message costs that is for somebody else, after its stamp
-// was checked: by a tag as here, by trial decryption as in Bitmessage for one identity, and
-// by trial decryption of a first letter in one's own bucket.
+// was checked: by its tag, and by trial decryption of a first letter in one's own bucket.
+// internal/bench compares it with Bitmessage's.
 func BenchmarkForeign(b *testing.B) {
 	messages := foreign(b, 64)
 	b.Run("tag", func(b *testing.B) {
@@ -61,23 +56,6 @@ func BenchmarkForeign(b *testing.B) {
 			}
 		}
 	})
-	b.Run("bitmessage", func(b *testing.B) {
-		own, err := btcec.NewPrivateKey()
-		if err != nil {
-			b.Fatal(err)
-		}
-		sealed := make([][]byte, len(messages))
-		for i := range messages {
-			sealed[i] = bitmessage(b, messages[i])
-		}
-		b.ReportAllocs()
-		b.ResetTimer()
-		for i := range b.N {
-			if tryBitmessage(own, sealed[i%len(sealed)]) {
-				b.Fatal("a foreign message is taken for mine")
-			}
-		}
-	})
 	b.Run("own bucket", func(b *testing.B) {
 		alice := person(b, 1)
 		e := parse(b, messages[0])
@@ -87,42 +65,6 @@ func BenchmarkForeign(b *testing.B) {
 			}
 		}
 	})
-}
-
-// bitmessage makes what a Bitmessage object of type msg holds, as far as who is not its
-// reader looks at it: an initialization vector, the ephemeral key, the encrypted
-// text, and an HMAC-SHA256 over them.
-func bitmessage(tb testing.TB, text []byte) []byte {
-	tb.Helper()
-	ephemeral, err := btcec.NewPrivateKey()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	reader, err := btcec.NewPrivateKey()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	data := append(make([]byte, 16), ephemeral.PubKey().SerializeUncompressed()...)
-	data = append(data, text...)
-	return append(data, bitmessageMAC(ephemeral, reader.PubKey(), data)...)
-}
-
-func bitmessageMAC(own *btcec.PrivateKey, other *btcec.PublicKey, data []byte) []byte {
-	secret := btcec.GenerateSharedSecret(own, other)
-	keys := sha512.Sum512(secret)
-	mac := hmac.New(sha256.New, keys[32:])
-	mac.Write(data)
-	return mac.Sum(nil)
-}
-
-// tryBitmessage is the trial: every identity does it with every object.
-func tryBitmessage(own *btcec.PrivateKey, object []byte) bool {
-	ephemeral, err := btcec.ParsePubKey(object[16 : 16+65])
-	if err != nil {
-		return false
-	}
-	end := len(object) - sha256.Size
-	return hmac.Equal(bitmessageMAC(own, ephemeral, object[:end]), object[end:])
 }
 
 // BenchmarkCheck is what judging an envelope costs before its tag is looked at.

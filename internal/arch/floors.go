@@ -170,7 +170,7 @@ func rules() []Rule {
 		{
 			Package: "internal/bench", Floor: Beside,
 			Imports: with(state, "exchange/exchangetest", "exchange/market/markettest", "archive", "archive/sqlite", "archive/tables", "consensus", "store/pebble",
-				"store/sealed", "replica", "api", "node", "internal/cluster", "internal/load",
+				"store/sealed", "replica", "api", "node", "internal/cluster", "internal/load", "mail",
 				"internal/chainnode", "internal/outside", "tape", "web/binance", "gate", "store/memstore"),
 		},
 		{Package: "internal/bulk", Floor: Beside, Test: true},

@@ -56,6 +56,7 @@ func bars() []bar {
 		under("page_book_p50_ms", 1000, "a cold load of the page until the book is seen"),
 		atMost("page_longest_frame_ms", 100, "while the book changes a hundred times a second, for a minute"),
 		under("page_heap_growth_mb", 5, "meanwhile"),
+		atMost("mail_foreign_us", 1, "a message of strangers, after its stamp was checked"),
 		atLeast("archive_fills_per_s", 10_000, "fills, with all that goes with them, into an archive made anew"),
 	}
 	for _, load := range []string{"apply", "apply_10000", "one_server", "four_servers"} {

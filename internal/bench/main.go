@@ -54,6 +54,7 @@ var parts = []part{
 	{"flood", (*run).flood},
 	{"wan", (*run).wan},
 	{"sign", (*run).sign},
+	{"mail", (*run).mail},
 	{"page", (*run).page},
 }
 
