@@ -16,6 +16,7 @@ import (
 // each time the archive catches up by itself, and at the end it is as one that is made anew
 // of the log (G-30, G-37).
 func TestKillArchive(t *testing.T) {
+	beside(t)
 	f := prepared(t, 1, func(c *cluster.Cluster) {
 		edit(t, c.Homes[0].Config(), `engine = "none"`, `engine = "sqlite"`)
 	})

@@ -400,6 +400,7 @@ func TestBanks(t *testing.T) {
 // A block that held a credited deposit is replaced: within two blocks of its being
 // attested all banks halt, nothing goes below zero, and after a vote they go on.
 func TestBankHalt(t *testing.T) {
+	beside(t)
 	b := withBanks(t, false, chainnode.Btcd)
 	alice := b.saver("alice")
 	alice.pay("BTC", 2e8)
@@ -437,6 +438,7 @@ func TestBankHalt(t *testing.T) {
 // those who are members, also what arrives at old addresses meanwhile, and at every
 // moment whoever counts finds all of it.
 func TestRotation(t *testing.T) {
+	beside(t)
 	b := withBanks(t, false, chainnode.Btcd)
 	alice := b.saver("alice")
 	for range 6 {

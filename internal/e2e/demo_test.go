@@ -42,6 +42,7 @@ type coins struct {
 
 // The demonstration runs to its end, on real coins, and says all that it promises.
 func TestDemo(t *testing.T) {
+	beside(t)
 	if skipped() {
 		t.Skip("whole processes")
 	}

@@ -74,6 +74,7 @@ func fill(t *testing.T, dir string) (free func()) {
 // it comes back with what it had. (Where a process serves several virtual servers,
 // it lives: TestDiskOfOneFull in package node.)
 func TestDiskFull(t *testing.T) {
+	beside(t)
 	const full = 2
 	f := prepared(t, 4, func(c *cluster.Cluster) {
 		smallDisk(t, string(c.Homes[full]), 256<<20)
@@ -128,6 +129,7 @@ func heightOf(t *testing.T, f *federation, i int) uint64 {
 // A server that starts on a full disk says what is wrong, and works when there is
 // room again.
 func TestDiskFullAtStart(t *testing.T) {
+	beside(t)
 	f := prepared(t, 1, func(c *cluster.Cluster) {
 		smallDisk(t, string(c.Homes[0]), 128<<20)
 		if err := os.Symlink(filepath.Join(t.TempDir(), "log"), c.LogFile(0)); err != nil {

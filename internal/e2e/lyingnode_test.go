@@ -71,6 +71,7 @@ func (b *banked) lies(i int, symbol string, one, other []byte) {
 // node of Bitcoin answers with blocks that are none. What is there is credited, what is
 // not is not, and whoever looks at the banks is told whose server it is.
 func TestLyingNode(t *testing.T) {
+	beside(t)
 	b := withBanks(t, false, chainnode.Btcd, chainnode.Ltcd)
 	alice, bob := b.saver("alice"), b.saver("bob")
 	nobody := chainnode.NewWallet("nobody").Script()

@@ -48,6 +48,7 @@ func newHolder(t *testing.T, dir, name, network string) holder {
 // recovery keys get every coin of the bank back, those of deposits and of change, once
 // the lock is open; before, the tool says from which block on, and nodes refuse.
 func TestRecovery(t *testing.T) {
+	beside(t)
 	if skipped() {
 		t.Skip("whole processes")
 	}

@@ -67,6 +67,7 @@ func (f *federation) holdings(c *api.Client, name string) holdings {
 // ever, the other two found a new virtual server from what they have, with two new
 // members.
 func TestRefound(t *testing.T) {
+	beside(t)
 	f := startOld(t, 4)
 	old := f.Founding.ID()
 	f.mint(1000e8, addressOf("alice"), addressOf("bob"))

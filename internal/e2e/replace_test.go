@@ -14,6 +14,7 @@ import (
 // A server is lost with all its keys. Its member makes a new one, the others vote
 // for its card, and it joins, catches up and gets full power.
 func TestReplaceMember(t *testing.T) {
+	beside(t)
 	const lost = 1
 	f := start(t, 4)
 	f.mint(1000e8, addressOf("alice"))

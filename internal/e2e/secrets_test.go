@@ -43,6 +43,7 @@ func (c canaries) in(data []byte) (leaked []string) {
 // Secrets stay in sealed files: no log, no data folder, no command line, no
 // environment and no response has them.
 func TestSecrets(t *testing.T) {
+	beside(t)
 	f := start(t, 4)
 	secrets := canaries{}
 	for i, h := range f.Homes {
@@ -121,6 +122,7 @@ func TestSecrets(t *testing.T) {
 
 // The same of the seeds of keys for banks, of servers that sign with them.
 func TestBankSecrets(t *testing.T) {
+	beside(t)
 	b := withBanks(t, false, chainnode.Btcd)
 	secrets := canaries{}
 	for i, h := range b.Homes {
