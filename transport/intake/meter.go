@@ -9,11 +9,13 @@ import (
 
 // Limits are how many messages a peer takes in. What a peer takes in is what it passes on,
 // so they are made such that one who keeps them never sends more than its neighbours bear:
-// Peers guaranteed shares and the pool together are below Flood (F-31).
+// Peers guaranteed shares and the pool together are below Flood, with room for what it
+// publishes itself and what it is asked to send again (F-31).
 type Limits struct {
 	Peers int  // neighbours at most
 	Share Rate // of new messages that each neighbour may bring whatever the others do
-	Pool  Rate // of new messages that any may bring beyond its share
+	Pool  Rate // of new messages that all may bring together beyond their shares
+	New   Rate // of new messages of one neighbour, of its share and of the pool
 	Flood Rate // of all messages of one neighbour, known ones too; beyond it none is read
 	Cut   int  // messages beyond Flood, within a second, that make a neighbour one who floods
 }
@@ -25,10 +27,11 @@ type Rate struct{ Second, Burst float64 }
 func Default() Limits {
 	return Limits{
 		Peers: 24,
-		Share: Rate{Second: 5, Burst: 5},
-		Pool:  Rate{Second: 150, Burst: 150},
+		Share: Rate{Second: 4, Burst: 4},
+		Pool:  Rate{Second: 100, Burst: 100},
+		New:   Rate{Second: 40, Burst: 40},
 		Flood: Rate{Second: 300, Burst: 300},
-		Cut:   50,
+		Cut:   30,
 	}
 }
 
@@ -53,8 +56,8 @@ type Meter struct {
 }
 
 type allowance struct {
-	share, flood bucket
-	over         bucket // of refusals: it holds Cut of them and forgets them within a second
+	share, new, flood bucket
+	over              bucket // of refusals: it holds Cut of them and forgets them within a second
 }
 
 // NewMeter is a meter with full buckets.
@@ -78,7 +81,7 @@ func (m *Meter) Admit(from transport.ID, known bool, now time.Time) Entry {
 		}
 		return Drop
 	}
-	if known || a.share.take(m.limits.Share, now) || m.pool.take(m.limits.Pool, now) {
+	if known || a.new.take(m.limits.New, now) && (a.share.take(m.limits.Share, now) || m.pool.take(m.limits.Pool, now)) {
 		return Let
 	}
 	m.refused++

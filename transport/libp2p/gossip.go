@@ -25,8 +25,7 @@ const (
 // topic is one that this peer publishes on or listens to.
 type topic struct {
 	handle *pubsub.Topic
-	inbox  *intake.Inbox // nil while nobody listens, as are the others
-	valid  transport.Validator
+	inbox  *intake.Inbox // nil while nobody listens, as is leave
 	leave  pubsub.RelayCancelFunc
 }
 
@@ -72,7 +71,8 @@ func (n *Net) scores() *pubsub.PeerScoreParams {
 			return n.conduct.Score(id, time.Now())
 		},
 		AppSpecificWeight: 1, DecayInterval: time.Second, DecayToZero: 0.01, RetainScore: intake.CutFor,
-		BehaviourPenaltyWeight: -1, BehaviourPenaltyThreshold: 6, BehaviourPenaltyDecay: 0.9,
+		// No penalty for promises that were not kept: it may be this peer that did not read what
+		// it was sent (inspect).
 	}
 }
 
@@ -125,10 +125,19 @@ func (n *Net) bad(p transport.ID, now time.Time) {
 }
 
 func (n *Net) listens(name string) bool {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	t := n.topics[name]
-	return t != nil && t.inbox != nil
+	n.ears.RLock()
+	defer n.ears.RUnlock()
+	return n.listening[name]
+}
+
+func (n *Net) listen(name string, listens bool) {
+	n.ears.Lock()
+	defer n.ears.Unlock()
+	if listens {
+		n.listening[name] = true
+	} else {
+		delete(n.listening, name)
+	}
 }
 
 // Publish is transport.Net's.
@@ -151,7 +160,7 @@ func (n *Net) Publish(ctx context.Context, name string, data []byte) error {
 	switch {
 	case errors.As(err, &invalid):
 		return fmt.Errorf("publish on %s: %w", name, transport.ErrInvalid)
-	case err != nil && n.isClosed():
+	case err != nil && n.closed.Load():
 		return transport.ErrClosed
 	case err != nil:
 		return fmt.Errorf("publish on %s: %w", name, err)
@@ -161,7 +170,7 @@ func (n *Net) Publish(ctx context.Context, name string, data []byte) error {
 
 // join finds or makes a topic; the caller holds mu.
 func (n *Net) join(name string) (*topic, error) {
-	if n.closed {
+	if n.closed.Load() {
 		return nil, transport.ErrClosed
 	}
 	if t := n.topics[name]; t != nil {
@@ -206,7 +215,8 @@ func (n *Net) Subscribe(name string, v transport.Validator) (transport.Subscript
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("subscribe to %s: %w", name, err), n.gossip.UnregisterTopicValidator(name))
 	}
-	t.inbox, t.valid, t.leave = inbox, v, leave
+	t.inbox, t.leave = inbox, leave
+	n.listen(name, true)
 	return inbox, nil
 }
 
@@ -237,12 +247,13 @@ func (n *Net) judge(inbox *intake.Inbox, v transport.Validator, by peer.ID, m *p
 func (n *Net) unsubscribe(name string, t *topic) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.closed || t.inbox == nil {
+	if n.closed.Load() || t.inbox == nil {
 		return
 	}
+	n.listen(name, false)
 	t.leave()
 	_ = n.gossip.UnregisterTopicValidator(name)
-	t.inbox, t.valid, t.leave = nil, nil, nil
+	t.inbox, t.leave = nil, nil
 }
 
 // checkName tells whether a topic or protocol has a name that all adapters bear.

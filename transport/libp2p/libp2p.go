@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	golibp2p "github.com/libp2p/go-libp2p"
@@ -69,9 +70,14 @@ type Net struct {
 	cancel  context.CancelFunc
 	over    sync.WaitGroup
 
-	mu     sync.RWMutex
+	closed atomic.Bool
+
+	// mu is held while gossipsub is asked for something, and never taken by what it calls.
+	mu     sync.Mutex
 	topics map[string]*topic
-	closed bool
+
+	ears      sync.RWMutex
+	listening map[string]bool // topics that are subscribed to; under ears
 }
 
 // Open starts a peer.
@@ -85,6 +91,7 @@ func Open(c Config) (*Net, error) {
 	n := &Net{
 		self: c.Key.Public(), limits: c.Limits, log: c.Log, seen: intake.NewSeen(), meter: intake.NewMeter(c.Limits),
 		conduct: intake.NewConduct(), rounds: newRounds(), topics: map[string]*topic{},
+		listening: map[string]bool{},
 	}
 	n.gate = newGate(c, n.count)
 	n.ctx, n.cancel = context.WithCancel(context.Background())
@@ -195,7 +202,7 @@ func (n *Net) Dial(ctx context.Context, p transport.ID, hints ...transport.Addr)
 func (n *Net) dialable(p transport.ID) (peer.ID, error) {
 	id, err := peerID(p)
 	switch {
-	case n.isClosed():
+	case n.closed.Load():
 		return "", transport.ErrClosed
 	case err != nil:
 		return "", fmt.Errorf("dial %s: %w", p, errors.Join(transport.ErrUnreachable, err))
@@ -309,15 +316,14 @@ func (n *Net) Refused() uint64 { return n.meter.Refused() }
 
 // Close is transport.Net's.
 func (n *Net) Close() error {
-	n.mu.Lock()
-	if n.closed {
-		n.mu.Unlock()
+	if n.closed.Swap(true) {
 		return nil
 	}
-	n.closed = true
+	n.mu.Lock()
 	topics := n.topics
 	n.topics = map[string]*topic{}
 	n.mu.Unlock()
+	n.rounds.end()
 	n.cancel()
 	for _, t := range topics {
 		if t.inbox != nil {
@@ -327,12 +333,6 @@ func (n *Net) Close() error {
 	err := n.host.Close()
 	n.over.Wait()
 	return err
-}
-
-func (n *Net) isClosed() bool {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	return n.closed
 }
 
 // clean forgets what has passed.

@@ -2,6 +2,7 @@ package libp2p_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -45,5 +46,86 @@ func TestMany(t *testing.T) {
 	t.Logf("%+v", r)
 	if r.Delivered != r.Expected || r.Again != 0 {
 		t.Errorf("%d of %d came, %d again", r.Delivered, r.Expected, r.Again)
+	}
+}
+
+// TestFlood (F-36): an identity that floods is cut within a second, and honest peers notice
+// nothing.
+func TestFlood(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	honest := crowd(t, 12, 8)
+	flooder := open(t, libp2p.Config{})
+	for _, n := range honest[:6] {
+		if err := flooder.Dial(ctx, n.Self(), n.Addrs()...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var over sync.WaitGroup
+	over.Go(func() {
+		late := lateness(ctx)
+		cut, after, err := transporttest.Flood(ctx, flooder, "flood", 1000, 30*time.Second)
+		idle := late()
+		t.Logf("the flooder is cut after %v and %d messages; for %v this process did not run", cut, after, idle)
+		if err != nil || cut == 0 {
+			t.Errorf("the flooder is not cut, %v", err)
+		} else if cut > time.Second+idle && bulk.Whole() {
+			t.Errorf("the flooder is cut after %v", cut)
+		}
+	})
+	r, err := transporttest.Flow{Topic: "flood", For: 5 * time.Second}.Run(ctx, plain(honest), 1)
+	over.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%+v", r)
+	if r.Delivered != r.Expected || r.Again != 0 {
+		t.Errorf("%d of %d came, %d again", r.Delivered, r.Expected, r.Again)
+	}
+	for i, n := range honest {
+		if bans := n.Bans(); len(bans) != 0 && (i >= 6 || bans[0].ID != flooder.Self()) {
+			t.Errorf("bans of %d: %v", i, bans)
+		}
+	}
+}
+
+// lateness measures for how long a machine that has other things to do did not let this
+// process run.
+func lateness(ctx context.Context) (sum func() time.Duration) {
+	ctx, stop := context.WithCancel(ctx)
+	total := make(chan time.Duration)
+	go func() {
+		var late time.Duration
+		for ctx.Err() == nil {
+			begin := time.Now()
+			time.Sleep(5 * time.Millisecond)
+			late += max(0, time.Since(begin)-10*time.Millisecond)
+		}
+		total <- late
+	}()
+	return func() time.Duration {
+		stop()
+		return <-total
+	}
+}
+
+// TestSybils (F-36): fifty honest peers among two hundred who are not.
+func TestSybils(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	var honest, sybils []transporttest.Net
+	for range bulk.Count(50) {
+		honest = append(honest, open(t, libp2p.Config{}))
+	}
+	for range bulk.Count(200) {
+		sybils = append(sybils, open(t, libp2p.Config{}))
+	}
+	r, err := transporttest.Sybils{Degree: min(6, len(honest)-2)}.Run(ctx, honest, sybils, transporttest.Flow{Topic: "sybil", Rate: 10, For: 2 * time.Second}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%+v", r)
+	if r.Share() < 0.99 {
+		t.Errorf("%d of %d came", r.Delivered, r.Expected)
 	}
 }

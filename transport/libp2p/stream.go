@@ -43,7 +43,7 @@ func timeout(err error) error {
 
 // Handle is transport.Net's.
 func (n *Net) Handle(name string, h func(transport.ID, transport.Stream)) {
-	if checkName(name) != nil || n.isClosed() {
+	if checkName(name) != nil || n.closed.Load() {
 		return
 	}
 	if h == nil {
@@ -96,13 +96,21 @@ const (
 
 // rounds are the round trips to neighbours.
 type rounds struct {
-	mu   sync.Mutex
-	last map[transport.ID][]time.Duration // of neighbours, the last pings ones
-	stop map[transport.ID]context.CancelFunc
+	mu    sync.Mutex
+	last  map[transport.ID][]time.Duration // of neighbours, the last pings ones
+	stop  map[transport.ID]context.CancelFunc
+	ended bool
 }
 
 func newRounds() *rounds {
 	return &rounds{last: map[transport.ID][]time.Duration{}, stop: map[transport.ID]context.CancelFunc{}}
+}
+
+// end lets none begin.
+func (r *rounds) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
 }
 
 func (r *rounds) least(p transport.ID) (time.Duration, bool) {
@@ -130,14 +138,9 @@ func (n *Net) connected(_ network.Network, c network.Conn) {
 	if !ok {
 		return
 	}
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	if n.closed {
-		return
-	}
 	n.rounds.mu.Lock()
 	defer n.rounds.mu.Unlock()
-	if _, ok := n.rounds.stop[p]; ok {
+	if _, ok := n.rounds.stop[p]; ok || n.rounds.ended {
 		return
 	}
 	ctx, stop := context.WithCancel(n.ctx) //nolint:gosec // disconnected calls it

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"souk/identity"
+	"souk/internal/bulk"
 	"souk/transport"
 	"souk/transport/intake"
 	"souk/transport/memnet"
@@ -244,4 +245,37 @@ func TestFull(t *testing.T) { // F-30
 			}
 		}
 	})
+}
+
+// TestSybils (F-36): fifty honest peers among two hundred who are not, a third of whom
+// publish as much as they are let.
+func TestSybils(t *testing.T) {
+	for seed := range uint64(bulk.Count(1)) {
+		synctest.Test(t, func(t *testing.T) {
+			network := memnet.New(memnet.Config{Seed: seed, Link: func(_, _ transport.ID) memnet.Link {
+				return memnet.Link{Delay: 20 * time.Millisecond, Jitter: 80 * time.Millisecond, Loss: 0.02, Duplicate: 0.02}
+			}})
+			t.Cleanup(func() { _ = network.Close() })
+			join := func(first, count int, config memnet.NodeConfig) (list []transporttest.Net) {
+				for i := range count {
+					n, err := network.Join(name(first+i), config)
+					if err != nil {
+						t.Fatal(err)
+					}
+					list = append(list, n)
+				}
+				return list
+			}
+			honest, sybils := join(0, bulk.Count(50), memnet.NodeConfig{}), join(1000, bulk.Count(200), memnet.NodeConfig{Mute: true})
+			attack := transporttest.Sybils{Degree: min(6, len(honest)-2), Junk: 2}
+			r, err := attack.Run(t.Context(), honest, sybils, transporttest.Flow{Topic: "sybil", For: 3 * time.Second}, seed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%+v", r)
+			if r.Share() < 0.99 {
+				t.Errorf("%d of %d came", r.Delivered, r.Expected)
+			}
+		})
+	}
 }

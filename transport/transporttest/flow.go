@@ -51,7 +51,7 @@ type recorder struct {
 }
 
 func (r *recorder) take(reader int, data []byte, self bool) {
-	if len(data) < 16 {
+	if len(data) < 16 || data[0] == junk || data[0] == invalid {
 		return
 	}
 	number, sent := binary.BigEndian.Uint64(data), time.Duration(binary.BigEndian.Uint64(data[8:]))
