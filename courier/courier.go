@@ -1,5 +1,9 @@
-// Package courier is a peer's part in the network: it runs mail over a transport
-// (docs/spec/24-mail.md).
+// Package courier is a peer's part in the network: it runs membership and mail over a
+// transport (docs/spec/23-peernet.md, docs/spec/24-mail.md).
+//
+// Membership: Members finds peers by several ways, measures them, keeps the nearest and a
+// ring, exchanges terms and shuts out who lies (member.go; streams in memberlink.go, its disk
+// and bans in memberdisk.go). What is said in a ring, and who may be in it, is for peernet.
 //
 // Mail: a Carrier listens, judges, keeps and hands on everybody's envelopes and answers those who were
 // away (mailcarrier.go, mailkeep.go, mailsync.go, its messages in mailwire.go); a Mailbox is

@@ -101,7 +101,7 @@ func rules() []Rule {
 		{Package: "replica", Floor: 3, Imports: with(state, "consensus", "store", "archive")},
 		{Package: "custodian", Floor: 3, Imports: with(state, "chain", "threshold")},
 		{Package: "recovery", Floor: 3, Imports: with(coins, "chain", "threshold")},
-		{Package: "courier", Floor: 3, Imports: []string{"identity", "mail", "transport", "store", "store/sealed"}},
+		{Package: "courier", Floor: 3, Imports: []string{"identity", "mail", "peernet", "peernet/terms", "transport", "store", "store/sealed"}},
 		{Package: "tape", Floor: 3, Imports: []string{"asset", "exchange", "exchange/market", "archive"}},
 		{Package: "signer", Floor: 3, Imports: []string{"asset", "exchange/custody", "script", "threshold"}},
 
