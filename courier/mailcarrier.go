@@ -26,7 +26,7 @@ const (
 	syncAgain   = 20 * time.Second // the same after nobody could be asked
 	syncTime    = 5 * time.Minute  // for all that is asked of one
 	streamTime  = 30 * time.Second // for one request
-	stemDelay   = 3 * time.Second  // before an envelope for somebody else is published, at most
+	stemDelay   = 2 * time.Second  // before an envelope for somebody else is published, at most
 	streamsOf   = 16               // requests that are answered at once
 	streamsEach = 4                // those of one peer
 )
@@ -38,11 +38,11 @@ type CarrierConfig struct {
 	// Full has it listen to all shards, keep all envelopes until they expire, and answer those
 	// who were away. Else it listens to the shards of its mailboxes and some others.
 	Full      bool
-	Cover     int        // of a light carrier: shards that are nobody's here; zero is 2
-	Price     mail.Price // zero is mail.DefaultPrice
-	HourBytes uint64     // kept of one shard that expires in one hour; zero is 64 MiB
-	Random    io.Reader  // nil is the system's
-	Log       *slog.Logger
+	Cover     int          // of a light carrier: shards that are nobody's here; zero is 2
+	Price     mail.Price   // zero is mail.DefaultPrice
+	HourBytes uint64       // kept of one shard that expires in one hour; zero is 64 MiB
+	Random    io.Reader    // nil is the system's
+	Log       *slog.Logger // nil is none
 }
 
 // Carrier takes part in carrying everybody's mail, and hands what may be theirs to its
@@ -88,6 +88,9 @@ func NewCarrier(config CarrierConfig) (*Carrier, error) {
 	}
 	if config.Random == nil {
 		config.Random = rand.Reader
+	}
+	if config.Log == nil {
+		config.Log = slog.New(slog.DiscardHandler)
 	}
 	config.Random = &lockedReader{r: config.Random}
 	if config.Cover == 0 {

@@ -197,6 +197,7 @@ func (m *Mailbox) step(ctx context.Context, o *outRecord) error {
 	}
 	data := o.Envelope
 	o.Tries++
+	times := o.Tries
 	pause := again[min(o.Tries, len(again))-1]
 	o.Next, o.State = uint64(now.Add(pause/2+m.carrier.wait(pause)).UnixMilli()), Away
 	err := m.records.write(func(w *recordWriter) { w.out(o) })
@@ -204,7 +205,7 @@ func (m *Mailbox) step(ctx context.Context, o *outRecord) error {
 	if err != nil {
 		return err
 	}
-	return m.carrier.send(ctx, data)
+	return m.carrier.send(ctx, data, times)
 }
 
 // end forgets a record whose time is over, or sees to it that it will be.

@@ -407,6 +407,7 @@ func TestHostileStreams(t *testing.T) {
 		for i, lie := range []func(){
 			func() { reply(courier.ProtocolSums, []byte("nonsense")) },
 			func() { reply(courier.ProtocolSums, make([]byte, 1<<20)) },
+			func() { reply(courier.ProtocolSums, courier.SumsOf(60, 0)) }, // there is nothing
 			func() {
 				reply(courier.ProtocolSums, courier.SumsOf(60, 9))
 				reply(courier.ProtocolList, []byte("nonsense"))

@@ -18,6 +18,11 @@ const (
 	coverTimes = 4
 )
 
+const (
+	syncOf    = 2  // how many peers are asked each time: one may say that there is nothing
+	mostAsked = 64 // of how many peers a light carrier remembers what they had
+)
+
 // serve answers those who ask, until the context ends.
 func (c *Carrier) serve(ctx context.Context) {
 	c.Net.Handle(protocolStem, func(from transport.ID, s transport.Stream) {
@@ -32,7 +37,10 @@ func (c *Carrier) serve(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-time.After(c.wait(stemDelay)):
-			_ = c.Net.Publish(ctx, topic(data[2]), data) // its writer tries again if it gets nowhere
+			// Its writer tries again if it gets nowhere.
+			if c.draw(2) == 0 || !c.handOn(ctx, data, from, 1) {
+				_ = c.Net.Publish(ctx, topic(data[2]), data)
+			}
 		}
 	})
 	if !c.Full {
@@ -140,18 +148,34 @@ func (c *Carrier) stem(request []byte) (data, reply []byte, err error) {
 }
 
 // send publishes an envelope: by a neighbour drawn at random, so that nobody sees where it
-// comes from, or, where no neighbour does that, from here.
-func (c *Carrier) send(ctx context.Context, data []byte) error {
+// comes from, or, where no neighbour does that, from here. The neighbour may have dropped what
+// is sent again: then it goes to one more each time.
+func (c *Carrier) send(ctx context.Context, data []byte, times int) error {
 	e, err := mail.ParseEnvelope(data)
 	if err != nil {
 		return err
 	}
-	for _, p := range c.neighbours(4) {
-		if answer, err := c.ask(ctx, p, protocolStem, data, 1); err == nil && len(answer) == 1 {
-			return nil
-		}
+	if c.handOn(ctx, data, c.Net.Self(), times) {
+		return nil
 	}
 	return c.Net.Publish(ctx, topic(e.Shard), data)
+}
+
+// handOn gives an envelope to so many neighbours, of whom none is the one it came from, to be
+// published. It tells whether one took it.
+func (c *Carrier) handOn(ctx context.Context, data []byte, from transport.ID, most int) bool {
+	taken := 0
+	for _, p := range c.neighbours(most + 4) {
+		if p == from {
+			continue
+		}
+		if answer, err := c.ask(ctx, p, protocolStem, data, 1); err == nil && len(answer) == 1 {
+			if taken++; taken == most {
+				break
+			}
+		}
+	}
+	return taken > 0
 }
 
 // neighbours are some connected peers, drawn at random.
@@ -202,12 +226,15 @@ func (c *Carrier) syncAlways(ctx context.Context) {
 		every = syncEvery
 	}
 	for {
-		wait := syncAgain
+		wait, answered := syncAgain, 0
 		for _, p := range c.neighbours(8) {
 			err := c.sync(ctx, p)
 			if err == nil {
 				wait = every*3/4 + c.wait(every/2)
-				break
+				if answered++; answered == syncOf {
+					break
+				}
+				continue
 			}
 			c.Log.DebugContext(ctx, "a peer was asked for mail in vain", slog.String("peer", p.String()), slog.Any("error", err))
 		}
@@ -273,6 +300,9 @@ func (c *Carrier) remember(p transport.ID, from mail.Hour, sums []sum, wishes in
 			c.asked[q] = old[min(len(old), int(from-c.askedH)):]
 		}
 		c.askedH = from
+	}
+	if len(c.asked) >= mostAsked {
+		clear(c.asked)
 	}
 	c.asked[p] = sums
 }
