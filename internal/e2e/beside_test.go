@@ -7,8 +7,8 @@ var sideBySide = make(chan struct{}, 2)
 
 // beside lets a test run at the same time as another one that says so. It is for tests that
 // mostly wait, for minutes of a chain or for a server to come back, and in which nothing has to
-// be done within seconds. Those that cut and delay links, measure or bound times, or change the
-// environment run alone, before all of these.
+// be done within seconds. Those that cut and delay links, measure or bound times run alone,
+// before all of these.
 func beside(t *testing.T) {
 	t.Helper()
 	t.Parallel()

@@ -542,9 +542,16 @@ func souk(t *testing.T, args ...string) string {
 // said on standard error.
 func try(t *testing.T, stdin string, args ...string) (string, error) {
 	t.Helper()
+	return tryWith(t, nil, stdin, args...)
+}
+
+// tryWith is try with more variables in the environment.
+func tryWith(t *testing.T, env []string, stdin string, args ...string) (string, error) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Env = append(os.Environ(), env...)
 	var out, errs bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errs
 	if err := cmd.Run(); err != nil {

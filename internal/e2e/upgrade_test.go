@@ -41,7 +41,7 @@ func TestUpgrade(t *testing.T) {
 	admit := func() {
 		t.Helper()
 		r, err := f.actor("alice").Do(within(t, 20*time.Second), limits) // progress has used nonces after those that it knew
-		f.everywhere(must(t, r, err)[0].Height) // any server may be the one that the delegate asks
+		f.everywhere(must(t, r, err)[0].Height)                          // any server may be the one that the delegate asks
 	}
 	admit()
 	remove := func() exchange.Code {
