@@ -318,10 +318,10 @@ func (m *Members) Ways(p transport.ID) []terms.Way {
 }
 
 func (m *Members) ownTerms() *terms.Terms {
-	if m.MemberConfig.Terms == nil {
+	if m.Terms == nil {
 		return nil
 	}
-	return m.MemberConfig.Terms()
+	return m.Terms()
 }
 
 // Counts says what happened since the start.

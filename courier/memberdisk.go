@@ -48,7 +48,7 @@ func (m *Members) load() error {
 			if len(value) < 8 {
 				return errors.New("a ban that is cut off")
 			}
-			if until := time.UnixMilli(int64(binary.BigEndian.Uint64(value))); until.After(now) { //nolint:gosec // as written
+			if until := time.UnixMilli(int64(binary.BigEndian.Uint64(value))); until.After(now) {
 				m.bans[id] = transport.Ban{ID: id, Until: until, Why: string(value[8:])}
 			}
 			return nil
