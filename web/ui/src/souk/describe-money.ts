@@ -65,7 +65,7 @@ function transfer(b: Extract<Body, { kind: "transfer" }>, f: Facts): Said {
 function withdraw(b: Extract<Body, { kind: "withdraw" }>, f: Facts): Said {
   const bank = f.bank(b.bank);
   const amount = f.amount(bank.asset, some(b.amount));
-  const warnings: string[] = [warn.address, warn.final];
+  const warnings: string[] = [warn.address, warn.signed];
   if (b.maxFee * 20n > b.amount) warnings.unshift(warn.fee(formatUnits((b.maxFee * 1000n) / b.amount, 1, { trim: true })));
   return {
     title: title.withdraw(amount),

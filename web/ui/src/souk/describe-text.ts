@@ -66,6 +66,7 @@ export const words = {
   scope: { read: "see your account", trade: "trade", transfer: "send money to other accounts", withdraw: "withdraw money", server: "act as a member's server" },
   warn: {
     final: "This cannot be taken back.",
+    signed: "This can be taken back only while it waits: not once the members put it into a transaction.",
     self: "This is your own account.",
     memo: "Both accounts can read the memo.",
     address: "Compare the address with the one you were given, to its end.",
