@@ -19,6 +19,7 @@ require (
 	github.com/coder/websocket v1.8.15
 	github.com/cometbft/cometbft v0.40.0
 	github.com/cometbft/cometbft-db v0.14.1
+	github.com/cretz/bine v0.2.0
 	github.com/danielgtaylor/huma/v2 v2.37.2
 	github.com/ergochat/irc-go v0.4.0
 	github.com/flynn/noise v1.1.0

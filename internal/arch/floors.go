@@ -72,6 +72,11 @@ func rules() []Rule {
 			Package: "transport/libp2p", Floor: 2, Imports: []string{"identity", "transport", "transport/intake"}, Shared: true,
 			Owns: []string{"github.com/libp2p", "github.com/multiformats"},
 		},
+		{
+			Package: "transport/tor", Floor: 2, Imports: []string{"identity", "transport", "transport/intake", "transport/libp2p"},
+			Owns: []string{"github.com/cretz/bine"},
+		},
+		{Package: "transport/tor/tortest", Floor: Beside, Imports: []string{"internal/ports"}, Test: true},
 		{Package: "transport/transporttest", Floor: 2, Imports: []string{"identity", "transport"}, Test: true},
 		{Package: "transport/irc", Floor: 2, Imports: []string{"identity", "transport"}, Owns: []string{"github.com/ergochat", "github.com/lrstanley", "github.com/flynn"}},
 		{Package: "store", Floor: 2},

@@ -260,6 +260,18 @@ func idOf(p peer.ID) (id transport.ID, ok bool) {
 	return transport.ID(raw), true
 }
 
+// Known are the addresses that this peer would dial another one at.
+func (n *Net) Known(p transport.ID) (list []transport.Addr) {
+	id, err := peerID(p)
+	if err != nil {
+		return nil
+	}
+	for _, a := range n.host.Peerstore().Addrs(id) {
+		list = append(list, transport.Addr(a.String()))
+	}
+	return list
+}
+
 // RoundTrip is transport.Net's.
 func (n *Net) RoundTrip(p transport.ID) (time.Duration, bool) { return n.rounds.least(p) }
 
