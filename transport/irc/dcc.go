@@ -67,7 +67,10 @@ func (f *Finder) offer(ctx context.Context, s *server, nick string, p transport.
 			}
 			return fmt.Errorf("wait for a peer: %w", err)
 		}
-		if safe, err := Secure(ctx, conn, f.cfg.Key, p, false); err == nil {
+		proving, stop := context.WithTimeout(ctx, dccTime/4) // whoever comes and says nothing does not keep the peer out
+		safe, err := Secure(proving, conn, f.cfg.Key, p, false)
+		stop()
+		if err == nil {
 			f.cfg.DCC.Got(p, safe)
 			return nil
 		}
@@ -75,7 +78,7 @@ func (f *Finder) offer(ctx context.Context, s *server, nick string, p transport.
 }
 
 // offered dials an offer of somebody who has proven who he is, or keeps it until he has.
-func (s *server) offered(nick, text string) {
+func (s *server) offered(ctx context.Context, nick, text string) {
 	f := s.f
 	if f.cfg.DCC == nil {
 		return
@@ -98,11 +101,11 @@ func (s *server) offered(nick, text string) {
 	}
 	f.wg.Go(func() {
 		defer f.release(p)
-		ctx, cancel := context.WithTimeout(context.Background(), dccTime)
+		ctx, cancel := context.WithTimeout(ctx, dccTime)
 		defer cancel()
 		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp4", addr)
 		if err != nil {
-			f.cfg.Log.Info("DCC offer not reached", slog.Any("error", err))
+			f.cfg.Log.InfoContext(ctx, "DCC offer not reached", slog.Any("error", err))
 			return
 		}
 		if safe, err := Secure(ctx, conn, f.cfg.Key, p, true); err == nil {

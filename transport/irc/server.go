@@ -109,7 +109,7 @@ func (s *server) once(ctx context.Context) error {
 	}
 	gone := make(chan struct{})
 	c.AddDisconnectCallback(func(ircmsg.Message) { close(gone) })
-	s.listen(c)
+	s.listen(ctx, c)
 	if err := c.Connect(); err != nil {
 		return err
 	}
@@ -175,7 +175,7 @@ func (s *server) nickOf(p transport.ID) (string, bool) {
 }
 
 // listen says what is done with what the server sends. All of it runs in one goroutine.
-func (s *server) listen(c *ircevent.Connection) {
+func (s *server) listen(ctx context.Context, c *ircevent.Connection) {
 	channel := s.f.cfg.Channel
 	c.AddCallback("366", func(ircmsg.Message) { // the end of the list of names: who are they?
 		_ = c.Send("WHO", channel)
@@ -202,7 +202,7 @@ func (s *server) listen(c *ircevent.Connection) {
 	for _, command := range []string{"PRIVMSG", "NOTICE"} {
 		c.AddCallback(command, func(e ircmsg.Message) {
 			if len(e.Params) == 2 && strings.EqualFold(e.Params[0], c.CurrentNick()) {
-				s.hear(c, e.Nick(), command == "NOTICE", e.Params[1])
+				s.hear(ctx, c, e.Nick(), command == "NOTICE", e.Params[1])
 			}
 		})
 	}
@@ -250,7 +250,7 @@ func (s *server) ask(nick string) {
 }
 
 // hear takes what somebody said to this peer alone.
-func (s *server) hear(c *ircevent.Connection, nick string, notice bool, text string) {
+func (s *server) hear(ctx context.Context, c *ircevent.Connection, nick string, notice bool, text string) {
 	first, word, rest, ok := parseCTCP(text)
 	switch {
 	case !ok:
@@ -260,9 +260,9 @@ func (s *server) hear(c *ircevent.Connection, nick string, notice bool, text str
 			s.ask(nick) // who asks is one, too
 		}
 	case first == verb && notice && word == wordHere:
-		s.heard(c, nick, rest)
+		s.heard(ctx, c, nick, rest)
 	case first == "DCC" && word == "CHAT" && !notice:
-		s.offered(nick, rest)
+		s.offered(ctx, nick, rest)
 	}
 }
 
@@ -302,7 +302,7 @@ func (s *server) answer(c *ircevent.Connection, nick, word, text string) {
 }
 
 // heard takes an answer.
-func (s *server) heard(c *ircevent.Connection, nick, text string) {
+func (s *server) heard(ctx context.Context, c *ircevent.Connection, nick, text string) {
 	s.mu.Lock()
 	m := s.members[strings.ToLower(nick)]
 	if m == nil || m.asked.IsZero() || time.Since(m.asked) > patience {
@@ -313,7 +313,7 @@ func (s *server) heard(c *ircevent.Connection, nick, text string) {
 	p, payload, err := q.read(text)
 	if err != nil || p == s.f.self.ID || m.proven && m.peer != p {
 		s.mu.Unlock()
-		s.f.cfg.Log.Info("IRC record refused", slog.String("server", s.addr), slog.String("nick", nick))
+		s.f.cfg.Log.InfoContext(ctx, "IRC record refused", slog.String("server", s.addr), slog.String("nick", nick))
 		return
 	}
 	m.proven, m.peer = true, p
@@ -322,6 +322,6 @@ func (s *server) heard(c *ircevent.Connection, nick, text string) {
 	s.mu.Unlock()
 	s.f.saw(p, transport.Addr(payload), s.found)
 	if offer != "" {
-		s.offered(nick, offer)
+		s.offered(ctx, nick, offer)
 	}
 }
