@@ -195,7 +195,7 @@ func (w *world) changed(a *actor) {
 	w.rosters[at] = made{r.Hash(), copied}
 }
 
-// count notes rings that have as many liars as a ring does not survive.
+// count notes rings of which a third are liars, which a ring need not survive.
 func (w *world) count(r *peernet.Roster) {
 	n := 0
 	for _, m := range r.Members {
@@ -203,7 +203,7 @@ func (w *world) count(r *peernet.Roster) {
 			n++
 		}
 	}
-	if n >= 2*peernet.Quorum(len(r.Members))-len(r.Members) {
+	if 3*n >= len(r.Members) {
 		w.broken[r.ID()] = true
 	}
 }
