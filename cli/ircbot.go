@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"log/slog"
 	"time"
 
@@ -19,6 +20,9 @@ name and password stand in a file of one line that only you can read. Write tls:
 TLS. It runs until it is stopped.`,
 		Example: "  souk irc-bot irc.example.org:6667 tls:irc.example.net:6697 --channel '#souk' --operator-file ./operator",
 		RunE: func(c *cobra.Command, args []string) error {
+			if b.OperatorFile == "" {
+				return usageError{errors.New("--operator-file: say where the operator's name and password stand")}
+			}
 			b.Servers = args
 			return b.Run(c.Context())
 		},
