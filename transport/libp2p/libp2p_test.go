@@ -4,6 +4,9 @@ import (
 	"crypto/rand"
 	"testing"
 
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"souk/identity"
 	"souk/transport"
 	"souk/transport/libp2p"
@@ -62,3 +65,17 @@ func TestConformance(t *testing.T) {
 }
 
 var _ transport.Guard = (*libp2p.Net)(nil)
+
+// name is libp2p's for a peer.
+func name(t *testing.T, p transport.ID) string {
+	t.Helper()
+	k, err := crypto.UnmarshalEd25519PublicKey(p[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := peer.IDFromPublicKey(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id.String()
+}

@@ -52,11 +52,14 @@ func TestMany(t *testing.T) {
 // TestFlood (F-36): an identity that floods is cut within a second, and honest peers notice
 // nothing.
 func TestFlood(t *testing.T) {
+	if !bulk.Whole() {
+		t.Skip("under the race detector nobody sends 1,000 messages a second")
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	honest := crowd(t, 12, 8)
+	honest := crowd(t, 8, 7)
 	flooder := open(t, libp2p.Config{})
-	for _, n := range honest[:6] {
+	for _, n := range honest[:4] {
 		if err := flooder.Dial(ctx, n.Self(), n.Addrs()...); err != nil {
 			t.Fatal(err)
 		}
@@ -64,12 +67,17 @@ func TestFlood(t *testing.T) {
 	var over sync.WaitGroup
 	over.Go(func() {
 		late := lateness(ctx)
-		cut, after, err := transporttest.Flood(ctx, flooder, "flood", 1000, 30*time.Second)
+		cut, sent, err := transporttest.Flood(ctx, flooder, "flood", 1000, 30*time.Second)
 		idle := late()
-		t.Logf("the flooder is cut after %v and %d messages; for %v this process did not run", cut, after, idle)
-		if err != nil || cut == 0 {
-			t.Errorf("the flooder is not cut, %v", err)
-		} else if cut > time.Second+idle && bulk.Whole() {
+		t.Logf("the flooder is cut after %v and %d messages; for %v this process did not run", cut, sent, idle)
+		switch {
+		case err != nil:
+			t.Error(err)
+		case cut == 0 && sent < 15_000:
+			t.Logf("this machine was too busy to flood: %d messages in 30 seconds", sent)
+		case cut == 0:
+			t.Error("the flooder is not cut")
+		case cut > time.Second+idle:
 			t.Errorf("the flooder is cut after %v", cut)
 		}
 	})
@@ -83,7 +91,7 @@ func TestFlood(t *testing.T) {
 		t.Errorf("%d of %d came, %d again", r.Delivered, r.Expected, r.Again)
 	}
 	for i, n := range honest {
-		if bans := n.Bans(); len(bans) != 0 && (i >= 6 || bans[0].ID != flooder.Self()) {
+		if bans := n.Bans(); len(bans) != 0 && (i >= 4 || bans[0].ID != flooder.Self()) {
 			t.Errorf("bans of %d: %v", i, bans)
 		}
 	}

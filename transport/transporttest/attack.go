@@ -26,9 +26,9 @@ func Judge(_ transport.ID, data []byte) transport.Verdict {
 
 // Flood is a member that turns bad: it reads a topic until it has got 20 messages, and then
 // publishes so many a second, each another one that is accepted. It ends when the flooder has
-// no neighbours, and tells after how long that was and how many it had published; zero says
-// that it had neighbours for all the while.
-func Flood(ctx context.Context, n transport.Net, topic string, rate int, lasting time.Duration) (cut time.Duration, after int, err error) {
+// no neighbours, and tells after how long that was, zero if it always had some, and how many
+// it has published.
+func Flood(ctx context.Context, n transport.Net, topic string, rate int, lasting time.Duration) (cut time.Duration, sent int, err error) {
 	sub, err := n.Subscribe(topic, nil)
 	if err != nil {
 		return 0, 0, err
@@ -43,7 +43,7 @@ func Flood(ctx context.Context, n transport.Net, topic string, rate int, lasting
 	begin, data := time.Now(), append([]byte{junk}, append(self[:], make([]byte, 512-1-len(self))...)...)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for sent := 0; time.Since(begin) < lasting; {
+	for time.Since(begin) < lasting {
 		for due := int(time.Since(begin).Seconds() * float64(rate)); sent < due && len(n.Peers()) > 0; sent++ {
 			binary.BigEndian.PutUint64(data[504:], uint64(sent))
 			_ = n.Publish(ctx, topic, data)
@@ -54,10 +54,10 @@ func Flood(ctx context.Context, n transport.Net, topic string, rate int, lasting
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return 0, 0, ctx.Err()
+			return 0, sent, ctx.Err()
 		}
 	}
-	return 0, 0, nil
+	return 0, sent, nil
 }
 
 // Sybils is an attack by many peers, each of which is new.
