@@ -32,7 +32,7 @@ func (s *Seat) Receive(now uint64, from identity.PublicKey, m *Message) Output {
 	case KindMade:
 		s.onMade(now, m.Chain)
 	case KindLeave:
-		if s.ring != nil && m.Ring == s.ring.ID() && s.ring.Has(from) {
+		if s.ring != nil && m.Ring == s.ring.ID() && s.ring.Has(from) && !s.leaves.has(from) {
 			s.leaves.set(from, now)
 		}
 	case KindWant:

@@ -237,6 +237,7 @@ func (s *Seat) expire(now uint64) {
 	s.shunned.dropIf(func(_ ID, at uint64) bool { return past(at + retry*s.cfg.Stuck) })
 	s.quarrels.dropIf(func(_ [2]identity.PublicKey, until uint64) bool { return past(until) })
 	s.joins.dropIf(func(_ identity.PublicKey, at uint64) bool { return past(at + s.cfg.Gone) })
+	s.leaves.dropIf(func(_ identity.PublicKey, at uint64) bool { return past(at + 2*s.cfg.Patience) }) // by then it has gone, or has not meant it
 	if s.joining != nil && past(s.joining.until) {
 		s.shunned.set(s.joining.ring, now)
 		s.joining = nil

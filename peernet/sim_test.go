@@ -46,7 +46,11 @@ func TestRingsHeal(t *testing.T) {
 // U-13, U-16: some lie about round trips, say yes to everything and sign whatever they are
 // shown. Honest peers still see one roster of an epoch, and no proof names one of them.
 func TestRingsAmongLiars(t *testing.T) {
-	for seed := range seeds(3) {
+	all := []uint64{71} // where a leave that was not meant kept a ring from changing
+	for seed := range seeds(2) {
+		all = append(all, seed)
+	}
+	for _, seed := range all {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := newWorld(t, seed, 20, 2)
 			for i := range 3 {
