@@ -128,7 +128,7 @@ func TestSybils(t *testing.T) {
 	for range bulk.Count(200) {
 		sybils = append(sybils, open(t, libp2p.Config{}))
 	}
-	r, err := transporttest.Sybils{Degree: min(6, len(honest)-2)}.Run(ctx, honest, sybils, transporttest.Flow{Topic: "sybil", Rate: 10, For: 2 * time.Second}, 1)
+	r, err := transporttest.Sybils{Degree: min(6, len(honest)-2)}.Run(ctx, honest, sybils, transporttest.Flow{Topic: "sybil", Rate: 4, For: 4 * time.Second}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
