@@ -10,7 +10,7 @@ import (
 
 const minute = 60_000
 
-// seeds are few in a usual run, and many in make soak.
+// seeds are few in a usual run; SOUK_FACTOR multiplies them.
 func seeds(n int) uint64 { return uint64(bulk.Raised(n, 500)) }
 
 // Quiet: peers that are near each other come to sit in few and large rings.
