@@ -14,8 +14,9 @@ import (
 const (
 	// memTable is how much of the newest state a store collects in memory, in bytes,
 	// before it goes into files. At full load a store takes some 30 MB a second, most
-	// of it soon overwritten; small tables would all be merged again and again.
-	memTable = 64 << 20
+	// of it soon overwritten; small tables would all be merged again and again. There are
+	// two at a time, and the collector lets a heap grow to twice what lives in it.
+	memTable = 32 << 20
 	// cacheSize is how much of what is on disk stays in memory, for all stores together.
 	cacheSize = 32 << 20
 )

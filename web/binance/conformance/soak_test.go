@@ -223,8 +223,8 @@ func anonymous(t *testing.T, pid int) uint64 {
 
 // Memory is looked at so often, and judged by so much of the time's end. Before that it grows
 // as it should: the store's memtables begin small and double as they are filled, up to two of
-// 64 MB (node/store.go), so a server of this load has 31 MB of them, then 63, then 127, and
-// stays there when some 200 MB have been written, which takes it nearly ten minutes.
+// 32 MB (node/store.go), so a server of this load has 15 MB of them, then 31, then 63, and
+// stays there when some 100 MB have been written.
 const (
 	sampleEvery = 5 * time.Second
 	judged      = 10 * time.Minute
