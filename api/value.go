@@ -389,6 +389,21 @@ type Gift struct {
 	Amount string `json:"amount"`
 }
 
+// Network says whether browsers can be peers of the network of mail by a server, and where.
+type Network struct {
+	Offered   bool       `json:"offered" doc:"Whether this server has a peer that browsers reach."`
+	Addresses []string   `json:"addresses" nullable:"false" doc:"Where browsers reach it, by WebSocket or WebRTC, as multiaddrs that end with the peer's name; empty if nowhere."`
+	Relays    bool       `json:"relays" doc:"Whether browsers reach each other through it."`
+	Stamps    StampPrice `json:"stamps" doc:"What stamps cost in its network."`
+}
+
+// StampPrice is what stamps of mail cost (O-11).
+type StampPrice struct {
+	PerByte uint64 `json:"per_byte" doc:"Hashes for each byte, and for each byte kept for 65,536 seconds."`
+	Extra   uint64 `json:"extra" doc:"Bytes that are added to every size."`
+	Hello   uint64 `json:"hello" doc:"How many times dearer a first letter is."`
+}
+
 // Practice says whether a server gives play money.
 type Practice struct {
 	At

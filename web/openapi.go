@@ -90,6 +90,7 @@ func register(mux *http.ServeMux, v *virtual) huma.API {
 	v.registerPost(h, mux)
 	v.registerAdmission(h)
 	v.registerPractice(h)
+	v.registerNetwork(h)
 	v.registerEvents(h, mux)
 	registerViewer(mux)
 	mux.HandleFunc("GET "+api.Prefix+"/openapi.json", func(w http.ResponseWriter, r *http.Request) {

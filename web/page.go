@@ -1,13 +1,16 @@
 package web
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+)
 
 // Page is what people are shown who come with a browser.
 type Page interface {
 	// Serves tells whether a path is one of the page's files.
 	Serves(path string) bool
 	// Serve answers a GET or HEAD for such a path. connect are the origins of servers that the
-	// page may ask besides the one that it is from.
+	// page may ask besides the one that it is from; those of ws and wss, only over WebSockets.
 	Serve(w http.ResponseWriter, r *http.Request, connect []string)
 }
 
@@ -22,5 +25,6 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 	if v := s.root(); v != nil {
 		connect = v.origins()
 	}
+	connect = append(slices.Clone(connect), sockets(s.offered().Addresses)...)
 	s.config.Page.Serve(w, r, connect)
 }

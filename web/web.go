@@ -105,6 +105,9 @@ type Config struct {
 	Door http.Handler
 	// Ready is why the Door is not ready, by what is not; nil or empty if it is.
 	Ready func() map[string]string
+	// Network says where browsers can be peers by this server: addresses of its peer, each with
+	// the peer's name at the end, and what stamps cost. It must not block. nil: nowhere (H-139).
+	Network func() api.Network
 	// Metrics answers /metrics to this machine; nil: there is no such path.
 	Metrics http.Handler
 	// Software is this binary's version, for status.

@@ -526,6 +526,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/network": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether browsers can be peers of the network by this server, and where */
+        get: operations["getNetwork"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/nonce": {
         parameters: {
             query?: never;
@@ -2019,6 +2036,18 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        Network: {
+            /** @description Where browsers reach it, by WebSocket or WebRTC, as multiaddrs that end with the peer's name; empty if nowhere. */
+            addresses: string[];
+            /** @description Whether this server has a peer that browsers reach. */
+            offered: boolean;
+            /** @description Whether browsers reach each other through it. */
+            relays: boolean;
+            /** @description What stamps cost in its network. */
+            stamps: components["schemas"]["StampPrice"];
+        } & {
+            [key: string]: unknown;
+        };
         NextLimits: {
             /**
              * Format: int64
@@ -2477,6 +2506,25 @@ export interface components {
             reserve: string;
             /** @description Units of the asset, as the ledger counts them. */
             supply: string;
+        } & {
+            [key: string]: unknown;
+        };
+        StampPrice: {
+            /**
+             * Format: int64
+             * @description Bytes that are added to every size.
+             */
+            extra: number;
+            /**
+             * Format: int64
+             * @description How many times dearer a first letter is.
+             */
+            hello: number;
+            /**
+             * Format: int64
+             * @description Hashes for each byte, and for each byte kept for 65,536 seconds.
+             */
+            per_byte: number;
         } & {
             [key: string]: unknown;
         };
@@ -3913,6 +3961,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MemberPage"];
+                };
+            };
+            /** @description Problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getNetwork: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Network"];
                 };
             };
             /** @description Problem */

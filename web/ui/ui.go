@@ -133,7 +133,7 @@ func makeForm(data []byte, squeeze bool) form {
 func (p *Page) Serves(name string) bool { return p.files[name] != nil }
 
 // Serve answers a GET or HEAD for a path that is the page's. connect are the origins that the
-// page may ask besides the one that it is from: plain ones, of http or https.
+// page may ask besides the one that it is from: plain ones, of http or https, ws or wss.
 func (p *Page) Serve(w http.ResponseWriter, r *http.Request, connect []string) {
 	f := p.files[r.URL.Path]
 	h := w.Header()
@@ -199,19 +199,23 @@ const permissions = "accelerometer=(), autoplay=(), camera=(), clipboard-read=()
 	"publickey-credentials-create=(self), publickey-credentials-get=(self), screen-wake-lock=(), serial=(), usb=(), xr-spatial-tracking=()"
 
 // Policy is the Content-Security-Policy of the page's files, with the origins that they may
-// ask: over HTTP and over WebSockets (H-131). An origin that is none is left out, so that
-// nobody who can name one can write a policy.
+// ask: over HTTP and over WebSockets, or, if they are of ws or wss, only these (H-131). An
+// origin that is none is left out, so that nobody who can name one can write a policy.
 func Policy(connect []string) string {
 	var b strings.Builder
 	b.WriteString("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; worker-src 'self'; manifest-src 'self'; connect-src 'self'")
 	seen := map[string]bool{}
 	for _, origin := range connect {
 		scheme, host, ok := strings.Cut(origin, "://")
-		if !ok || scheme != "http" && scheme != "https" || host == "" || seen[origin] || strings.ContainsFunc(host, odd) {
+		socket := scheme == "ws" || scheme == "wss"
+		if !ok || !socket && scheme != "http" && scheme != "https" || host == "" || seen[origin] || strings.ContainsFunc(host, odd) {
 			continue
 		}
 		seen[origin] = true
-		b.WriteString(" " + origin + " ws" + strings.TrimPrefix(origin, "http"))
+		b.WriteString(" " + origin)
+		if !socket {
+			b.WriteString(" ws" + strings.TrimPrefix(origin, "http"))
+		}
 	}
 	b.WriteString("; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types svelte-trusted-html souk-worker")
 	return b.String()

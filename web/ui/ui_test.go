@@ -130,11 +130,11 @@ func TestClosed(t *testing.T) {
 // The policy is strict, names plain origins only, and nobody writes another directive into it.
 func TestPolicy(t *testing.T) {
 	want := "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; worker-src 'self'; manifest-src 'self'; " +
-		"connect-src 'self' https://alice.example wss://alice.example http://[::1]:80 ws://[::1]:80; " +
+		"connect-src 'self' https://alice.example wss://alice.example http://[::1]:80 ws://[::1]:80 ws://192.0.2.1:4001 wss://souk.example:443; " +
 		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types svelte-trusted-html souk-worker"
 	got := ui.Policy([]string{
 		"https://alice.example", "http://[::1]:80", "https://alice.example", "https://*", "https://a.example;script-src *", "https://a.example,b", "https://a.example\r\nX: y",
-		"ws://a.example", "data:", "'unsafe-inline'", "*", "https:", "https://", "https://a b", "https://a.example/path", "HTTPS://a.example", "",
+		"ws://192.0.2.1:4001", "wss://souk.example:443", "ws://*", "ws://", "wss://a.example/path", "data:", "'unsafe-inline'", "*", "https:", "https://", "https://a b", "https://a.example/path", "HTTPS://a.example", "",
 	})
 	if got != want {
 		t.Errorf("policy\n%s\nwant\n%s", got, want)
