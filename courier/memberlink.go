@@ -290,7 +290,7 @@ func (m *Members) measure(ctx context.Context, p transport.ID, addrs []transport
 	if ask {
 		m.askTerms(ctx, p)
 	}
-	if d, ok := m.Net.(interface{ Drop(p transport.ID) }); ok && !near && len(m.Net.Peers()) > m.size() {
+	if d, ok := m.Net.(transport.Dropper); ok && !near && len(m.Net.Peers()) > m.size() {
 		d.Drop(p)
 	}
 }

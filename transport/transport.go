@@ -112,6 +112,12 @@ type Located interface {
 	Addrs() []Addr
 }
 
+// Dropper is a Net that can part from a peer and hold nothing against it.
+type Dropper interface {
+	// Drop ends the connection to a peer, with its streams. Either side may dial again at once.
+	Drop(p ID)
+}
+
 // Peer is one that was found, and where.
 type Peer struct {
 	ID    ID

@@ -302,6 +302,13 @@ func (n *Net) Ban(p transport.ID, until time.Time, why string) {
 	}
 }
 
+// Drop is transport.Dropper's.
+func (n *Net) Drop(p transport.ID) {
+	if id, err := peerID(p); err == nil {
+		_ = n.host.Network().ClosePeer(id)
+	}
+}
+
 // cut bans a neighbour for what it did. It does not wait: gossip calls it.
 func (n *Net) cut(p transport.ID, why string) {
 	n.log.Info("a peer is cut", slog.String("peer", p.String()), slog.String("why", why))
@@ -365,4 +372,5 @@ var (
 	_ transport.Net     = (*Net)(nil)
 	_ transport.Located = (*Net)(nil)
 	_ transport.Guard   = (*Net)(nil)
+	_ transport.Dropper = (*Net)(nil)
 )

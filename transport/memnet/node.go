@@ -308,9 +308,13 @@ func (n *Node) Close() error {
 // Ban is transport.Guard's.
 func (n *Node) Ban(p transport.ID, until time.Time, why string) {
 	n.bans.Add(transport.Ban{ID: p, Until: until, Why: why}, time.Now())
-	if !n.bans.Has(p, time.Now()) {
-		return
+	if n.bans.Has(p, time.Now()) {
+		n.Drop(p)
 	}
+}
+
+// Drop is transport.Dropper's.
+func (n *Node) Drop(p transport.ID) {
 	n.mu.Lock()
 	c := n.conns[p]
 	n.mu.Unlock()
@@ -345,4 +349,5 @@ var (
 	_ transport.Net     = (*Node)(nil)
 	_ transport.Located = (*Node)(nil)
 	_ transport.Guard   = (*Node)(nil)
+	_ transport.Dropper = (*Node)(nil)
 )

@@ -250,4 +250,5 @@ var (
 	_ transport.Net     = (*Net)(nil)
 	_ transport.Located = (*Net)(nil)
 	_ transport.Guard   = (*Net)(nil)
+	_ transport.Dropper = (*Net)(nil)
 )

@@ -3,8 +3,10 @@ package transporttest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -297,6 +299,32 @@ func testBan(t *testing.T, w World) {
 		_ = b.Dial(w.context(t), a.Self(), a.Addrs()...)
 		return has(a, b) && has(b, a)
 	})
+}
+
+// F-14
+func testDrop(t *testing.T, w World) {
+	nets := w.open(t, 2)
+	a, b := nets[0], nets[1]
+	b.Handle(protocol, echo(nil))
+	s, err := a.Stream(w.context(t), b.Self(), protocol)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	b.Drop(a.Self())
+	w.eventually(t, "it is no neighbour", func() bool { return !has(b, a) && !has(a, b) })
+	_ = s.SetDeadline(time.Now().Add(w.Patience))
+	if _, err := io.ReadFull(s, make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the stream goes on: %v", err)
+	}
+	if bans := b.Bans(); len(bans) != 0 {
+		t.Errorf("bans %v", bans)
+	}
+	b.Drop(a.Self()) // it is gone already
+	w.connect(t, a, b)
+	if err := exchange(w.context(t), a, b, 1); err != nil {
+		t.Errorf("after it was dialled again: %v", err)
+	}
 }
 
 func testClose(t *testing.T, w World) {

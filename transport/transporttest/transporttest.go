@@ -19,6 +19,7 @@ type Net interface {
 	transport.Net
 	transport.Located
 	transport.Guard
+	transport.Dropper
 }
 
 // World is a network that peers can be added to.
@@ -66,6 +67,7 @@ func Run(t *testing.T, w World) {
 		{"own validator", testOwn},
 		{"slow reader", testSlow},
 		{"ban", testBan},
+		{"drop", testDrop},
 		{"close", testClose},
 		{"at once", testAtOnce},
 	} {
