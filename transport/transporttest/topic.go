@@ -278,6 +278,55 @@ func testSlow(t *testing.T, w World) {
 	}
 }
 
+// testBusy: whoever subscribes to topics while messages of others come does not wait for them,
+// nor they for him.
+func testBusy(t *testing.T, w World) {
+	nets, _ := w.line(t, 2)
+	ctx, cancel := context.WithCancel(w.context(t))
+	var over sync.WaitGroup
+	defer over.Wait()
+	defer cancel()
+	over.Go(func() {
+		tick := time.NewTicker(5 * time.Millisecond) // less than a flood (F-31)
+		defer tick.Stop()
+		for i := 0; ctx.Err() == nil; i++ {
+			_ = nets[0].Publish(ctx, topic, fmt.Append(nil, "amid ", i))
+			<-tick.C
+		}
+	})
+	done := make(chan error, 1)
+	over.Go(func() { done <- resubscribe(ctx, nets[1]) })
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-ctx.Done():
+		t.Fatal("subscribing does not end")
+	}
+}
+
+// resubscribe subscribes to topics and leaves them again, for half a second.
+func resubscribe(ctx context.Context, n Net) error {
+	for begin := time.Now(); time.Since(begin) < time.Second/2; {
+		for i := range 8 {
+			sub, err := n.Subscribe(fmt.Sprint("souk/other/", i), nil)
+			if err != nil {
+				return err
+			}
+			if err := sub.Close(); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-time.After(time.Millisecond): // so that virtual time passes
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
 func testBan(t *testing.T, w World) {
 	nets := w.open(t, 2)
 	a, b := nets[0], nets[1]

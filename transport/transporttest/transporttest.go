@@ -66,6 +66,7 @@ func Run(t *testing.T, w World) {
 		{"reject", testReject},
 		{"own validator", testOwn},
 		{"slow reader", testSlow},
+		{"subscribing amid messages", testBusy},
 		{"ban", testBan},
 		{"drop", testDrop},
 		{"close", testClose},
