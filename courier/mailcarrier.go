@@ -37,7 +37,10 @@ type CarrierConfig struct {
 	Store store.Store
 	// Full has it listen to all shards, keep all envelopes until they expire, and answer those
 	// who were away. Else it listens to the shards of its mailboxes and some others.
-	Full      bool
+	Full bool
+	// Prompt has letters and receipts of its mailboxes leave at once. Who watches the network may
+	// see then when they were written and read.
+	Prompt    bool
 	Cover     int          // of a light carrier: shards that are nobody's here; zero is 2
 	Price     mail.Price   // zero is mail.DefaultPrice
 	HourBytes uint64       // kept of one shard that expires in one hour; zero is 64 MiB

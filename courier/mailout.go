@@ -17,6 +17,7 @@ const (
 	receiptDelay = 5 * time.Minute     // before a receipt is, at most
 	giveUp       = 30 * 24 * time.Hour // a letter without a receipt
 	idle         = time.Hour           // between two looks, at most
+	alone        = 10 * time.Second    // before a letter is published again that nobody was there for, about
 	keepSent     = 90 * 24 * time.Hour // what is known of a letter that arrived or was given up
 	mintPiece    = 1 << 14             // hashes between two looks at the clock
 	mostDoubled  = 4                   // how often a letter's stamp gets twice as dear
@@ -100,7 +101,7 @@ func (m *Mailbox) Post(list string, d Draft, card *mail.Card) (mail.LetterID, er
 func (m *Mailbox) queue(s Sent, d Draft, card *mail.Card) (mail.LetterID, error) {
 	m.carrier.read(s.ID[:])
 	s.Subject, s.At = d.Subject, uint64(time.Now().UnixMilli())
-	o := &outRecord{Sent: s, Kind: mail.Written, Body: bytes.Clone(d.Body), Hurry: d.Hurry, Next: s.At}
+	o := &outRecord{Sent: s, Kind: mail.Written, Body: bytes.Clone(d.Body), Hurry: d.Hurry || m.carrier.Prompt, Next: s.At}
 	if card != nil {
 		o.Card = card.Append(nil)
 	}
@@ -130,6 +131,9 @@ func (m *Mailbox) receipt(c *contact, l *mail.Letter) *outRecord {
 	o := &outRecord{
 		Sent: Sent{ID: l.ID, To: c.Who, At: uint64(now.UnixMilli())}, Kind: mail.Receipt, Number: l.Number, Numbered: true,
 		Next: uint64(now.Add(m.carrier.wait(receiptDelay)).UnixMilli()),
+	}
+	if m.carrier.Prompt {
+		o.Next = o.At
 	}
 	if m.out[o.key()] != nil {
 		return nil
@@ -199,7 +203,12 @@ func (m *Mailbox) step(ctx context.Context, o *outRecord) error {
 	o.Tries++
 	times := o.Tries
 	pause := again[min(o.Tries, len(again))-1]
-	o.Next, o.State = uint64(now.Add(pause/2+m.carrier.wait(pause)).UnixMilli()), Away
+	state := Away
+	if len(m.carrier.Net.Peers()) == 0 { // nobody takes it
+		pause, state = alone, o.State
+		o.Tries--
+	}
+	o.Next, o.State = uint64(now.Add(pause/2+m.carrier.wait(pause)).UnixMilli()), state
 	err := m.records.write(func(w *recordWriter) { w.out(o) })
 	m.mu.Unlock()
 	if err != nil {
