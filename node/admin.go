@@ -3,6 +3,8 @@ package node
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +17,7 @@ import (
 	"net/http/pprof" // it registers itself with a mux that nobody serves
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -29,8 +32,9 @@ const (
 	adminOff = "off"
 	// longestSocket is how long the path of a socket may be, on all systems.
 	longestSocket = 100
-	// mostAdminBody bounds the body of a request.
-	mostAdminBody = 4 << 10
+	// mostAdminBody bounds the body of a request, mostAdminAnswer that of an answer.
+	mostAdminBody   = 256 << 10
+	mostAdminAnswer = 16 << 20
 )
 
 // ErrNoAdmin is returned when the admin port of a home does not answer.
@@ -56,50 +60,99 @@ func (h Home) address(a Admin) (network, address string) {
 	return "unix", h.in(a.Listen)
 }
 
+// adminPort is where the operator reaches a running process.
+type adminPort struct {
+	server *http.Server
+	done   chan struct{} // closed when it listens no more
+	cookie string        // the file that whoever asks for what is private must be able to read; empty on a socket
+}
+
+// cookie is the file with what a port of this machine, unlike a socket, wants to be shown
+// for what is private.
+func (h Home) cookie() string { return filepath.Join(string(h), ".cookie") }
+
 // openAdmin listens where the operator reaches this process: metrics, levels of the log,
-// and profiles. The home's lock is held, so a socket that is there already is a dead one's.
-func (n *Node) openAdmin(metrics http.Handler) error {
-	if n.config.Admin.Listen == adminOff {
-		return nil
+// profiles, and what is private, such as mail. The home's lock is held, so a socket that is
+// there already is a dead one's. It is nil if there is none.
+func openAdmin(h Home, c Admin, paths, private http.Handler, logger *slog.Logger) (*adminPort, error) {
+	if c.Listen == adminOff {
+		return nil, nil //nolint:nilnil // off is a configuration
 	}
-	network, address := n.home.address(n.config.Admin)
+	network, address := h.address(c)
 	if network == "unix" {
 		if len(address) > longestSocket {
-			n.log(logNode).Warn("there is no admin port: the path of its socket is too long", slog.String("path", address))
-			return nil
+			logger.Warn("there is no admin port: the path of its socket is too long; admin.listen can be a port of this machine", slog.String("path", address))
+			return nil, nil //nolint:nilnil // a server works without it
 		}
 		if err := os.Remove(address); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("admin port: %w", err)
+			return nil, fmt.Errorf("admin port: %w", err)
 		}
 	}
 	l, err := net.Listen(network, address)
 	if err != nil {
-		return fmt.Errorf("admin port: %w (change admin.listen in %s)", err, n.home.Config())
+		return nil, fmt.Errorf("admin port: %w (change admin.listen in %s)", err, h.Config())
+	}
+	a := &adminPort{done: make(chan struct{})}
+	if private != nil && network == "tcp" {
+		if private, err = a.guard(h, private); err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
 	}
 	if network == "unix" {
 		if err := os.Chmod(address, 0o600); err != nil {
-			return errors.Join(fmt.Errorf("admin port: %w", err), l.Close())
+			return nil, errors.Join(fmt.Errorf("admin port: %w", err), l.Close())
 		}
 	}
-	n.admin = &http.Server{
-		Handler: fromHere(n.adminPaths(metrics)), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
-		ErrorLog: log.New(io.Discard, "", 0),
+	mux := http.NewServeMux()
+	mux.Handle("/", paths)
+	if private == nil {
+		private = http.HandlerFunc(offPaths)
 	}
-	n.running.Go(func() {
-		if err := n.admin.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			n.log(logNode).Warn("the admin port has ended", slog.Any("error", err))
+	mux.Handle("/net/", private)
+	a.server = &http.Server{
+		Handler: fromHere(mux), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
+		ErrorLog: discarded(),
+	}
+	go func() {
+		defer close(a.done)
+		if err := a.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			logger.Warn("the admin port has ended", slog.Any("error", err))
 		}
-	})
-	return nil
+	}()
+	return a, nil
 }
 
-// closeAdmin ends the admin port and what it is doing.
-func (n *Node) closeAdmin() error {
-	if n.admin == nil {
+// guard writes a new cookie, and asks for it.
+func (a *adminPort) guard(h Home, next http.Handler) (http.Handler, error) {
+	want := "Bearer " + rand.Text()
+	if err := replaceFile(h.cookie(), []byte(want)); err != nil {
+		return nil, fmt.Errorf("admin port: %w", err)
+	}
+	a.cookie = h.cookie()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte(want)) != 1 {
+			http.Error(w, "show what is in .cookie of the home", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	}), nil
+}
+
+// close ends the admin port and what it is doing.
+func (a *adminPort) close() error {
+	if a == nil {
 		return nil
 	}
-	return n.admin.Close()
+	err := a.server.Close()
+	<-a.done
+	if a.cookie != "" {
+		err = errors.Join(err, os.Remove(a.cookie))
+	}
+	return err
 }
+
+// discarded is for what the HTTP server would say of requests that it does not understand.
+func discarded() *log.Logger { return log.New(io.Discard, "", 0) }
 
 func (n *Node) adminPaths(metrics http.Handler) http.Handler {
 	mux := http.NewServeMux()
@@ -219,16 +272,19 @@ func (h Home) ask(ctx context.Context, method, path string, body []byte, got any
 		return err
 	}
 	network, address := h.address(c.Admin)
+	if cookie, err := os.ReadFile(h.cookie()); err == nil && network == "tcp" {
+		req.Header.Set("Authorization", string(cookie))
+	}
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, address)
 	}}
 	defer transport.CloseIdleConnections()
 	resp, err := (&http.Client{Transport: transport}).Do(req)
 	if err != nil {
-		return fmt.Errorf("%w: %w; is souk serve --home %s running, by the same user?", ErrNoAdmin, errors.Unwrap(err), h)
+		return fmt.Errorf("%w: %w; is souk serve --home %s (or souk peer serve) running, by the same user?", ErrNoAdmin, errors.Unwrap(err), h)
 	}
 	defer resp.Body.Close() //nolint:errcheck // read to its end
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, mostAdminBody))
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, mostAdminAnswer))
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNoAdmin, err)
 	}

@@ -31,6 +31,8 @@ type Config struct {
 	Archive ArchiveConfig `toml:"archive"`
 	// Practice is of the first virtual server.
 	Practice PracticeConfig `toml:"practice"`
+	// Network is of this server among peers.
+	Network NetworkConfig `toml:"network"`
 	// Chains say how this server sees the chains of banks, by network.
 	Chains  map[string]ChainConfig `toml:"chains"`
 	Virtual []VirtualConfig        `toml:"virtual_server"`
@@ -84,7 +86,7 @@ type VirtualConfig struct {
 
 // DefaultConfig is what applies where a config file is silent.
 func DefaultConfig() Config {
-	return Config{HTTP: HTTP{Listen: "127.0.0.1:8640", Page: true, Conns: 1024}, Admin: Admin{Listen: "admin.sock"}, Log: Log{Level: "info", Format: "text"}, Events: Events{Keep: "24h"}, Archive: ArchiveConfig{Engine: archiveNone}, Practice: PracticeConfig{Key: practiceKey}}
+	return Config{HTTP: HTTP{Listen: "127.0.0.1:8640", Page: true, Conns: 1024}, Admin: Admin{Listen: "admin.sock"}, Log: Log{Level: "info", Format: "text"}, Events: Events{Keep: "24h"}, Archive: ArchiveConfig{Engine: archiveNone}, Practice: PracticeConfig{Key: practiceKey}, Network: defaultNetwork()}
 }
 
 // defaultVirtual is what applies where a virtual server's section is silent.
@@ -213,6 +215,9 @@ func (c *Config) check() error {
 	if err := c.Practice.check(); err != nil {
 		return bad("%v", err)
 	}
+	if err := c.Network.check(); err != nil {
+		return bad("%v", err)
+	}
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		return bad("log.format %q: write text or json", c.Log.Format)
 	}
@@ -263,7 +268,7 @@ listen = %s
 
 [log]
 # debug, info, warn or error, and behind it exceptions for parts of the server: node, web,
-# consensus, state, chain, bank; such as info,consensus=debug,web=warn. Changed while the
+# consensus, state, chain, bank, network; such as info,consensus=debug,web=warn. Changed while the
 # server runs by souk log level, or here and by SIGHUP.
 level = %s
 # text or json
@@ -288,9 +293,9 @@ path = %s
 # For postgres: a file with the DSN in one line, that only this user can read, such as
 # postgres://souk:PASSWORD@localhost/souk. Tables are in a schema for each virtual server.
 dsn_file = %s
-%s%s`, tomlString(c.HTTP.Listen), tomlList(c.HTTP.Hosts), c.HTTP.Page, tomlList(c.HTTP.Origins), tomlString(c.HTTP.TLSCert), tomlString(c.HTTP.TLSKey), c.HTTP.Plain, tomlList(c.HTTP.Proxies), c.HTTP.Conns, tomlString(c.Admin.Listen),
+%s%s%s`, tomlString(c.HTTP.Listen), tomlList(c.HTTP.Hosts), c.HTTP.Page, tomlList(c.HTTP.Origins), tomlString(c.HTTP.TLSCert), tomlString(c.HTTP.TLSKey), c.HTTP.Plain, tomlList(c.HTTP.Proxies), c.HTTP.Conns, tomlString(c.Admin.Listen),
 		tomlString(c.Log.Level), tomlString(c.Log.Format), tomlString(c.Memory.Limit), tomlString(c.Events.Keep),
-		tomlString(c.Archive.Engine), tomlString(c.Archive.Path), tomlString(c.Archive.DSNFile), c.Practice.Text(), chainsHelp)
+		tomlString(c.Archive.Engine), tomlString(c.Archive.Path), tomlString(c.Archive.DSNFile), c.Practice.Text(), c.Network.text(), chainsHelp)
 	for _, network := range slices.Sorted(maps.Keys(c.Chains)) {
 		chain := c.Chains[network]
 		b.WriteString(chain.text(network))

@@ -85,6 +85,26 @@ func BankMetrics() (all [][3]string) {
 	return all
 }
 
+// NetMetrics are names, kinds, helps and labels of the metrics of peers.
+func NetMetrics() (all [][4]string) {
+	kind := map[bool]string{true: "gauge", false: "counter"}
+	for _, m := range netMetrics {
+		all = append(all, [4]string{"souk_net_" + m.name, kind[m.gauge], m.help})
+	}
+	for _, m := range mailMetrics {
+		all = append(all, [4]string{"souk_mail_" + m.name, kind[m.gauge], m.help})
+	}
+	return append(all, [4]string{"souk_mail_" + dropped, "counter", droppedHelp, "reason"})
+}
+
+// TorPeers are peers of consensus as they are dialled through tor, where members names none.
+func TorPeers(log *slog.Logger, list []string) []string {
+	return (&torLinks{log: log}).peers(list)
+}
+
+// ServeThroughTor refuses where consensus listens to others than this machine.
+func ServeThroughTor(listen string) error { return (&torLinks{}).serve(exchange.ID{}, listen) }
+
 // CheckCertificate and CompareVersions are checks of the doctor.
 var (
 	CheckCertificate = checkCertificate

@@ -18,11 +18,12 @@ const (
 	logState     = "state"     // execution, the store
 	logChain     = "chain"     // nodes of chains
 	logBank      = "bank"      // a member's work for banks
+	logNetwork   = "network"   // peers and mail
 )
 
 // Subsystems are the names that a text of levels may have.
 func Subsystems() []string {
-	return []string{logNode, logWeb, logConsensus, logState, logChain, logBank}
+	return []string{logNode, logWeb, logConsensus, logState, logChain, logBank, logNetwork}
 }
 
 // Levels say from which level on each subsystem's lines are logged. They can be changed

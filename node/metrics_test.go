@@ -96,6 +96,9 @@ func scrape(t *testing.T) map[string]metric {
 	for _, b := range node.BankMetrics() {
 		all[b[0]] = metric{b[1], b[2], "asset, network, virtual_server"}
 	}
+	for _, m := range node.NetMetrics() {
+		all[m[0]] = metric{m[1], m[2], m[3]}
+	}
 	// A histogram has no sample of its own name.
 	m := all["souk_http_request_seconds"]
 	m.labels = "operation"

@@ -6,7 +6,10 @@
 // config.go, one virtual server at work in virtual.go, what keeps it going in
 // watch.go, its banks in keeper.go and their chains in chains.go, founding in found.go,
 // what HTTP sees of a replica in glue.go, what the operator reaches of a running server
-// in admin.go, levels.go and reload.go.
+// in admin.go, levels.go and reload.go. Its part in the network of peers is network.go: how
+// it is configured in netconfig.go, asked in netadmin.go and mailadmin.go, looked at in
+// netcheck.go, counted in netmetrics.go, links of consensus through tor in torlinks.go; a
+// peer without a server in peer.go.
 //
 // Floor 5.
 package node
@@ -19,7 +22,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -44,6 +46,8 @@ type Options struct {
 	Levels *Levels
 	// Software is this binary's version.
 	Software string
+	// Work is the work factor of sealing keys that are made; zero is the default.
+	Work int
 }
 
 // Node is a running server.
@@ -59,7 +63,8 @@ type Node struct {
 	web      *web.Server
 	listener net.Listener
 	virtual  []*virtual
-	admin    *http.Server // nil: there is none
+	network  *network
+	admin    *adminPort // nil: there is none
 	stop     context.CancelFunc
 	running  sync.WaitGroup
 	ended    chan error // holds the first reason to end
@@ -129,7 +134,15 @@ func (n *Node) open() (err error) {
 	if err != nil {
 		return fmt.Errorf("listen for clients: %w (change http.listen in %s)", err, n.home.Config())
 	}
-	if err := n.openAdmin(metrics); err != nil {
+	if n.network, err = openNetwork(n.home, n.config.Network, netOptions{
+		pass: n.opts.Pass, work: n.opts.Work, shared: true, log: n.log(logNetwork), ended: func(error) {},
+	}); err != nil {
+		return err
+	}
+	if err := n.network.register(registry); err != nil {
+		return err
+	}
+	if n.admin, err = openAdmin(n.home, n.config.Admin, n.adminPaths(metrics), n.network.paths(), n.log(logNode)); err != nil {
 		return err
 	}
 	for i := range n.config.Virtual {
@@ -170,6 +183,14 @@ func (n *Node) tls() (*tls.Config, error) {
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return n.certificate.Load(), nil },
 		MinVersion:     tls.VersionTLS13,
 	}, nil
+}
+
+// links are how consensus goes through tor; nil if it does not.
+func (n *Node) links() *torLinks {
+	if n.network == nil {
+		return nil
+	}
+	return n.network.links
 }
 
 // Addr is where HTTP listens.
@@ -213,11 +234,12 @@ func (n *Node) Close() error {
 	} else if n.listener != nil {
 		errs = append(errs, n.listener.Close())
 	}
-	errs = append(errs, n.closeAdmin())
+	errs = append(errs, n.admin.close())
 	n.running.Wait()
 	for _, v := range n.virtual {
 		errs = append(errs, v.close())
 	}
+	errs = append(errs, n.network.close())
 	if n.chains != nil {
 		errs = append(errs, n.chains.close())
 	}

@@ -45,7 +45,7 @@ func TestSample(t *testing.T) {
 	if c, err = node.ParseConfig([]byte(whole)); !ok || err != nil || len(c.Virtual) != 1 {
 		t.Fatalf("%v\n%s", err, whole)
 	}
-	for _, v := range []any{c.HTTP, c.Admin, c.Log, c.Memory, c.Practice, c.Virtual[0]} {
+	for _, v := range []any{c.HTTP, c.Admin, c.Log, c.Memory, c.Practice, c.Network.Find, c.Network.Tor, c.Network.Darknet, c.Network.Mail, c.Virtual[0]} {
 		for i := range reflect.TypeOf(v).NumField() {
 			if key := reflect.TypeOf(v).Field(i).Tag.Get("toml"); !strings.Contains(whole, "\n"+key+" = ") {
 				t.Errorf("%T: %s is not in the sample", v, key)

@@ -47,6 +47,9 @@ func Settings(h Home) ([]Setting, error) {
 		var all []Setting
 		v := reflect.ValueOf(value)
 		for i := range v.NumField() {
+			if v.Field(i).Kind() == reflect.Struct {
+				continue // a table of its own
+			}
 			key := v.Type().Field(i).Tag.Get("toml")
 			s := Setting{Name: name + "." + key, Value: tomlValue(v.Field(i).Interface()), Origin: "default"}
 			if _, ok := said[key]; ok {
@@ -70,6 +73,14 @@ func Settings(h Home) ([]Setting, error) {
 	all = append(all, section("events", "events", c.Events, table("events"))...)
 	all = append(all, section("archive", "archive", c.Archive, table("archive"))...)
 	all = append(all, section("practice", "practice", c.Practice, table("practice"))...)
+	all = append(all, section("network", "network", c.Network, table("network"))...)
+	for _, sub := range []struct {
+		name  string
+		value any
+	}{{"find", c.Network.Find}, {"tor", c.Network.Tor}, {"darknet", c.Network.Darknet}, {"mail", c.Network.Mail}} {
+		m, _ := table("network")[sub.name].(map[string]any)
+		all = append(all, section("network."+sub.name, "network."+sub.name, sub.value, m)...)
+	}
 	chains := table("chains")
 	for _, network := range slices.Sorted(maps.Keys(c.Chains)) {
 		m, _ := chains[network].(map[string]any)

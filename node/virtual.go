@@ -181,6 +181,11 @@ func (v *virtual) engineConfig(r *replica.Replica) (comet.Config, error) {
 	if peers, err := currentPeers(r, v.self()); err == nil {
 		c.Peers = peers
 	}
+	links := v.node.links()
+	c.Peers = links.peers(c.Peers)
+	if err := links.serve(v.id, c.Listen); err != nil {
+		return c, err
+	}
 	if !v.config.StateSync {
 		return c, nil
 	}

@@ -192,7 +192,7 @@ func (w *watcher) setPeers(p *parts) {
 	if err != nil || equal(peers, w.peers) {
 		return
 	}
-	if err := p.engine.SetPeers(peers); err != nil {
+	if err := p.engine.SetPeers(w.v.node.links().peers(peers)); err != nil {
 		w.v.log.Warn("the roster names a server that cannot be dialled", slog.Any("error", err))
 	}
 	w.peers = peers

@@ -131,7 +131,8 @@ func rules() []Rule {
 		{
 			Package: "node", Floor: 5, Imports: with(state, "archive", "archive/tables", "archive/sqlite", "archive/postgres", "archive/export", "consensus", "consensus/comet",
 				"store", "store/pebble", "store/memstore", "store/sealed", "replica", "tape", "api", "web", "internal/ports",
-				"gate", "tape", "web/binance", "web/wallet", "web/ui", "transport/irc",
+				"gate", "tape", "web/binance", "web/wallet", "web/ui",
+				"courier", "mail", "peernet", "transport", "transport/intake", "transport/irc", "transport/libp2p", "transport/tor",
 				"chain", "chain/rpc", "chain/bitcoin", "chain/litecoin", "chain/namecoin", "chain/neutrino", "signer", "custodian"),
 		},
 		{

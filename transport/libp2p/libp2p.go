@@ -238,6 +238,16 @@ func parseAddr(a transport.Addr, id peer.ID) (ma.Multiaddr, bool) {
 	return addr, addr != nil && (named == "" || named == id)
 }
 
+// CheckAddrs tells which of some addresses is none.
+func CheckAddrs(list []string) error {
+	for _, text := range list {
+		if _, err := ma.NewMultiaddr(text); err != nil || len(text) > transport.MaxAddr {
+			return fmt.Errorf("%q is no address: write it like /ip4/192.0.2.7/tcp/4001", text)
+		}
+	}
+	return nil
+}
+
 // peerID is libp2p's name for one of ours.
 func peerID(p transport.ID) (peer.ID, error) {
 	key, err := crypto.UnmarshalEd25519PublicKey(p[:])
