@@ -4,7 +4,7 @@
 //
 // Where to look: founding in found.go, running a server in serve.go and config.go, accounts in
 // account.go and connect.go, keys in key.go, assets in asset.go, banks in bank.go, deposit.go, withdraw.go and payrules.go, trading in trade.go, looking in show.go, checking in verify.go and audit.go, what may be signed in proven.go,
-// members' votes in vote.go, archives of what happened in archive.go, getting back coins whose keys are lost in recover.go and recoverplan.go, the demonstration in demo.go, what the tab key offers in complete.go, manual pages in man.go, how errors are worded in
+// members' votes in vote.go, archives of what happened in archive.go, getting back coins whose keys are lost in recover.go and recoverplan.go, peers without a server and what is known of others in peer.go, mail in mail.go, the demonstration in demo.go, what the tab key offers in complete.go, manual pages in man.go, how errors are worded in
 // hint.go, what all share here.
 //
 // Floor 5.
@@ -118,7 +118,7 @@ func (a *app) root() *cobra.Command {
 	a.pass.busy = a.busy
 	c.AddGroup(
 		&cobra.Group{ID: "trade", Title: "Trading:"}, &cobra.Group{ID: "look", Title: "Looking and checking:"},
-		&cobra.Group{ID: "operate", Title: "Operating a server:"})
+		&cobra.Group{ID: "peers", Title: "The network of peers:"}, &cobra.Group{ID: "operate", Title: "Operating a server:"})
 	group := func(id string, commands ...*cobra.Command) {
 		for _, x := range commands {
 			x.GroupID = id
@@ -128,8 +128,9 @@ func (a *app) root() *cobra.Command {
 	group("trade", a.accountCommand(), a.depositCommand(), a.depositsCommand(), a.withdrawCommand(), a.donateCommand(), a.sendCommand(), a.orderCommand(), a.fillsCommand(), a.escrowCommand(), a.keyCommand(), a.gateCommand(), a.tlsCommand(),
 		a.assetCommand(), a.mintCommand(), a.burnCommand())
 	group("look", a.bookCommand(), a.tradesCommand(), a.marketCommand(), a.bankCommand(), a.statusCommand(), a.topCommand(), a.verifyCommand(), a.auditCommand())
+	group("peers", a.peerCommand(), a.mailCommand(), a.peersCommand(), a.netCommand(), a.ircBotCommand())
 	group("operate", a.initCommand(), a.cardCommand(), a.recoveryKeyCommand(), a.recoveryCommand(), a.federationCommand(), a.serveCommand(), a.configCommand(), a.logCommand(), a.voteCommand(), a.exportCommand(), a.archiveCommand(), a.practiceCommand(), a.backupCommand(), a.restoreCommand(),
-		a.doctorCommand(), a.demoCommand(), a.ircBotCommand(), a.versionCommand(), a.manCommand())
+		a.doctorCommand(), a.demoCommand(), a.versionCommand(), a.manCommand())
 	a.completable(c)
 	refuseUnknown(c)
 	strictArgs(c)

@@ -22,7 +22,7 @@ func (a *app) manCommand() *cobra.Command {
 		Use: "man", Short: "Write the manual pages", Args: cobra.NoArgs,
 		Long: `Write the manual pages of all commands into a folder: souk.1, souk-order-place.1 and so on. man -l shows one. They say
 what --help says. With --section 5 those of the files with settings are written: souk-config.toml.5, of a
-server, and souk-gate.toml.5, of a gate. The same program writes the same bytes; a date stands in them only if --date gives one.`,
+server, souk-gate.toml.5, of a gate, and souk-peer.toml.5, of a peer. The same program writes the same bytes; a date stands in them only if --date gives one.`,
 		Example: "  souk man --dir /usr/local/share/man/man1\n  souk man --dir /usr/local/share/man/man5 --section 5",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if dir == "" {
@@ -85,6 +85,11 @@ func writeFilePages(dir, date string) (files []string, err error) {
 			"souk-gate.toml", "settings of a Souk gate", "~/.config/souk/gate/gate.toml",
 			"The file in the folder of a gate; souk gate init writes it. A gate reads it when it starts.",
 			"souk-gate", string(node.SampleGate()),
+		},
+		{
+			"souk-peer.toml", "settings of a Souk peer without a server", "~/.config/souk/peer/config.toml",
+			"The file in the folder of a peer; souk peer init writes it. A peer reads it when it starts.",
+			"souk-peer", string(node.SamplePeer()),
 		},
 	} {
 		var b strings.Builder

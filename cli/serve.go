@@ -203,31 +203,36 @@ nothing, and needs no passphrase; the exit status is 1 if something is BAD. A no
 			} else {
 				findings = node.Doctor(c.Context(), node.Home(home))
 			}
-			bad := 0
-			for _, f := range findings {
-				if f.Bad {
-					bad++
-				}
-			}
-			err := a.show(findings, func(w io.Writer) {
-				for _, f := range findings {
-					mark := "ok"
-					switch {
-					case f.Bad:
-						mark = "BAD"
-					case f.Note:
-						mark = "note"
-					}
-					p(w, "%s\t%s\t%s\n", mark, f.What, f.Detail)
-				}
-			})
-			if err == nil && bad > 0 {
-				err = fmt.Errorf("%d of %d checks failed", bad, len(findings))
-			}
-			return err
+			return a.showFindings(findings)
 		},
 	}
 	homeFlag(c, &home)
 	c.Flags().StringVar(&gate, "gate", "", "folder of a gate, to look at that")
 	return c
+}
+
+// showFindings shows what a doctor found, and complains if something is bad.
+func (a *app) showFindings(findings []node.Finding) error {
+	bad := 0
+	for _, f := range findings {
+		if f.Bad {
+			bad++
+		}
+	}
+	err := a.show(findings, func(w io.Writer) {
+		for _, f := range findings {
+			mark := "ok"
+			switch {
+			case f.Bad:
+				mark = "BAD"
+			case f.Note:
+				mark = "note"
+			}
+			p(w, "%s\t%s\t%s\n", mark, f.What, f.Detail)
+		}
+	})
+	if err == nil && bad > 0 {
+		err = fmt.Errorf("%d of %d checks failed", bad, len(findings))
+	}
+	return err
 }
