@@ -127,7 +127,7 @@ func hostOptions(c Config, g *gate) ([]golibp2p.Option, error) {
 	}
 	options := []golibp2p.Option{
 		golibp2p.Identity(key), golibp2p.Security(noise.ID, noise.New), golibp2p.ConnectionGater(g), golibp2p.ResourceManager(limits),
-		golibp2p.DisableMetrics(), golibp2p.UserAgent("souk"), golibp2p.WithDialTimeout(dialTimeout),
+		golibp2p.DisableMetrics(), golibp2p.UserAgent("souk"), golibp2p.WithDialTimeout(dialTimeout(c.Overlay != nil)),
 	}
 	if c.Darknet != nil {
 		options = append(options, golibp2p.PrivateNetwork(pnet.PSK(c.Darknet.Secret[:])))
@@ -153,7 +153,18 @@ func hostOptions(c Config, g *gate) ([]golibp2p.Option, error) {
 	return append(options, more...), err
 }
 
-const dialTimeout = 15 * time.Second
+// How long a dial may take. An overlay builds a path over several machines first.
+const (
+	directTimeout  = 15 * time.Second
+	overlayTimeout = time.Minute
+)
+
+func dialTimeout(overlay bool) time.Duration {
+	if overlay {
+		return overlayTimeout
+	}
+	return directTimeout
+}
 
 // Self is transport.Net's.
 func (n *Net) Self() transport.ID { return n.self }

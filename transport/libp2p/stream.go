@@ -178,7 +178,7 @@ func (n *Net) measure(ctx context.Context, p transport.ID, id peer.ID) {
 }
 
 func (n *Net) ping(ctx context.Context, p transport.ID, id peer.ID, count int) {
-	ctx, cancel := context.WithTimeout(network.WithNoDial(ctx, "it is connected"), dialTimeout)
+	ctx, cancel := context.WithTimeout(network.WithNoDial(ctx, "it is connected"), directTimeout)
 	defer cancel()
 	results := ping.Ping(ctx, n.host, id)
 	for range count {
