@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"souk/asset"
 	"souk/chain"
@@ -281,11 +282,26 @@ func blockAt(ctx context.Context, n *Node, height uint32) (hash string, err erro
 }
 
 // follow learns of new rewards, and forgets those that a reorganisation took.
+// follow reads on. A block that was replaced while it was read is an error, after which the
+// next try finds the branch that stays.
 func (m *Miner) follow(ctx context.Context) error {
-	at, err := chain.Walk(ctx, m.backend, m.at, chain.NewFilter(m.config.Reward), (*ledger)(m))
-	m.at = at
-	return err
+	for end := time.Now().Add(followAgain); ; {
+		at, err := chain.Walk(ctx, m.backend, m.at, chain.NewFilter(m.config.Reward), (*ledger)(m))
+		m.at = at
+		if err == nil || ctx.Err() != nil || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-time.After(followPause):
+		case <-ctx.Done():
+		}
+	}
 }
+
+const (
+	followAgain = 10 * time.Second
+	followPause = 50 * time.Millisecond
+)
 
 // ledger is a miner that reads the chain.
 type ledger Miner
