@@ -57,6 +57,13 @@ func bars() []bar {
 		atMost("page_longest_frame_ms", 100, "while the book changes a hundred times a second, for a minute"),
 		under("page_heap_growth_mb", 5, "meanwhile"),
 		atMost("mail_foreign_us", 1, "a message of strangers, after its stamp was checked"),
+		atMost("net_missing", 0, "40 peers over TCP, 20 messages a second: deliveries that were none or a second one"),
+		atMost("net_p50_ms", 10, "from a peer to another one"),
+		atMost("net_p99_ms", 30, ""),
+		under("net_mb_per_peer", 3.5, "resident"),
+		atMost("net_flood_missing", 0, "the same while one identity floods"),
+		atMost("net_flood_cut_ms", 1000, "until it is cut"),
+		atMost("net_flood_p99_ratio", 3, "p99 of honest messages meanwhile, of that before"),
 		atLeast("archive_fills_per_s", 10_000, "fills, with all that goes with them, into an archive made anew"),
 	}
 	for _, load := range []string{"apply", "apply_10000", "one_server", "four_servers"} {

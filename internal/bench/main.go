@@ -55,6 +55,7 @@ var parts = []part{
 	{"wan", (*run).wan},
 	{"sign", (*run).sign},
 	{"mail", (*run).mail},
+	{"net", (*run).net},
 	{"page", (*run).page},
 }
 
