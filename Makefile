@@ -9,8 +9,9 @@
 # make fuzz     every fuzz target for FUZZTIME
 # make mutate   how many of the listed faults the tests catch; what was caught is remembered
 #               until something that decides it changes, so it can be done in several runs
-# make soak     the tests of real servers, twenty minutes of bots and streams, and the market's
-#               properties over FACTOR times as many random books, at length
+# make soak     the tests of real servers, twenty minutes of bots and streams, an hour of peers
+#               that come and go, and the market's properties over FACTOR times as many random
+#               books, at length
 
 SEEDS    ?= 20000
 FUZZTIME ?= 30s
@@ -73,6 +74,7 @@ soak:
 	SOUK_FACTOR=$(FACTOR) go test ./exchange/market -count=1 -timeout=0 -v -skip='^TestScripts$$'
 	go test ./internal/e2e -count=1 -timeout=0 -v -args -soak
 	go test ./web/binance/conformance -run='^TestSoak$$' -count=1 -timeout=0 -v -args -soak
+	go test ./transport/libp2p -run='^TestSoak$$' -count=1 -timeout=0 -v -args -soak
 
 clean:
 	rm -rf bin .cache

@@ -1,0 +1,194 @@
+package libp2p_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"souk/transport"
+	"souk/transport/libp2p"
+	"souk/transport/transporttest"
+)
+
+//nolint:gochecknoglobals // flags of go test
+var (
+	soak    = flag.Bool("soak", false, "an hour of churn, instead of some seconds")
+	soakFor = flag.Duration("for", time.Hour, "how long -soak goes on; what it takes is judged by the second half")
+)
+
+// What goes on in the soak: a hundred peers come in a minute and a hundred leave.
+const (
+	soakEvery    = time.Minute / 100 // a visitor comes
+	soakStay     = 5 * time.Second   // and stays
+	soakNews     = time.Second / 4   // a resident says something
+	soakResident = 5                 // neighbours that stay all the time
+	soakTopic    = "soak"
+)
+
+// state is what a process has when no visitor is there.
+type state struct {
+	goroutines int
+	memory     uint64 // bytes that are in use
+}
+
+// TestSoak (F-37): peers come, say something and go, a hundred a minute; what is left of them
+// is nothing.
+func TestSoak(t *testing.T) {
+	length, rounds, every, stay := 6*time.Second, 3, soakEvery/6, soakStay/10
+	if *soak {
+		length, rounds, every, stay = *soakFor, 40, soakEvery, soakStay
+	}
+	begun := time.Now()
+	hub := open(t, libp2p.Config{})
+	read := transporttest.Read(t, hub, soakTopic, nil)
+	for i := range soakResident {
+		n := open(t, libp2p.Config{})
+		transporttest.Read(t, n, soakTopic, nil)
+		if err := n.Dial(t.Context(), hub.Self(), hub.Addrs()...); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			news(t, n)
+		}
+	}
+	states := []state{rest(t, hub, begun)}
+	visits, heard := 0, 0
+	for round := range rounds {
+		came := churn(t, hub, length/time.Duration(rounds), every, stay, round)
+		for _, name := range came {
+			heard += read.Count(name)
+		}
+		visits += len(came)
+		states = append(states, rest(t, hub, begun))
+		t.Logf("after %v and %d visits: %+v", time.Since(begun).Round(time.Second), visits, states[len(states)-1])
+	}
+	if visits == 0 || heard < visits*9/10 {
+		t.Errorf("%d visitors said something, and %d were heard", visits, heard)
+	}
+	flat(t, states)
+}
+
+// news lets a peer say something now and then, until the test ends.
+func news(t *testing.T, n transport.Net) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var over sync.WaitGroup
+	over.Go(func() {
+		tick := time.NewTicker(soakNews)
+		defer tick.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+			if err := n.Publish(ctx, soakTopic, fmt.Append(nil, "news ", i)); err != nil && ctx.Err() == nil {
+				t.Error(err)
+			}
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		over.Wait()
+	})
+}
+
+// churn lets visitors come and go for some time, and tells what each said.
+func churn(t *testing.T, hub *libp2p.Net, length, every, stay time.Duration, round int) (said []string) {
+	t.Helper()
+	var over sync.WaitGroup
+	defer over.Wait()
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for begin := time.Now(); time.Since(begin) < length-stay; <-tick.C {
+		name := fmt.Sprintf("visitor %d of round %d", len(said), round)
+		said = append(said, name)
+		over.Go(func() {
+			if err := visit(t, hub, name, stay); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+	return said
+}
+
+// visit is one peer that comes, says something as soon as it hears something, and leaves.
+func visit(t *testing.T, hub *libp2p.Net, name string, stay time.Duration) error {
+	t.Helper()
+	n, err := libp2p.Open(libp2p.Config{Key: key(t), Listen: []string{"/ip4/127.0.0.1/tcp/0"}})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = n.Close() }()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := n.Dial(ctx, hub.Self(), hub.Addrs()...); err != nil {
+		return err
+	}
+	sub, err := n.Subscribe(soakTopic, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = sub.Close() }()
+	if _, err := sub.Next(ctx); err != nil {
+		return err
+	}
+	if err := n.Publish(ctx, soakTopic, []byte(name)); err != nil {
+		return err
+	}
+	<-time.After(stay)
+	return nil
+}
+
+// rest waits until the visitors are gone, and what they left for a while, and measures.
+func rest(t *testing.T, hub transport.Net, begun time.Time) state {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	last, same := 0, 0
+	for same < 5 { // goroutines end some time after connections do
+		if time.Now().After(deadline) {
+			t.Fatalf("after %v: %d neighbours and %d goroutines, and no rest", time.Since(begun), len(hub.Peers()), last)
+		}
+		<-time.After(100 * time.Millisecond)
+		now := runtime.NumGoroutine()
+		if same++; now > last+2 || now < last-2 || len(hub.Peers()) != soakResident {
+			last, same = now, 0
+		}
+	}
+	runtime.GC()
+	runtime.GC() // what finalizers have let go
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return state{runtime.NumGoroutine(), m.HeapAlloc + m.StackInuse}
+}
+
+// flat judges what was measured: nothing that grows with the visits. Scores are kept for ten
+// minutes, so memory is compared within the second half of an hour.
+func flat(t *testing.T, states []state) {
+	t.Helper()
+	mean := func(part []state, of func(state) float64) (sum float64) {
+		for _, s := range part {
+			sum += of(s)
+		}
+		return sum / float64(len(part))
+	}
+	goroutines := func(s state) float64 { return float64(s.goroutines) }
+	memory := func(s state) float64 { return float64(s.memory) / 1e6 }
+	first := slices.MinFunc(states[:2], func(a, b state) int { return a.goroutines - b.goroutines })
+	if last := states[len(states)-1]; last.goroutines > first.goroutines+20 {
+		t.Errorf("%d goroutines, at first %d", last.goroutines, first.goroutines)
+	}
+	half := states[len(states)/2:]
+	early, late := half[:len(half)/2], half[len(half)/2:]
+	if a, b := mean(early, memory), mean(late, memory); b > a*1.05+2 {
+		t.Errorf("%.1f MB, before %.1f", b, a)
+	}
+	if a, b := mean(early, goroutines), mean(late, goroutines); b > a+5 {
+		t.Errorf("%.1f goroutines, before %.1f", b, a)
+	}
+}
