@@ -12,8 +12,10 @@ import (
 	"sync"
 	"time"
 
+	"souk/api"
 	"souk/courier"
 	"souk/identity"
+	"souk/mail"
 	"souk/peernet"
 	"souk/store"
 	"souk/store/pebble"
@@ -238,6 +240,24 @@ func (n *network) seek(key identity.PrivateKey) error {
 	}
 	add("IRC", f)
 	return nil
+}
+
+// offered is where browsers reach this peer. One that hides, behind tor or in a darknet, offers
+// nothing, and neither does one that carries no mail.
+func (n *network) offered() api.Network {
+	if n == nil || n.carrier == nil || n.config.Darknet.Secret != "" {
+		return api.Network{}
+	}
+	open, ok := n.transport.(*libp2p.Net)
+	if !ok {
+		return api.Network{}
+	}
+	price := mail.DefaultPrice()
+	out := api.Network{Relays: n.config.Relay, Stamps: api.StampPrice{PerByte: price.PerByte, Extra: price.Extra, Hello: price.Hello}}
+	for _, a := range open.Named() {
+		out.Addresses = append(out.Addresses, string(a))
+	}
+	return out
 }
 
 // ring names the ring that this peer sits in, for a channel's bot; zeros if none.

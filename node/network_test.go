@@ -3,6 +3,8 @@ package node_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"os"
@@ -12,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"souk/api"
 	"souk/internal/ports"
 	"souk/node"
 	"souk/store/sealed"
@@ -159,7 +162,7 @@ func TestNetworkOfServer(t *testing.T) {
 	if len(say) != 1 || !strings.Contains(say[0].Detail, "network.transport") {
 		t.Errorf("off: %+v", say)
 	}
-	edit(t, h, `transport = "off"`, `transport = "libp2p"`, `listen = ["/ip4/0.0.0.0/tcp/4001", "/ip4/0.0.0.0/udp/4001/quic-v1"]`, `listen = ["`+listenAt(t)[0]+`"]`)
+	edit(t, h, `transport = "off"`, `transport = "libp2p"`, `listen = ["/ip4/0.0.0.0/tcp/4001", "/ip4/0.0.0.0/udp/4001/quic-v1"]`, `listen = ["`+listenAt(t)[0]+`", "`+listenAt(t)[0]+`/ws"]`, "relay = false", "relay = true")
 	n, err := node.Open(h, node.Options{Pass: sealed.FromFile(h.PassphraseFile()), Work: sealed.TestWork})
 	if err != nil {
 		t.Fatal(err)
@@ -170,8 +173,12 @@ func TestNetworkOfServer(t *testing.T) {
 		}
 	}()
 	all, err := node.Peers(t.Context(), h)
-	if err != nil || len(all.Self.Addresses) != 1 || all.Self.Mail != "full" || !all.Self.Mailbox {
+	if err != nil || len(all.Self.Addresses) != 2 || all.Self.Mail != "full" || !all.Self.Mailbox {
 		t.Fatalf("%+v, %v", all, err)
+	}
+	var pages api.Network
+	if err := getJSON(t, "http://"+n.Addr()+"/v1/network", &pages); err != nil || !pages.Offered || !pages.Relays || len(pages.Addresses) != 1 || pages.Stamps.PerByte == 0 {
+		t.Errorf("browsers are told %+v, %v", pages, err)
 	}
 	p := runPeer(t, peerAt(t, node.PeerSetup{Listen: []string{}, Peers: all.Self.Addresses}))
 	if got := p.Addresses(); len(got) != 0 {
@@ -195,6 +202,19 @@ func TestNetworkOfServer(t *testing.T) {
 			t.Errorf("the doctor does not say anything of %s", what)
 		}
 	}
+}
+
+func getJSON(t *testing.T, url string, into any) error {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	return errors.Join(json.NewDecoder(resp.Body).Decode(into), resp.Body.Close())
 }
 
 // In a darknet nothing is listened to but TCP, and nothing tells others that it is there (F-40).

@@ -31,6 +31,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"souk/api"
 	"souk/identity"
 	"souk/replica"
 	"souk/store/sealed"
@@ -126,7 +127,7 @@ func (n *Node) open() (err error) {
 	metrics := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 	n.web = web.New(web.Config{
 		Hosts: n.config.HTTP.Hosts, Origins: n.config.HTTP.Origins, Page: page, TLS: tlsConfig, Plain: n.config.HTTP.Plain, Conns: n.config.HTTP.Conns, Proxies: proxies,
-		Metrics: metrics, Software: n.opts.Software, Log: n.log(logWeb),
+		Metrics: metrics, Software: n.opts.Software, Log: n.log(logWeb), Network: func() api.Network { return n.network.offered() },
 	})
 	registry.MustRegister(n.web.Collectors()...)
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -180,6 +180,15 @@ func (n *Net) Addrs() []transport.Addr {
 	return list
 }
 
+// Named are the same with this peer's name of libp2p at the end, for programs that know no other.
+func (n *Net) Named() []transport.Addr {
+	var list []transport.Addr
+	for _, a := range n.Addrs() {
+		list = append(list, a+transport.Addr("/p2p/"+n.host.ID().String()))
+	}
+	return list
+}
+
 // Dial is transport.Net's.
 func (n *Net) Dial(ctx context.Context, p transport.ID, hints ...transport.Addr) error {
 	id, err := n.dialable(p)
