@@ -82,7 +82,7 @@ async function asked(): Promise<Description> {
   return vi.waitFor(() => {
     if (!confirmations.pending) throw new Error("nothing is asked");
     return confirmations.pending.description;
-  });
+  }, 10_000); // what is not proven at once is tried for some seconds
 }
 
 group("the phases of a session (H-138)", () => {
@@ -262,7 +262,7 @@ group("submit (H-138)", () => {
     expect(posts).toHaveLength(1);
     await expect(session.submit(cancel(9n), { confirm: "never", expect: (o) => o.price === 7n })).rejects.toThrow(/another one than the server has listed/);
     const sending = session.submit(cancel(8n), { confirm: "never" });
-    const shown = await vi.waitFor(asked, 10_000);
+    const shown = await asked();
     expect(shown.warnings).toEqual(["It is not proven which order has this number. Cancel it only if you know."]);
     confirmations.pending?.answer(false);
     await expect(sending).rejects.toThrow(Cancelled);
