@@ -190,7 +190,7 @@ func TestDebianPackage(t *testing.T) {
 	if asked := m.dpkg("-i", deb(t, "0.0.9")); !strings.Contains(asked, "systemd-sysusers /usr/lib/sysusers.d/souk.conf") || strings.Contains(asked, "restart") {
 		t.Errorf("at first: %s", asked)
 	}
-	for _, file := range []string{"doc/souk/gate.md", "doc/souk/clients.md", "doc/souk/archive.md", "doc/souk/operations.md.gz", "man/man1/souk.1.gz", "man/man5/souk-config.toml.5.gz", "man/man5/souk-gate.toml.5.gz"} {
+	for _, file := range []string{"doc/souk/gate.md", "doc/souk/clients.md", "doc/souk/archive.md", "doc/souk/network.md", "doc/souk/operations.md.gz", "man/man1/souk.1.gz", "man/man5/souk-config.toml.5.gz", "man/man5/souk-gate.toml.5.gz", "man/man5/souk-peer.toml.5.gz"} {
 		if _, err := os.Stat(m.path("usr/share/" + file)); err != nil {
 			t.Error(err)
 		}
