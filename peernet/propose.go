@@ -36,11 +36,7 @@ func (s *Seat) tickMine(now uint64) {
 		return
 	}
 	if now > p.until {
-		for _, m := range p.asked {
-			if !p.ready[m] && (p.prev == nil || !p.prev.Has(m)) {
-				s.avoid.set(m, now+s.cfg.Stuck/2+s.jitter(s.cfg.Stuck/2))
-			}
-		}
+		s.late(now, p)
 		s.dropMine(now)
 		return
 	}
@@ -49,10 +45,57 @@ func (s *Seat) tickMine(now uint64) {
 	}
 	p.next = now + s.cfg.Resend
 	for _, m := range p.asked {
-		if !p.ready[m] {
+		_, sealed := p.seals[m]
+		switch {
+		case !p.ready[m] && p.prev != nil && p.prev.Has(m):
+			s.question(now, m, &p.roster.Body)
+		case !p.ready[m]:
 			s.send(m, Message{Kind: KindAsk, Roster: Roster{Body: p.roster.Body}, Prev: p.prev})
+		case p.seals != nil && !sealed && !p.prev.Has(m):
+			s.send(m, Message{Kind: KindOffer, Roster: Roster{Body: p.roster.Body}, Prev: p.prev})
 		}
 	}
+}
+
+// late ends a proposal that lacks somebody: newcomers that kept the others waiting, or of
+// whom somebody cannot say how far they are, are not taken for a while. Who was left out
+// as mute, and is not for others, is asked again.
+func (s *Seat) late(now uint64, p *proposal) {
+	for _, m := range p.asked {
+		_, sealed := p.seals[m]
+		if (p.prev == nil || !p.prev.Has(m)) && (!p.ready[m] || p.waits || p.seals != nil && !sealed) {
+			s.avoid.set(m, now+s.cfg.Stuck/2+s.jitter(s.cfg.Stuck/2))
+		}
+	}
+	if p.prev != nil {
+		s.silent.dropIf(func(m identity.PublicKey, q silence) bool { return !p.roster.Has(m) && now > q.since+s.cfg.Stuck })
+	}
+}
+
+// question asks a member of the ring about its next roster, and takes note until it answers.
+func (s *Seat) question(now uint64, member identity.PublicKey, b *Body) {
+	q := s.silent.at(member)
+	if q.asked++; q.asked == 1 {
+		q.since = now
+	}
+	q.next, q.body = now+s.cfg.Resend, *b
+	s.silent.set(member, q)
+	s.send(member, Message{Kind: KindAsk, Roster: Roster{Body: *b}, Prev: s.ring})
+}
+
+// tickSilent asks members that have not answered again until they are mute.
+func (s *Seat) tickSilent(now uint64) {
+	for p, q := range s.silent.all() {
+		if q.asked < muteAfter && now >= q.next {
+			s.question(now, p, &q.body)
+		}
+	}
+}
+
+// mute tells whether a member says hello, and answers nothing that its ring asks.
+func (s *Seat) mute(p identity.PublicKey, now uint64) bool {
+	q := s.silent.at(p)
+	return q.asked >= muteAfter && now > q.since+s.cfg.Patience
 }
 
 // dropMine ends a proposal; the next one waits a while, differently long at every peer.
@@ -63,7 +106,8 @@ func (s *Seat) dropMine(now uint64) {
 	if s.mine.prev == nil {
 		s.since = now + s.jitter(s.cfg.Settle) - s.cfg.Settle/2
 	} else {
-		s.noticed = now
+		s.failed++
+		s.noticed = now + min(s.failed-1, uint64(len(s.mine.roster.Members)))*s.cfg.Patience // others may have more luck
 	}
 	s.mine = nil
 }
@@ -73,18 +117,58 @@ func (s *Seat) jitter(limit uint64) uint64 {
 	return binary.BigEndian.Uint64(s.nonce[:8]) % max(limit, 1)
 }
 
-// answered counts who would sign; when all would, this peer signs and asks them to.
+// answered counts who would sign. When all would, newcomers seal first, since what binds
+// them alone harms no ring; then this peer seals, and asks the others to.
 func (s *Seat) answered(now uint64, from identity.PublicKey, h Hash) {
 	p := s.mine
 	if p == nil || p.hash != h || !slices.Contains(p.asked, from) {
 		return
 	}
 	p.ready[from] = true
-	if len(p.ready) < len(p.asked) {
+	if len(p.ready) < len(p.asked) || p.seals != nil {
 		return
 	}
+	p.seals = map[identity.PublicKey]Seal{}
+	if p.fresh() > 0 {
+		p.until, p.next = now+s.cfg.Patience/2, now
+		s.tickMine(now)
+		return
+	}
+	s.confirm(now)
+}
+
+// fresh is how many newcomers a proposal has.
+func (p *proposal) fresh() int {
+	n := 0
+	for _, m := range p.asked {
+		if p.prev != nil && !p.prev.Has(m) {
+			n++
+		}
+	}
+	return n
+}
+
+// joined takes the seal of a newcomer.
+func (s *Seat) joined(now uint64, l Seal) {
+	p := s.mine
+	if p.seals == nil || p.prev == nil || p.prev.Has(l.Key) || !p.roster.Has(l.Key) || !p.roster.signed(&l) {
+		return
+	}
+	if p.seals[l.Key] = l; len(p.seals) == p.fresh() {
+		s.confirm(now)
+	}
+}
+
+// confirm seals what everybody is ready for.
+func (s *Seat) confirm(now uint64) {
+	p := s.mine
 	s.mine = nil
-	s.begin(now, p.roster, h, p.prev, true)
+	s.begin(now, p.roster, p.hash, p.prev, true)
+	for _, m := range p.asked {
+		if l, ok := p.seals[m]; ok {
+			s.gather(now, l)
+		}
+	}
 	s.tickPending(now)
 }
 
@@ -92,6 +176,10 @@ func (s *Seat) answered(now uint64, from identity.PublicKey, h Hash) {
 func (s *Seat) refused(now uint64, from identity.PublicKey, h Hash, whom identity.PublicKey) {
 	p := s.mine
 	if p == nil || p.hash != h || !slices.Contains(p.asked, from) {
+		return
+	}
+	if whom == (identity.PublicKey{}) {
+		p.waits = true
 		return
 	}
 	if s.quarrels.len() < maxQuarrels {
@@ -208,13 +296,14 @@ func (s *Seat) seek(now uint64) {
 	if s.pending != nil || s.mine != nil || s.joining != nil || s.lock != (lock{}) {
 		return
 	}
-	if target, ok := s.target(now, ID{}, 0); ok {
+	if target, ok := s.target(now, ID{}, 0); ok && !s.spurned {
 		s.ask(now, target)
 		return
 	}
 	if now < s.since+s.cfg.Settle+s.jitter(s.cfg.Settle) {
 		return
 	}
+	s.spurned = false
 	if members := s.founders(now); len(members) >= minMembers {
 		s.propose(now, Body{Epoch: 1, Prev: s.nonce, Members: members}, nil, nil)
 	}
@@ -230,9 +319,9 @@ func (s *Seat) ask(now uint64, member identity.PublicKey) {
 // target is the nearest peer whose ring has room and is larger than size, or as large and
 // of a lower name.
 func (s *Seat) target(now uint64, than ID, size int) (identity.PublicKey, bool) {
-	for _, d := range s.near.Nearest(2 * s.cfg.Size) {
+	for _, d := range s.near.Nearest(s.reach(now)) {
 		w, ok := s.heard.get(d.Peer)
-		if !ok || w.ring == (ID{}) || w.ring == than || int(w.size) >= s.cfg.Size {
+		if !ok || !s.close(d.Peer) || w.ring == (ID{}) || w.ring == than || int(w.size) >= s.cfg.Size {
 			continue
 		}
 		if at, ok := s.shunned.get(w.ring); ok && (than != (ID{}) || now < at+s.cfg.Stuck) {
@@ -255,7 +344,7 @@ func (s *Seat) founders(now uint64) []identity.PublicKey {
 		count[p[1]]++
 	}
 	for _, d := range s.near.Nearest(2 * s.cfg.Size) {
-		if w, ok := s.heard.get(d.Peer); ok && w.ring == (ID{}) && s.avoid.at(d.Peer) <= now {
+		if w, ok := s.heard.get(d.Peer); ok && w.ring == (ID{}) && s.avoid.at(d.Peer) <= now && s.close(d.Peer) {
 			free = append(free, d.Peer)
 		}
 	}
@@ -290,16 +379,22 @@ func (s *Seat) keep(now uint64) {
 		s.abandon(now)
 		return
 	}
-	var stay, released, lost []identity.PublicKey
+	var stay, released, lost, mute []identity.PublicKey
 	for _, m := range s.ring.Members {
 		switch leaves := s.leaves.has(m); {
 		case s.gone(m, now, s.cfg.Gone):
 			lost = append(lost, m)
 		case leaves:
 			released = append(released, m)
+		case s.mute(m, now):
+			mute = append(mute, m)
 		default:
 			stay = append(stay, m)
 		}
+	}
+	if len(stay)+len(released) < Quorum(len(s.ring.Members)) { // too many to be left behind
+		stay, mute = append(stay, mute...), nil
+		slices.SortFunc(stay, compare)
 	}
 	if len(lost) == 0 {
 		s.unwell = 0
@@ -314,7 +409,7 @@ func (s *Seat) keep(now uint64) {
 		return
 	}
 	joiner, joins := s.joiner(now, len(stay))
-	if !joins && len(lost)+len(released) == 0 {
+	if !joins && len(lost)+len(released)+len(mute) == 0 {
 		s.noticed = 0
 		s.outgrow(now)
 		return

@@ -20,14 +20,18 @@ func (s *Seat) Receive(now uint64, from identity.PublicKey, m *Message) Output {
 	case KindAsk:
 		s.onAsk(now, from, m)
 	case KindReady:
+		s.silent.drop(from)
 		s.answered(now, from, m.Hash)
 	case KindRefuse:
+		s.silent.drop(from)
 		s.refused(now, from, m.Hash, m.Whom)
 	case KindOffer:
 		s.onOffer(now, from, m)
 	case KindSigned:
 		if s.pending != nil && s.pending.hash == m.Hash {
 			s.gather(now, Seal{from, m.Signature})
+		} else if s.mine != nil && s.mine.hash == m.Hash {
+			s.joined(now, Seal{from, m.Signature})
 		}
 	case KindMade:
 		s.onMade(now, m.Chain)
@@ -45,7 +49,12 @@ func (s *Seat) Receive(now uint64, from identity.PublicKey, m *Message) Output {
 
 func (s *Seat) onHello(now uint64, from identity.PublicKey, m *Message) {
 	if s.near.peers.has(from) {
+		before := s.heard.at(from).at
 		s.heard.set(from, word{now, m.Ring, m.Epoch, m.Size, m.Near})
+		// Who looks for a ring may be none of those that hear of this one otherwise.
+		if m.Ring == (ID{}) && s.ring != nil && len(s.ring.Members) < s.cfg.Size && now >= before+s.cfg.Hello/2 {
+			s.send(from, s.word())
+		}
 	}
 	if s.ring == nil || m.Ring != s.ring.ID() {
 		return
@@ -88,10 +97,15 @@ func (s *Seat) onJoin(now uint64, from identity.PublicKey, m *Message) {
 }
 
 // onAsk answers whether a proposed roster would be signed. While this peer is free for
-// another one it does not answer, and is asked again.
+// another one, or cannot say yet, it tells its ring no more than that it is there, and is
+// asked again.
 func (s *Seat) onAsk(now uint64, from identity.PublicKey, m *Message) {
 	h := m.Roster.Hash()
+	ours := s.ring != nil && s.ring.ID() == m.Roster.Ring && s.ring.Has(from)
 	if s.pending != nil || s.lock != (lock{}) && s.lock.hash != h {
+		if ours {
+			s.send(from, Message{Kind: KindRefuse, Hash: h})
+		}
 		return
 	}
 	whom, ok := s.agrees(now, from, m, h)
@@ -100,8 +114,10 @@ func (s *Seat) onAsk(now uint64, from identity.PublicKey, m *Message) {
 			s.send(from, Message{Kind: KindRefuse, Hash: h, Whom: whom})
 			if s.joining != nil {
 				s.shunned.set(s.joining.ring, now)
-				s.joining = nil
+				s.joining, s.spurned = nil, true
 			}
+		} else if ours {
+			s.send(from, Message{Kind: KindRefuse, Hash: h})
 		}
 		return
 	}
@@ -146,11 +162,16 @@ func (s *Seat) agreesNext(now uint64, from identity.PublicKey, b *Body) (identit
 	if !b.Has(s.self) && s.leaving == 0 || b.Has(s.self) && s.leaving != 0 {
 		return nobody, false
 	}
+	wait := false
 	for _, old := range s.ring.Members {
 		leaves := s.leaves.has(old)
-		if !b.Has(old) && old != s.self && !leaves && !s.gone(old, now, s.cfg.Gone*2/3) {
-			return nobody, false // not yet, perhaps soon
+		if !b.Has(old) && old != s.self && !leaves && !s.mute(old, now) && !s.gone(old, now, s.cfg.Gone*2/3) {
+			wait = true // not yet, perhaps soon
+			s.question(now, old, b)
 		}
+	}
+	if wait {
+		return nobody, false
 	}
 	if s.leaving != 0 {
 		return nobody, true // who comes is of no interest to who goes

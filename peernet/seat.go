@@ -19,6 +19,11 @@ const (
 	enough = 4
 	// retry is for how many times Stuck nobody leaves a ring for one that did not take it.
 	retry = 10
+	// farthest is how many times as many peers as it has neighbours one without a ring
+	// looks at in the end.
+	farthest = 8
+	// muteAfter is how many questions of its ring a member may leave unanswered.
+	muteAfter = 6
 )
 
 // Seat is one peer's part in rings. Not safe for concurrent use. What a method returns is
@@ -34,18 +39,22 @@ type Seat struct {
 	ring  *Roster
 	past  []Roster // of this ring, ascending; the last one is ring
 	since uint64   // since when the ring is what it is, or there is none
+	alone uint64   // since when there is no ring
 
-	alive   table[identity.PublicKey, uint64] // members: when each last said that it is in the ring
-	joins   table[identity.PublicKey, uint64] // who asked to join it, and when
-	leaves  table[identity.PublicKey, uint64] // who asked to leave it, and when
-	noticed uint64                            // since when the ring should change; 0 if it should not
-	unwell  uint64                            // since when a member is gone; 0 if none is
-	leaving uint64                            // since when this peer wants to leave; 0 if it does not
+	alive   table[identity.PublicKey, uint64]  // members: when each last said that it is in the ring
+	joins   table[identity.PublicKey, uint64]  // who asked to join it, and when
+	leaves  table[identity.PublicKey, uint64]  // who asked to leave it, and when
+	noticed uint64                             // since when the ring should change; 0 if it should not
+	unwell  uint64                             // since when a member is gone; 0 if none is
+	leaving uint64                             // since when this peer wants to leave; 0 if it does not
+	silent  table[identity.PublicKey, silence] // members that have not answered what they were asked in this epoch
+	failed  uint64                             // proposals of this peer in this epoch that came to nothing
 
 	lock    lock
 	mine    *proposal
 	pending *pending
 	joining *joining
+	spurned bool // the last ring that this peer asked did not take it
 
 	vows     map[ID]Vow
 	vowed    []ID // in order of age
@@ -68,6 +77,14 @@ type word struct {
 	near  []Distance
 }
 
+// silence is what a member has not answered.
+type silence struct {
+	asked int
+	since uint64
+	next  uint64 // when it is asked again
+	body  Body   // of which roster
+}
+
 // lock keeps a peer free for one proposal.
 type lock struct {
 	hash  Hash
@@ -81,6 +98,8 @@ type proposal struct {
 	prev   *Roster
 	asked  []identity.PublicKey
 	ready  map[identity.PublicKey]bool
+	waits  bool                        // a member of the ring cannot say yet
+	seals  map[identity.PublicKey]Seal // of newcomers, who seal first; nil while some are not ready
 	until  uint64
 	next   uint64
 }
@@ -197,13 +216,17 @@ func (s *Seat) Leave(now uint64) Output {
 // Tick lets time pass. It is to be called about every Resend. random is never used twice.
 func (s *Seat) Tick(now uint64, random [32]byte) Output {
 	s.nonce = random
+	if s.alone == 0 {
+		s.alone = max(now, 1)
+	}
 	s.expire(now)
 	if now >= s.nextHello {
 		s.nextHello = now + s.cfg.Hello
-		s.hello()
+		s.hello(now)
 	}
 	s.tickPending(now)
 	s.tickMine(now)
+	s.tickSilent(now)
 	if s.ring != nil {
 		s.keep(now)
 	} else {
@@ -240,7 +263,7 @@ func (s *Seat) expire(now uint64) {
 	s.leaves.dropIf(func(_ identity.PublicKey, at uint64) bool { return past(at + 2*s.cfg.Patience) }) // by then it has gone, or has not meant it
 	if s.joining != nil && past(s.joining.until) {
 		s.shunned.set(s.joining.ring, now)
-		s.joining = nil
+		s.joining, s.spurned = nil, true
 	}
 	if j := s.joining; j != nil && now >= j.next {
 		j.next = now + s.cfg.Hello
@@ -251,20 +274,35 @@ func (s *Seat) expire(now uint64) {
 	}
 }
 
-func (s *Seat) hello() {
+// word is what this peer says of itself.
+func (s *Seat) word() Message {
 	m := Message{Kind: KindHello, Near: claims(s.near.Nearest(MaxClaims))}
 	if s.ring != nil {
 		m.Ring, m.Epoch, m.Size = s.ring.ID(), s.ring.Epoch, uint8(len(s.ring.Members)) //nolint:gosec // at most MaxMembers
 	}
+	return m
+}
+
+func (s *Seat) hello(now uint64) {
+	m := s.word()
 	to := s.Neighbours()
-	for _, d := range s.near.Nearest(2 * s.cfg.Size) { // and those that this peer is a neighbour of
-		if s.heard.has(d.Peer) && !slices.Contains(to, d.Peer) {
+	// And those that this peer is a neighbour of, and those that a peer without a ring asks.
+	for _, d := range s.near.Nearest(s.reach(now)) {
+		if (s.heard.has(d.Peer) || s.ring == nil && now >= s.alone+s.cfg.Stuck) && !slices.Contains(to, d.Peer) {
 			to = append(to, d.Peer)
 		}
 	}
 	for _, p := range to {
 		s.send(p, m)
 	}
+}
+
+// reach is how many of the nearest this peer looks at: more, the longer it has no ring.
+func (s *Seat) reach(now uint64) int {
+	if s.ring != nil || now < s.alone {
+		return 2 * s.cfg.Size
+	}
+	return int(min(2+(now-s.alone)/s.cfg.Stuck, farthest)) * s.cfg.Size //nolint:gosec // at most farthest
 }
 
 // setRing makes a roster the ring, or has none. Rosters of the same ring are kept.
@@ -277,7 +315,9 @@ func (s *Seat) setRing(r *Roster, now uint64) {
 	s.out.Changed = s.out.Changed || s.ring != nil || r != nil
 	s.ring, s.since, s.noticed, s.unwell, s.joining = r, now, 0, 0, nil
 	s.mine, s.lock = nil, lock{}
+	s.silent, s.failed = byPeer[silence](), 0
 	if r == nil {
+		s.alone = now
 		return
 	}
 	s.past = append(s.past, *r)

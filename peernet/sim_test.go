@@ -2,10 +2,12 @@ package peernet_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"souk/identity"
 	"souk/internal/bulk"
+	"souk/peernet"
 )
 
 const minute = 60_000
@@ -25,7 +27,11 @@ func TestRingsForm(t *testing.T) {
 // U-13, U-14, U-20: through losses, repetitions, delays, partitions and crashes an epoch
 // has one roster, and afterwards every ring heals.
 func TestRingsHeal(t *testing.T) {
+	all := []uint64{43} // where the ring with room was farther than all whom a peer looked at
 	for seed := range seeds(3) {
+		all = append(all, seed)
+	}
+	for _, seed := range all {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := newWorld(t, seed, 16+int(seed), 2)
 			w.loss, w.twice, w.slow = 0.15, 0.1, 1500
@@ -69,6 +75,47 @@ func TestRingsAmongLiars(t *testing.T) {
 			w.heals(30 * minute)
 			t.Logf("rings %v, %d faults, %d broken", w.sizes(), w.faults, len(w.broken))
 		})
+	}
+}
+
+// U-24: a member that says hello and answers nothing else is left behind by the others, who
+// keep the ring; and who says that he would seal and does not harms no ring that he joins.
+func TestRingsWithoutTheSilent(t *testing.T) {
+	for name, deaf := range map[string][]peernet.Kind{"a member": {peernet.KindAsk, peernet.KindReady, peernet.KindOffer}, "a newcomer": {peernet.KindOffer}} {
+		for seed := range seeds(4) {
+			t.Run(fmt.Sprint(name, seed), func(t *testing.T) {
+				w := newWorld(t, seed, 9, 1)
+				w.loss, w.twice, w.slow = 0.1*w.rand.Float64(), 0.1, 700
+				silent := w.peers[8]
+				for _, a := range w.peers[5:8] {
+					a.dead = true
+				}
+				silent.dead = name == "a newcomer"
+				for end := w.now + 20*minute; w.now < end && !slices.Equal(w.sizes(), []int{5 + len(deaf)/2}); {
+					w.run(minute)
+				}
+				w.heals(10 * minute)
+				id := w.peers[0].seat.Ring().ID()
+				silent.dead, silent.deaf = false, deaf
+				for _, a := range w.peers[5:8] {
+					w.run(2 * minute)
+					a.dead = false
+					w.heals(10 * minute)
+				}
+				w.run(10 * minute)
+				r := w.peers[0].seat.Ring()
+				if r == nil {
+					t.Fatal("peer 0 has no ring")
+				}
+				if r.ID() != id || len(r.Members) != 8 || r.Has(silent.id) {
+					t.Errorf("rings %v; peer 0 is in %v after %v, with the silent one: %v", w.sizes(), r.ID(), id, r.Has(silent.id))
+				}
+				silent.deaf = nil
+				if w.heals(10 * minute); !w.peers[0].seat.Ring().Has(silent.id) {
+					t.Error("who speaks again is not taken again")
+				}
+			})
+		}
 	}
 }
 

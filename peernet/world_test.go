@@ -53,7 +53,8 @@ type actor struct {
 	saved *peernet.Roster
 	dead  bool
 	liar  bool
-	lied  bool // at some time
+	lied  bool           // at some time
+	deaf  []peernet.Kind // to which it says and does nothing
 }
 
 type parcel struct {
@@ -253,6 +254,9 @@ func (w *world) deliver(p parcel) {
 	if err != nil {
 		w.t.Fatalf("what a peer sends is refused: %v", err)
 	}
+	if slices.Contains(a.deaf, m.Kind) {
+		return
+	}
 	if a.liar {
 		w.sign(a, p.from, &m)
 	}
@@ -339,7 +343,7 @@ func (w *world) heals(within uint64) {
 
 func (w *world) ill() string {
 	for i, a := range w.peers {
-		if a.dead || a.liar {
+		if a.dead || a.liar || len(a.deaf) > 0 {
 			continue
 		}
 		r := a.seat.Ring()
@@ -351,7 +355,7 @@ func (w *world) ill() string {
 		}
 		for _, m := range r.Members {
 			b := w.byKey[m]
-			if b.liar {
+			if b.liar || len(b.deaf) > 0 {
 				continue
 			}
 			if o := b.seat.Ring(); b.dead || o == nil || o.Hash() != r.Hash() {
