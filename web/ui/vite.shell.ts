@@ -8,6 +8,9 @@ import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Plugin } from "vite";
 
+/** What is large and not for everybody: the service worker keeps it when it was used. */
+const seldom = /^assets\/office-/;
+
 export function shell(): Plugin {
   return {
     name: "souk-shell",
@@ -16,7 +19,7 @@ export function shell(): Plugin {
       if (!dir) throw new Error("the page is built into a folder");
       const files = list(dir).filter((f) => f !== "sw.js" && f !== "page.txt");
       const lines = files.map((f) => `${hash(readFileSync(join(dir, f)))}  ${f}\n`);
-      const kept = files.filter((f) => f !== "index.html").map((f) => `/${f}`);
+      const kept = files.filter((f) => f !== "index.html" && !seldom.test(f)).map((f) => `/${f}`);
       const worker = readFileSync(join(dir, "sw.js"), "utf8")
         .replaceAll("__SHELL__", JSON.stringify(kept))
         .replaceAll("__VERSION__", JSON.stringify(hash(Buffer.from(lines.join(""))).slice(0, 16)));

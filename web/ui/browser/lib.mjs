@@ -16,8 +16,8 @@ export const patience = 30_000;
 export const passphrase = "four words that hardly belong together";
 
 let browser;
-export async function launch() {
-  browser = await chromium.launch({ executablePath: world.chromium, args: ["--no-sandbox", "--disable-gpu"] });
+export async function launch(...more) {
+  browser = await chromium.launch({ executablePath: world.chromium, args: ["--no-sandbox", "--disable-gpu", ...more] });
 }
 export const close = () => browser.close();
 

@@ -8,7 +8,7 @@ import { money } from "./money.mjs";
 import { trade } from "./trade.mjs";
 
 describe("page", { concurrency: 1 }, () => {
-  before(launch);
+  before(() => launch());
   after(close);
   describe("side by side", { concurrency: 4 }, () => {
     money();

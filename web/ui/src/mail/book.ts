@@ -70,7 +70,16 @@ function work(mode: IDBTransactionMode, run: (store: IDBObjectStore) => void): P
   });
 }
 
-/** A book in memory, for tests and for browsers in private windows that keep nothing. */
+/** Removes the book of this browser. */
+export function removeBook(): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const asked = indexedDB.deleteDatabase(base);
+    asked.onsuccess = () => resolve();
+    asked.onerror = asked.onblocked = () => reject(new BookClosed(coreMail.blocked));
+  });
+}
+
+/** A book in memory, for tests. */
 export function memoryBook(): Book {
   const records = new Map<string, unknown>();
   return {

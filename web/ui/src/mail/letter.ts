@@ -18,6 +18,8 @@ export interface Letter {
 }
 
 export const maxSubject = 200;
+/** Bytes of a letter's words that fit, whatever its subject and card. */
+export const mostBody = 15_700;
 
 export function encodeLetter(l: Letter): Uint8Array {
   if (l.body.length > sizes[2]) throw new BadMail("the letter is too long");

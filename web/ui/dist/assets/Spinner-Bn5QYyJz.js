@@ -1,1 +1,0 @@
-import{G as e,O as t,q as n,rt as r}from"./facts-_P4Pnkiv.js";var i=n(`<span class="spinner svelte-15q5r6v" role="img"></span>`);function a(n,a){var o=i();r(()=>t(o,`aria-label`,a.label)),e(n,o)}export{a as t};
