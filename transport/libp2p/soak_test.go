@@ -2,6 +2,7 @@ package libp2p_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"runtime"
@@ -26,7 +27,7 @@ const (
 	soakEvery    = time.Minute / 100 // a visitor comes
 	soakStay     = 5 * time.Second   // and stays
 	soakNews     = time.Second / 4   // a resident says something
-	soakResident = 5                 // neighbours that stay all the time
+	soakResident = 3                 // neighbours that stay all the time
 	soakTopic    = "soak"
 )
 
@@ -39,7 +40,7 @@ type state struct {
 // TestSoak (F-37): peers come, say something and go, a hundred a minute; what is left of them
 // is nothing.
 func TestSoak(t *testing.T) {
-	length, rounds, every, stay := 6*time.Second, 3, soakEvery/6, soakStay/10
+	length, rounds, every, stay := 4*time.Second, 2, soakEvery/2, time.Second
 	if *soak {
 		length, rounds, every, stay = *soakFor, 40, soakEvery, soakStay
 	}
@@ -57,18 +58,11 @@ func TestSoak(t *testing.T) {
 		}
 	}
 	states := []state{rest(t, hub, begun)}
-	visits, heard := 0, 0
+	visits := 0
 	for round := range rounds {
-		came := churn(t, hub, length/time.Duration(rounds), every, stay, round)
-		for _, name := range came {
-			heard += read.Count(name)
-		}
-		visits += len(came)
+		visits += churn(t, hub, read, length/time.Duration(rounds), every, stay, round)
 		states = append(states, rest(t, hub, begun))
 		t.Logf("after %v and %d visits: %+v", time.Since(begun).Round(time.Second), visits, states[len(states)-1])
-	}
-	if visits == 0 || heard < visits*9/10 {
-		t.Errorf("%d visitors said something, and %d were heard", visits, heard)
 	}
 	flat(t, states)
 }
@@ -98,27 +92,27 @@ func news(t *testing.T, n transport.Net) {
 	})
 }
 
-// churn lets visitors come and go for some time, and tells what each said.
-func churn(t *testing.T, hub *libp2p.Net, length, every, stay time.Duration, round int) (said []string) {
+// churn lets visitors come and go for some time, and tells how many came.
+func churn(t *testing.T, hub *libp2p.Net, read *transporttest.Reader, length, every, stay time.Duration, round int) (visits int) {
 	t.Helper()
 	var over sync.WaitGroup
 	defer over.Wait()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	for begin := time.Now(); time.Since(begin) < length-stay; <-tick.C {
-		name := fmt.Sprintf("visitor %d of round %d", len(said), round)
-		said = append(said, name)
+	for begin := time.Now(); time.Since(begin) < length; <-tick.C {
+		name := fmt.Sprintf("visitor %d of round %d", visits, round)
+		visits++
 		over.Go(func() {
-			if err := visit(t, hub, name, stay); err != nil {
+			if err := visit(t, hub, read, name, stay); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		})
 	}
-	return said
+	return visits
 }
 
-// visit is one peer that comes, says something as soon as it hears something, and leaves.
-func visit(t *testing.T, hub *libp2p.Net, name string, stay time.Duration) error {
+// visit is one peer that comes, says something until it is heard, and leaves some time later.
+func visit(t *testing.T, hub *libp2p.Net, read *transporttest.Reader, name string, stay time.Duration) error {
 	t.Helper()
 	n, err := libp2p.Open(libp2p.Config{Key: key(t), Listen: []string{"/ip4/127.0.0.1/tcp/0"}})
 	if err != nil {
@@ -138,8 +132,20 @@ func visit(t *testing.T, hub *libp2p.Net, name string, stay time.Duration) error
 	if _, err := sub.Next(ctx); err != nil {
 		return err
 	}
-	if err := n.Publish(ctx, soakTopic, []byte(name)); err != nil {
-		return err
+	// What is said before gossip has a way out is lost, so it is said again.
+	said, heard := 0, func(i int) bool { return read.Count(fmt.Sprint(name, " ", i)) > 0 }
+	for wait := 0; said == 0 || !heard(said); wait++ {
+		if wait%100 == 0 {
+			said++
+			if err := n.Publish(ctx, soakTopic, fmt.Append(nil, name, " ", said)); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return errors.New("nobody hears it")
+		}
 	}
 	<-time.After(stay)
 	return nil
