@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"souk/transport"
 	"souk/transport/libp2p"
-	"souk/transport/transporttest"
 )
 
 //nolint:gochecknoglobals // flags of go test
@@ -46,10 +46,10 @@ func TestSoak(t *testing.T) {
 	}
 	begun := time.Now()
 	hub := open(t, libp2p.Config{})
-	read := transporttest.Read(t, hub, soakTopic, nil)
+	heard := hear(t, hub, true)
 	for i := range soakResident {
 		n := open(t, libp2p.Config{})
-		transporttest.Read(t, n, soakTopic, nil)
+		hear(t, n, false)
 		if err := n.Dial(t.Context(), hub.Self(), hub.Addrs()...); err != nil {
 			t.Fatal(err)
 		}
@@ -60,11 +60,55 @@ func TestSoak(t *testing.T) {
 	states := []state{rest(t, hub, begun)}
 	visits := 0
 	for round := range rounds {
-		visits += churn(t, hub, read, length/time.Duration(rounds), every, stay, round)
+		visits += churn(t, hub, heard, length/time.Duration(rounds), every, stay, round)
 		states = append(states, rest(t, hub, begun))
 		t.Logf("after %v and %d visits: %+v", time.Since(begun).Round(time.Second), visits, states[len(states)-1])
 	}
 	flat(t, states)
+}
+
+// ear hears a topic, and keeps which visitors were heard until somebody asks.
+type ear struct {
+	mu    sync.Mutex
+	heard map[string]bool
+}
+
+// hear lets a peer hear the topic until the test ends, and note visitors or not.
+func hear(t *testing.T, n transport.Net, note bool) *ear {
+	t.Helper()
+	sub, err := n.Subscribe(soakTopic, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &ear{heard: map[string]bool{}}
+	var over sync.WaitGroup
+	over.Go(func() {
+		for {
+			m, err := sub.Next(context.Background())
+			if err != nil {
+				return
+			}
+			if name, _, ok := strings.Cut(string(m.Data), "/"); ok && note {
+				e.mu.Lock()
+				e.heard[name] = true
+				e.mu.Unlock()
+			}
+		}
+	})
+	t.Cleanup(func() {
+		_ = sub.Close()
+		over.Wait()
+	})
+	return e
+}
+
+// take tells whether a visitor was heard, and forgets it if so.
+func (e *ear) take(name string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	was := e.heard[name]
+	delete(e.heard, name)
+	return was
 }
 
 // news lets a peer say something now and then, until the test ends.
@@ -93,7 +137,7 @@ func news(t *testing.T, n transport.Net) {
 }
 
 // churn lets visitors come and go for some time, and tells how many came.
-func churn(t *testing.T, hub *libp2p.Net, read *transporttest.Reader, length, every, stay time.Duration, round int) (visits int) {
+func churn(t *testing.T, hub *libp2p.Net, heard *ear, length, every, stay time.Duration, round int) (visits int) {
 	t.Helper()
 	var over sync.WaitGroup
 	defer over.Wait()
@@ -103,7 +147,7 @@ func churn(t *testing.T, hub *libp2p.Net, read *transporttest.Reader, length, ev
 		name := fmt.Sprintf("visitor %d of round %d", visits, round)
 		visits++
 		over.Go(func() {
-			if err := visit(t, hub, read, name, stay); err != nil {
+			if err := visit(t, hub, heard, name, stay); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		})
@@ -112,7 +156,7 @@ func churn(t *testing.T, hub *libp2p.Net, read *transporttest.Reader, length, ev
 }
 
 // visit is one peer that comes, says something until it is heard, and leaves some time later.
-func visit(t *testing.T, hub *libp2p.Net, read *transporttest.Reader, name string, stay time.Duration) error {
+func visit(t *testing.T, hub *libp2p.Net, heard *ear, name string, stay time.Duration) error {
 	t.Helper()
 	n, err := libp2p.Open(libp2p.Config{Key: key(t), Listen: []string{"/ip4/127.0.0.1/tcp/0"}})
 	if err != nil {
@@ -133,11 +177,9 @@ func visit(t *testing.T, hub *libp2p.Net, read *transporttest.Reader, name strin
 		return err
 	}
 	// What is said before gossip has a way out is lost, so it is said again.
-	said, heard := 0, func(i int) bool { return read.Count(fmt.Sprint(name, " ", i)) > 0 }
-	for wait := 0; said == 0 || !heard(said); wait++ {
+	for wait := 0; !heard.take(name); wait++ {
 		if wait%100 == 0 {
-			said++
-			if err := n.Publish(ctx, soakTopic, fmt.Append(nil, name, " ", said)); err != nil {
+			if err := n.Publish(ctx, soakTopic, fmt.Append(nil, name, "/", wait)); err != nil {
 				return err
 			}
 		}
