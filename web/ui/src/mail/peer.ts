@@ -82,11 +82,15 @@ export class Peer implements Net {
     return this.#node.getPeers().map(String);
   }
 
+  /** Each once: two browsers that dial each other may have two connections. */
   neighbours(): Neighbour[] {
-    return this.#node.getConnections().filter((c) => c.limits === undefined).map((c) => {
-      const address = c.remoteAddr.toString();
-      return { peer: c.remotePeer.toString(), address, browser: /\/webrtc(\/|$)/.test(address) };
-    });
+    const all = new Map<string, Neighbour>();
+    for (const c of this.#node.getConnections()) {
+      if (c.limits !== undefined) continue;
+      const [peer, address] = [c.remotePeer.toString(), c.remoteAddr.toString()];
+      all.set(peer, { peer, address, browser: /\/webrtc(\/|$)/.test(address) });
+    }
+    return [...all.values()];
   }
 
   /** Where other browsers reach this one. */
