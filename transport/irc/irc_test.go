@@ -19,6 +19,7 @@ import (
 	"souk/identity"
 	"souk/transport"
 	"souk/transport/irc"
+	"souk/transport/libp2p"
 )
 
 // girc waits for two seconds after a server's welcome, whatever happens.
@@ -185,6 +186,49 @@ func TestDCC(t *testing.T) {
 	}
 	if err := alice.finder.Chat(t.Context(), key("nobody").Public()); !errors.Is(err, irc.ErrAbsent) {
 		t.Errorf("to nobody: %v", err)
+	}
+}
+
+// U-64, F-52: two peers who listen nowhere are connected by the sockets of an offer.
+func TestDCCBecomesAConnection(t *testing.T) {
+	addr := ircd(t)
+	nets := map[string]*libp2p.Net{}
+	for _, name := range []string{"alice", "bob"} {
+		n, err := libp2p.Open(libp2p.Config{Key: key(name)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = n.Close() })
+		n.Handle("/test", func(_ transport.ID, s transport.Stream) {
+			_, _ = io.WriteString(s, name)
+			_ = s.Close()
+		})
+		nets[name] = n
+	}
+	with := func(name string) irc.Config {
+		return irc.Config{Servers: []string{addr}, DCC: &irc.DCC{IP: net.IPv4(127, 0, 0, 1), Private: true, Got: func(p transport.ID, conn net.Conn) {
+			if err := nets[name].Take(t.Context(), p, conn); err != nil {
+				t.Error(err)
+			}
+		}}}
+	}
+	alice, bob := start(t, "alice", with("alice")), start(t, "bob", with("bob"))
+	alice.finds(t, bob)
+	bob.finds(t, alice)
+	if err := alice.finder.Chat(t.Context(), bob.id); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(15 * time.Second); len(nets["alice"].Peers()) == 0; <-time.After(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("they are not connected")
+		}
+	}
+	s, err := nets["alice"].Stream(t.Context(), bob.id, "/test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said, err := io.ReadAll(s); err != nil || string(said) != "bob" {
+		t.Errorf("%q, %v", said, err)
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/pnet"
+	coretransport "github.com/libp2p/go-libp2p/core/transport"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	ma "github.com/multiformats/go-multiaddr"
@@ -66,6 +67,7 @@ type Net struct {
 	meter   *intake.Meter
 	conduct *intake.Conduct
 	rounds  *rounds
+	hand    *hand           // nil in darknets and overlays
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
 	over    sync.WaitGroup
@@ -95,7 +97,7 @@ func Open(c Config) (*Net, error) {
 	}
 	n.gate = newGate(c, n.count)
 	n.ctx, n.cancel = context.WithCancel(context.Background())
-	options, err := hostOptions(c, n.gate)
+	options, err := n.hostOptions(c)
 	if err == nil {
 		n.host, err = golibp2p.New(options...)
 	}
@@ -114,7 +116,7 @@ func Open(c Config) (*Net, error) {
 
 // hostOptions say what the host is. It speaks Noise inside of what has no encryption of its
 // own, because browsers do.
-func hostOptions(c Config, g *gate) ([]golibp2p.Option, error) {
+func (n *Net) hostOptions(c Config) ([]golibp2p.Option, error) {
 	seed := c.Key.Seed()
 	key, err := crypto.UnmarshalEd25519PrivateKey(ed25519.NewKeyFromSeed(seed[:]))
 	clear(seed[:])
@@ -126,7 +128,7 @@ func hostOptions(c Config, g *gate) ([]golibp2p.Option, error) {
 		return nil, err
 	}
 	options := []golibp2p.Option{
-		golibp2p.Identity(key), golibp2p.Security(noise.ID, noise.New), golibp2p.ConnectionGater(g), golibp2p.ResourceManager(limits),
+		golibp2p.Identity(key), golibp2p.Security(noise.ID, noise.New), golibp2p.ConnectionGater(n.gate), golibp2p.ResourceManager(limits),
 		golibp2p.DisableMetrics(), golibp2p.UserAgent("souk"), golibp2p.WithDialTimeout(dialTimeout(c.Overlay != nil)),
 	}
 	if c.Darknet != nil {
@@ -148,6 +150,15 @@ func hostOptions(c Config, g *gate) ([]golibp2p.Option, error) {
 	}
 	if len(announce) > 0 {
 		options = append(options, golibp2p.AddrsFactory(func([]ma.Multiaddr) []ma.Multiaddr { return announce }))
+	}
+	if len(announce) == 0 && c.Overlay == nil {
+		options = append(options, golibp2p.AddrsFactory(shown))
+	}
+	if c.Darknet == nil && c.Overlay == nil {
+		options = append(options, golibp2p.Transport(func(u coretransport.Upgrader, r network.ResourceManager) (coretransport.Transport, error) {
+			n.hand = newHand(u, r)
+			return n.hand, nil
+		}))
 	}
 	more, err := carriers(c)
 	return append(options, more...), err
