@@ -42,7 +42,11 @@ export function trade() {
     await p.write({ quantity: "0.01", kind: "Market" });
     await p.button("Buy BTC").click();
     await p.sees(/^▲ Bought 0\.01/);
-    let open = 0;
+    // Back at a limit, it waits in the book.
+    await p.write({ price: "48500", quantity: "0.01", kind: "Limit" });
+    await p.button("Buy BTC").click();
+    await count(1);
+    let open = 1;
     for (const [name, fields, legs] of [
       ["stop", { "Trigger price": "51000" }, 1],
       ["stop-limit", { "Trigger price": "51000", "Limit price": "51100" }, 1],

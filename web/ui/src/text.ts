@@ -577,7 +577,7 @@ export const text = {
       ago: (n: number) => `${n} s ago`,
     },
     said: {
-      fills: (n: number) => `${n} orders were filled`,
+      fills: (n: number) => `${n} trades done`,
       bought: (amount: string, price: string) => `▲ Bought ${amount} at ${price}`,
       sold: (amount: string, price: string) => `▼ Sold ${amount} at ${price}`,
       deposited: (amount: string) => `Deposit of ${amount} is credited`,

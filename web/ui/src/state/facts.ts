@@ -160,10 +160,11 @@ class Facts {
   }
 }
 
-/** The price of a market's last trade, proven; undefined if that cannot be had. */
+/** The price of a market's last trade, before the first one that of its terms (M-8), proven; undefined if that cannot be had. */
 async function lastPrice(market: number): Promise<bigint | undefined> {
   try {
-    return (await soon(() => prover().market(market))).last;
+    const { last, terms } = await soon(() => prover().market(market));
+    return last === 0n ? terms.reference : last;
   } catch {
     return undefined;
   }

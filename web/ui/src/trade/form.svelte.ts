@@ -68,7 +68,9 @@ class Form {
   kind(kind: FormKind): void {
     if (kind === this.draft.kind) return;
     // A limit is not a worst price: what was written for the one does not mean the other.
-    this.set({ kind, price: "", trigger: "", stopPrice: "" });
+    // Nor does how long the one is valid: an order at market ends in its block, a limit waits unless its user says otherwise.
+    const tif = atMarket(this.draft.kind) ? "gtc" : this.draft.tif;
+    this.set({ kind, tif, price: "", trigger: "", stopPrice: "" });
     this.tried = false;
   }
 

@@ -1,0 +1,1 @@
+import{A as e,Y as t,at as n,q as r}from"./facts-BaTdKyTg.js";var i=t(`<span class="spinner svelte-15q5r6v" role="img"></span>`);function a(t,a){var o=i();n(()=>e(o,`aria-label`,a.label)),r(t,o)}export{a as t};
